@@ -205,6 +205,12 @@ class NetworkConfig(Model):
     channels: list[int] = [16, 32, 64, 128, 128, 128]
     levels: int | None = Field(default=None, ge=2)
     weights: str | None = Field(default=None, description="safetensors file with the timm encoder's weights")
+    batchnorm_momentum: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description="share of the newest batch in the running averages; raise it for short trainings",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
@@ -212,7 +218,10 @@ class ViewConfig(Model):
     """Views of pretraining (METHOD.md 4.3): crop side as a share of the frame, brightness and contrast half-widths."""
 
     crop: float = Field(default=100 / 192, gt=0, le=1)
-    crop_margin: float = Field(default=10 / 192, ge=0, lt=0.5, description="smallest distance of a crop to the border")
+    crop_start: tuple[float, float] = Field(
+        default=(10 / 192, 69 / 192),
+        description="range of a crop's top and left edge as shares; kept inside the frame (D26)",
+    )
     brightness: float = Field(default=0.3, ge=0)
     contrast: float = Field(default=0.3, ge=0, lt=1)
     clip: tuple[float, float] = (0.0, 1.5)

@@ -188,7 +188,7 @@ def _pretrain_jobs(b: Benchmark, card: Card, data: Job, first: str | None, secon
         "strategy": first,
         "options": b.strategies.get(first, {}),
         "config": b.pretrain_global.model_dump(),
-        "code": code_digest(f"{PACKAGE}.pretraining.stages", f"{PACKAGE}.pretraining.strategies.{first}"),
+        "code": code_digest(f"{PACKAGE}.stages.pretrain", f"{PACKAGE}.pretraining.strategies.{first}"),
     }
     record = _pretrain_record(card, first, seed, parts)
     start = Job("pretrain_global", record, parts, card.name, first, seed=seed, data=data.record, parents=(data.record,))
@@ -202,7 +202,7 @@ def _pretrain_jobs(b: Benchmark, card: Card, data: Job, first: str | None, secon
         "options": b.strategies.get(second, {}),
         "config": b.pretrain_local.model_dump(),
         "start": _key(record),
-        "code": code_digest(f"{PACKAGE}.pretraining.stages", f"{PACKAGE}.pretraining.strategies.{second}"),
+        "code": code_digest(f"{PACKAGE}.stages.pretrain", f"{PACKAGE}.pretraining.strategies.{second}"),
     }
     name = f"{first}+{second}"
     yield Job(
@@ -222,7 +222,7 @@ def _diagnose_job(b: Benchmark, card: Card, data: Job, start: Job | None, seed: 
         "split": _pool(card),
         "local": b.pretrain_local.model_dump(include={"blocks"}),
         "start": _key(start.record) if start else None,
-        "code": code_digest(f"{PACKAGE}.pretraining.diagnostics"),
+        "code": code_digest(f"{PACKAGE}.stages.diagnose"),
     }
     record = Path("results/diagnose") / card.name / name / f"seed{seed}" / content_key(parts) / "run.json"
     parents = (data.record, start.record) if start else (data.record,)
@@ -255,7 +255,7 @@ def _finetune_jobs(
                 "start": _key(start) if start else None,
                 "regime": regime,
                 "config": b.finetune.model_dump(),
-                "code": code_digest(f"{PACKAGE}.finetuning.stage", f"{PACKAGE}.finetuning.regimes.{regime}"),
+                "code": code_digest(f"{PACKAGE}.stages.finetune", f"{PACKAGE}.finetuning.regimes.{regime}"),
             }
             folder = Path("results/finetune") / card.name / method / f"n{budget}" / f"c{draw}" / f"seed{seed}"
             yield Job(
