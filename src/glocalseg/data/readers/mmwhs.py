@@ -1,0 +1,40 @@
+"""The layout of MMWHS: ``mr_train_1001_image.nii.gz`` beside ``mr_train_1001_label.nii.gz``, in any subfolder.
+
+The files of the CT part (``ct_train_...``) may lie there too; they are not read. The challenge's own volumes without labels
+(``mr_test_...``) are not read either.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glocalseg.config import Card
+from glocalseg.data.readers.base import Case, Problem, SubjectNames, nifti_stem, require_cases
+
+PREFIX = "mr_train_"
+IMAGE, LABEL = "_image", "_label"
+
+
+def find_cases(card: Card, root: Path) -> list[Case]:
+    """The labelled MR volumes, named ``mr_train_1001``, sorted by volume. Raises ReaderError."""
+    return require_cases(card, root)
+
+
+def scan(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:
+    """One case for every ``mr_train_*`` that has an image or a label below ``root``."""
+    files: dict[str, Path] = {}
+    problems: list[Problem] = []
+    for path in sorted(root.rglob(f"{PREFIX}*")):
+        stem = nifti_stem(path)
+        if stem is None or not path.is_file() or not stem.endswith((IMAGE, LABEL)):
+            continue
+        if stem in files:
+            problems.append(Problem(str(path), f"each file once (also {files[stem]})", "a second one"))
+        files.setdefault(stem, path)
+    subjects = SubjectNames(card, root)
+    cases = []
+    for volume in sorted({stem.removesuffix(IMAGE).removesuffix(LABEL) for stem in files}):
+        folder = next(path.parent for stem, path in files.items() if stem in (volume + IMAGE, volume + LABEL))
+        image, label = (files.get(volume + kind, folder / f"{volume}{kind}.nii.gz") for kind in (IMAGE, LABEL))
+        cases.append(Case(volume, subjects.of(volume), image, label))
+    return cases, problems + subjects.problems
