@@ -188,7 +188,7 @@ def _pretrain_jobs(b: Benchmark, card: Card, data: Job, first: str | None, secon
         "strategy": first,
         "options": b.strategies.get(first, {}),
         "config": b.pretrain_global.model_dump(),
-        "code": code_digest(f"{PACKAGE}.stages.pretrain", f"{PACKAGE}.pretraining.strategies.{first}"),
+        "code": code_digest(f"{PACKAGE}.stages.pretrain_global", f"{PACKAGE}.pretraining.strategies.{first}"),
     }
     record = _pretrain_record(card, first, seed, parts)
     start = Job("pretrain_global", record, parts, card.name, first, seed=seed, data=data.record, parents=(data.record,))
@@ -202,7 +202,7 @@ def _pretrain_jobs(b: Benchmark, card: Card, data: Job, first: str | None, secon
         "options": b.strategies.get(second, {}),
         "config": b.pretrain_local.model_dump(),
         "start": _key(record),
-        "code": code_digest(f"{PACKAGE}.stages.pretrain", f"{PACKAGE}.pretraining.strategies.{second}"),
+        "code": code_digest(f"{PACKAGE}.stages.pretrain_local", f"{PACKAGE}.pretraining.strategies.{second}"),
     }
     name = f"{first}+{second}"
     yield Job(
