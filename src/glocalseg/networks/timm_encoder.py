@@ -1,0 +1,97 @@
+"""Any timm backbone with ``features_only`` as an encoder.
+
+timm imports torchvision, and torchvision's compiled half needs the CUDA libraries that its torch was built with. Beside a CPU
+build of torch it cannot load, and then the import of torchvision fails although timm needs none of it. The shim declares the
+two operator schemas that the import asks for; calling them still fails, as it should.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from glocalseg.config import ConfigError
+
+_LIBRARIES: list[torch.library.Library] = []  # a fragment's operators vanish with it
+
+
+@cache
+def ensure_torchvision() -> str:
+    """Make ``import torchvision`` possible; returns ``absent``, ``native`` or ``schemas only``."""
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or not spec.submodule_search_locations:
+        return "absent"
+    for compiled in sorted(Path(spec.submodule_search_locations[0]).glob("_C*.so")):
+        try:
+            ctypes.CDLL(str(compiled))
+        except OSError:
+            continue
+        return "native"
+    fragment = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        fragment.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _LIBRARIES.append(fragment)
+    return "schemas only"
+
+
+class TimmEncoder(nn.Module):
+    """A timm backbone's feature maps, finest first, for one input channel.
+
+    Args:
+        model: a name that ``timm.list_models()`` gives.
+        size: (H, W) of the frame; levels whose map would be smaller than 2 x 2, or not whole, are left out.
+        levels: how many of the remaining maps to use; all if None.
+        weights: safetensors file for the backbone, or None for random weights.
+        seed: of the random weights.
+
+    Raises:
+        ConfigError: unknown model, no pyramid of maps, or a weights file that does not fit.
+    """
+
+    def __init__(self, model: str, *, size: tuple[int, int], levels: int | None, weights: Path | None, seed: int) -> None:
+        super().__init__()
+        if ensure_torchvision() == "absent":
+            raise ConfigError("network: encoder: timm needs torchvision, found none: install the extra 'timm'")
+        import timm
+
+        with torch.random.fork_rng(devices=[]):  # timm draws from the global generator
+            torch.manual_seed(seed)
+            try:
+                probe = timm.create_model(model, pretrained=False, in_chans=1, features_only=True)
+                reductions = probe.feature_info.reduction()
+                usable = [i for i, r in enumerate(reductions) if all(s % r == 0 and s // r >= 2 for s in size)]
+                usable = usable[: levels or len(usable)]
+                net = timm.create_model(model, pretrained=False, in_chans=1, features_only=True, out_indices=usable)
+            except (RuntimeError, AttributeError, AssertionError) as error:
+                raise ConfigError(
+                    f"network: encoder: expected a timm model with features_only, found {model!r}: {error}"
+                ) from None
+        self.reductions = [reductions[i] for i in usable]
+        if len(usable) < 2 or any(b != 2 * a for a, b in zip(self.reductions, self.reductions[1:], strict=False)):
+            raise ConfigError(
+                f"network: encoder: expected maps that halve at {size}, found {model!r} with reductions {reductions}"
+            )
+        self.channels = [probe.feature_info.channels()[i] for i in usable]
+        self.net = net
+        if weights is not None:
+            _load(net, weights)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Maps of (N, 1, H, W) images, finest first: (N, C_i, H / r_i, W / r_i)."""
+        return list(self.net(images))
+
+
+def _load(net: nn.Module, weights: Path) -> None:
+    found = load_file(weights)
+    missing, unexpected = net.load_state_dict(found, strict=False)
+    if missing:
+        raise ConfigError(
+            f"{weights}: expected weights of the backbone, found {len(missing)} missing ({missing[0]}, ...) and "
+            f"{len(unexpected)} unknown"
+        )

@@ -1,0 +1,54 @@
+"""Weights on disk, and what one stage hands to the next (METHOD.md 3.3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from glocalseg.networks.unet import SegmentationNet
+from glocalseg.provenance import write_atomic
+
+FILE = "weights.safetensors"
+
+
+def save_weights(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write named tensors as safetensors, atomically."""
+    write_atomic(path, save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
+
+
+def pretrained_tensors(net: SegmentationNet, blocks: int) -> dict[str, Tensor]:
+    """What a pretraining hands on: the encoder and the first ``blocks`` decoder blocks, running averages included."""
+    keep = ("encoder.", *(f"decoder.blocks.{i}." for i in range(blocks)))
+    return {name: t for name, t in net.state_dict().items() if name.startswith(keep)}
+
+
+def load_pretrained(net: SegmentationNet, path: Path, *, running_averages: bool) -> list[str]:
+    """Copy handed-on weights into a network; everything else stays as drawn.
+
+    Args:
+        running_averages: False for fine-tuning, which starts with fresh batch-norm averages whatever the start (3.3).
+
+    Returns:
+        Names of the copied tensors.
+
+    Raises:
+        ValueError: if a tensor has no place of its shape in the network.
+    """
+    found = load_file(path)
+    state = net.state_dict()
+    trainable = {name for name, _ in net.named_parameters()}
+    chosen = {name: t for name, t in found.items() if running_averages or name in trainable}
+    for name, tensor in chosen.items():
+        if name not in state or state[name].shape != tensor.shape:
+            there = tuple(state[name].shape) if name in state else "no such tensor"
+            raise ValueError(f"{path}: {name}: expected shape {there}, found {tuple(tensor.shape)}")
+    net.load_state_dict(chosen, strict=False)
+    return sorted(chosen)
+
+
+def freeze(module: nn.Module) -> None:
+    """Exclude a module's parameters from gradients."""
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
