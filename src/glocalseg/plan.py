@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from glocalseg.config import Benchmark, Card, ConfigError, GeneratedSource, SplitRule
 from glocalseg.data.splits import Budget, draws_of
-from glocalseg.provenance import PACKAGE, code_digest, content_key, digest, sha256_file
+from glocalseg.provenance import KEY_DIGITS, PACKAGE, code_digest, content_key, digest, sha256_file
 
 Phase = Literal["data", "pretrain_global", "pretrain_local", "diagnose", "finetune", "report"]
 UNVERIFIED = "not verified yet"
@@ -87,7 +87,7 @@ def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: P
         "cards": {name: card.model_dump() for name, card in cards.items()},
         "runs": runs,
         "code": code_digest(f"{PACKAGE}.report.build"),
-        "templates": {p.name: sha256_file(p) for p in sorted((Path(__file__).parent / "report" / "templates").iterdir())},
+        "templates": {p.name: sha256_file(p) for p in sorted((Path(__file__).parent / "report" / "templates").glob("*.*"))},
     }
     record = Path("results") / benchmark.name / f"report-{content_key(parts)}.json"
     report = Job("report", record, parts, name=benchmark.name, parents=tuple(jobs))
@@ -138,6 +138,13 @@ def dataset_identity(card: Card, lock_folder: Path) -> str:
         return digest([source.model_dump(), code_digest(f"{PACKAGE}.data.{source.generator}")])
     lock = lock_folder / f"{card.name}.lock.json"
     return sha256_file(lock) if lock.is_file() else UNVERIFIED
+
+
+def verified_record(card: Card, lock_folder: Path) -> Path:
+    """``data/raw/<dataset>/<identity>/verified.json``: that a data set is there and was checked, case by case."""
+    identity = dataset_identity(card, lock_folder)
+    folder = "unverified" if identity == UNVERIFIED else identity[:KEY_DIGITS]
+    return Path("data/raw") / card.name / folder / "verified.json"
 
 
 # ---------------------------------------------------------------- the jobs of one data set
