@@ -30,20 +30,29 @@ class Model(BaseModel):
 
 
 class ArchiveSource(Model):
-    """An archive that anyone may download. ``root`` is the folder inside it that holds the data set."""
+    """An archive that is downloaded, or taken from the benchmark's mirror. ``root`` is the data set's folder inside it."""
 
     kind: Literal["archive"]
-    url: str
-    size: int = Field(gt=0, description="bytes")
+    url: str | None = Field(default=None, description="left out: only a mirror has this very archive")
+    file: str | None = Field(default=None, description="the archive's file name, where the url does not end in it")
+    size: int | None = Field(default=None, gt=0, description="bytes, where known; a checksum is needed anyway")
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
     root: str = "."
+    steps: list[str] = Field(default=[], description="what a person does to get the archive where there is no url")
 
     @model_validator(mode="after")
     def _one_checksum(self) -> Self:
         if self.sha256 is None and self.md5 is None:
             raise ValueError("an archive needs sha256, or md5 where the publisher gives only that")
+        if not self.file_name or "/" in self.file_name:
+            raise ValueError("an archive needs a url that ends in its file name, or file")
         return self
+
+    @property
+    def file_name(self) -> str:
+        """What the archive is called, on the publisher's server and in a mirror."""
+        return self.file or (self.url or "").split("?")[0].rsplit("/", 1)[-1]
 
 
 class RegistrationSource(Model):
