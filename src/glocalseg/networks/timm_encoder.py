@@ -1,8 +1,8 @@
 """Any timm backbone with ``features_only`` as an encoder.
 
-timm imports torchvision, and torchvision's compiled half needs the CUDA libraries that its torch was built with. Beside a CPU
-build of torch it cannot load, and then the import of torchvision fails although timm needs none of it. The shim declares the
-two operator schemas that the import asks for; calling them still fails, as it should.
+timm imports torchvision, and torchvision's compiled half needs the CUDA libraries that its torch was built with. Beside
+a CPU build of torch it cannot load, and then the import of torchvision fails although timm needs none of it. The shim
+declares the two operator schemas that the import asks for; calling them still fails, as it should.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from glocalseg.config import ConfigError
@@ -47,7 +48,7 @@ class TimmEncoder(nn.Module):
         model: a name that ``timm.list_models()`` gives.
         size: (H, W) of the frame; levels whose map would be smaller than 2 x 2, or not whole, are left out.
         levels: how many of the remaining maps to use; all if None.
-        weights: safetensors file for the backbone, or None for random weights.
+        weights: a checkpoint of the whole timm model (safetensors or pth), or None for random weights.
         seed: of the random weights.
 
     Raises:
@@ -60,38 +61,28 @@ class TimmEncoder(nn.Module):
             raise ConfigError("network: encoder: timm needs torchvision, found none: install the extra 'timm'")
         import timm
 
+        source: dict[str, Any] = {"pretrained": weights is not None}
+        if weights is not None:  # timm adapts the first convolution to one channel and drops the classifier
+            source["pretrained_cfg_overlay"] = {"file": str(weights)}
         with torch.random.fork_rng(devices=[]):  # timm draws from the global generator
             torch.manual_seed(seed)
             try:
-                probe = timm.create_model(model, pretrained=False, in_chans=1, features_only=True)
-                reductions = probe.feature_info.reduction()
-                usable = [i for i, r in enumerate(reductions) if all(s % r == 0 and s // r >= 2 for s in size)]
-                usable = usable[: levels or len(usable)]
-                net = timm.create_model(model, pretrained=False, in_chans=1, features_only=True, out_indices=usable)
-            except (RuntimeError, AttributeError, AssertionError) as error:
+                info: Any = timm.create_model(model, pretrained=False, in_chans=1, features_only=True).feature_info
+                there = info.reduction()
+                usable = [i for i, r in enumerate(there) if all(s % r == 0 and s // r >= 2 for s in size)][:levels]
+                self.net = timm.create_model(model, in_chans=1, features_only=True, out_indices=usable, **source)
+            except (RuntimeError, AttributeError, AssertionError, KeyError, OSError) as error:
+                found = f"{model!r} with weights {weights}" if weights else repr(model)
                 raise ConfigError(
-                    f"network: encoder: expected a timm model with features_only, found {model!r}: {error}"
+                    f"network: encoder: expected a timm model with features_only, found {found}: {error}"
                 ) from None
-        self.reductions = [reductions[i] for i in usable]
-        if len(usable) < 2 or any(b != 2 * a for a, b in zip(self.reductions, self.reductions[1:], strict=False)):
+        self.reductions = [there[i] for i in usable]
+        if len(usable) < 2 or any(b != 2 * a for a, b in pairwise(self.reductions)):
             raise ConfigError(
-                f"network: encoder: expected maps that halve at {size}, found {model!r} with reductions {reductions}"
+                f"network: encoder: expected maps that halve at {size}, found {model!r} with reductions {there}"
             )
-        self.channels = [probe.feature_info.channels()[i] for i in usable]
-        self.net = net
-        if weights is not None:
-            _load(net, weights)
+        self.channels = [info.channels()[i] for i in usable]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Maps of (N, 1, H, W) images, finest first: (N, C_i, H / r_i, W / r_i)."""
         return list(self.net(images))
-
-
-def _load(net: nn.Module, weights: Path) -> None:
-    found = load_file(weights)
-    missing, unexpected = net.load_state_dict(found, strict=False)
-    if missing:
-        raise ConfigError(
-            f"{weights}: expected weights of the backbone, found {len(missing)} missing ({missing[0]}, ...) and "
-            f"{len(unexpected)} unknown"
-        )

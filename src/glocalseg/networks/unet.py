@@ -1,13 +1,14 @@
 """The paper's U-Net (METHOD.md 3.1), with an encoder that can be exchanged.
 
-An encoder is a module with ``channels`` and ``reductions`` that returns one feature map per entry, finest first; a reduction of
-4 means a quarter of the frame's side. The decoder doubles the resolution block by block until the frame's is reached, and takes
-the encoder's map of that resolution as a skip connection where there is one.
+An encoder is a module with ``channels`` and ``reductions`` that returns one feature map per entry, finest first; a
+reduction of 4 means a quarter of the frame's side. The decoder doubles the resolution block by block until the frame's is
+reached, and takes the encoder's map of that resolution as a skip connection where there is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -63,9 +64,7 @@ class DecoderBlock(nn.Module):
         super().__init__()
         self.up = ConvBlock(inputs, outputs, 2, momentum=momentum)
         sizes = [outputs + skip] + [outputs] * convolutions
-        self.convolutions = nn.Sequential(
-            *(ConvBlock(a, b, 3, momentum=momentum) for a, b in zip(sizes, sizes[1:], strict=False))
-        )
+        self.convolutions = nn.Sequential(*(ConvBlock(a, b, 3, momentum=momentum) for a, b in pairwise(sizes)))
 
     def forward(self, coarse: Tensor, skip: Tensor | None) -> Tensor:
         up = self.up(F.interpolate(coarse, scale_factor=2.0, mode="nearest"))
