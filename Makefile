@@ -1,0 +1,43 @@
+# make setup · benchmark · test · lint · prune. Each makes the environment .venv when it is missing or the lock file changed.
+#
+#   make benchmark                                          the quick benchmark on the embedded phantom
+#   make benchmark CONFIG=config/hippocampus.yaml MIRROR=<folder or url>
+#   make prune                                              what no configuration gives any more; CONFIRM=yes removes it
+#   make setup TORCH_INDEX=<url>                            an index with CPU builds of torch, where the usual one has none
+
+VENV ?= .venv
+CONFIG ?= config/quick.yaml
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+CONFIGS ?= $(wildcard config/*.yaml)
+
+.PHONY: help setup benchmark test lint prune
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml envs/install.py
+	@for python in python3.11 python3.12 python3.13 python3; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    exec $$python envs/install.py $(VENV) --torch-index="$(TORCH_INDEX)"; \
+	  fi; \
+	done; echo "expected Python 3.11 or newer, found: $$(python3 --version 2>&1)"; exit 1
+	@touch $@
+
+benchmark: $(READY)
+	@$(BIN)/snakemake --profile local --configfile $(CONFIG) $(if $(MIRROR),--config mirror="$(MIRROR)")
+	@$(BIN)/python workflow/scripts/where.py $(CONFIG)
+
+test: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/snakemake --lint
+
+prune: $(READY)
+	@$(BIN)/python workflow/scripts/prune.py $(CONFIGS) $(if $(filter yes,$(CONFIRM)),--confirm)

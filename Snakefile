@@ -1,0 +1,38 @@
+# The graph of one benchmark: fetch -> verify -> prepare -> pretrain -> diagnose, fine-tune -> report.
+# What runs is chosen by `--configfile config/<name>.yaml`; without one it is config/quick.yaml. See README.md.
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+wildcard_constraints:
+    dataset="[a-z][a-z0-9_]*",
+    benchmark="[a-z][a-z0-9_]*",
+    identity="[0-9a-z]+",
+    name="[a-z0-9_+]+",
+    method="[a-z0-9_+]+",
+    budget="all|[0-9]+",
+    draw="[0-9]+",
+    seed="[0-9]+",
+    key="[0-9a-f]{10}",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/finetune.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        wanted,
+
+
+onstart:
+    start_of_run()
+
+
+onsuccess:
+    end_of_run()

@@ -1,0 +1,151 @@
+"""Make the project's environment: a venv with every package of requirements.lock and the project itself.
+
+Run by ``make setup`` with the system's Python and nothing but its standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parents[1]
+LOCK = HERE / "requirements.lock"
+NO_MATCH = "No matching distribution found for torch=="
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("venv", type=Path)
+    parser.add_argument("--torch-index", default="", help="extra package index with CPU builds of torch")
+    args = parser.parse_args()
+    started = time.monotonic()
+    python = make_venv(args.venv)
+    log = args.venv / "pip.log"
+    log.write_text("")
+    extra = ["--extra-index-url", args.torch_index] if args.torch_index else []
+    install_packages(python, log, extra)
+    pip(python, log, ["--no-deps", "--no-build-isolation", "--editable", str(HERE)], "the project itself")
+    print(f"{args.venv}: ready after {time.monotonic() - started:.0f} s")
+
+
+def make_venv(venv: Path) -> str:
+    """The venv's Python; the venv is made if it is not there. Stops with advice where Python has no venv."""
+    python = venv / "bin" / "python"
+    if not python.exists():
+        print(f"{venv}: a new environment with Python {platform.python_version()}", flush=True)
+        try:
+            import ensurepip  # noqa: F401  Debian and Ubuntu leave it out of python3
+            import venv as module
+        except ImportError:
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            sys.exit(
+                f"{sys.executable} cannot make environments: expected its modules venv and ensurepip, found none. "
+                f"On Debian or Ubuntu: apt install python{version}-venv"
+            )
+        module.create(venv, with_pip=True, clear=venv.exists())
+    return str(python)
+
+
+def install_packages(python: str, log: Path, extra: list[str]) -> None:
+    """Install the lock file in one call, so that no package is replaced by the next one's wishes."""
+    wanted = torch_pins(pinned("torch"), gpu=has_gpu())
+    for number, pin in enumerate(wanted, 1):
+        found = pip(python, log, [*extra, pin, "-r", str(LOCK)], f"packages of {LOCK.name} with {pin}", NO_MATCH)
+        if found:
+            return
+        if number < len(wanted):
+            print(
+                f"The package index offers no {pin}, the build for machines without an NVIDIA GPU. Taking {wanted[number]}\n"
+                "instead, which may bring several GB of CUDA packages. To avoid that, stop here and give an index\n"
+                "that has CPU builds of torch: make setup TORCH_INDEX=<its url>",
+                flush=True,
+            )
+    sys.exit(f"no torch for Python {platform.python_version()} on {platform.machine()} in the package index: see {log}")
+
+
+def torch_pins(version: str, *, gpu: bool) -> list[str]:
+    """Requirements for torch, best first: a machine without an NVIDIA GPU takes the CPU build where there is one."""
+    plain = f"torch=={version}"
+    return [plain] if gpu else [f"{plain}+cpu", plain]
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA GPU can be seen."""
+    return Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
+
+
+def pinned(name: str) -> str:
+    """The version of a package in the lock file."""
+    match = re.search(rf"^{re.escape(name)}==(\S+)$", LOCK.read_text(), re.MULTILINE)
+    if match is None:
+        sys.exit(f"{LOCK}: expected a line {name}==<version>, found none")
+    return match.group(1)
+
+
+def pip(python: str, log: Path, arguments: list[str], what: str, unless: str | None = None) -> bool:
+    """Run pip install with one line of progress; all it prints goes to the log.
+
+    Returns:
+        False if pip failed and said ``unless``. Any other failure stops with the end of the log.
+    """
+    command = [python, "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check", *arguments]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    lines: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
+        assert process.stdout is not None
+        with log.open("a") as f:
+            progress = Progress(what)
+            for line in process.stdout:
+                f.write(line)
+                lines.append(line)
+                progress.update(line)
+    if process.returncode == 0:
+        progress.end("done")
+        return True
+    if unless is not None and any(unless in line for line in lines):
+        progress.end("not there")
+        return False
+    progress.end("failed")
+    sys.exit("".join(lines[-15:]) + f"\npip failed; everything that it said is in {log}")
+
+
+class Progress:
+    """One line that says what pip is at: rewritten on a terminal, repeated now and then in a log."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.started, self.shown, self.packages = what, time.monotonic(), 0.0, 0
+        self.show("...", force=True)
+
+    def update(self, line: str) -> None:
+        """Take in one line of pip's output."""
+        words = line.split()
+        if not words:
+            return
+        if words[0] in ("Collecting", "Requirement"):
+            self.packages += 1
+        state = "installing" if words[0] == "Installing" else f"{self.packages} packages found"
+        self.show(state, force=words[0] == "Installing")
+
+    def end(self, state: str) -> None:
+        """The last state."""
+        self.show(state, force=True, last=True)
+
+    def show(self, state: str, *, force: bool = False, last: bool = False) -> None:
+        """Print the line if it is time to."""
+        now, terminal = time.monotonic(), sys.stdout.isatty()
+        if not force and now - self.shown < (0.2 if terminal else 20):
+            return
+        self.shown = now
+        text = f"  {self.what}: {state} ({now - self.started:.0f} s)"
+        print(f"\r{text:<110}" if terminal else text, end="\n" if last or not terminal else "", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Configuration, the plan of jobs, and what every rule needs: no rule is defined here."""
+
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from snakemake.logging import logger
+from snakemake.utils import update_config
+
+HERE = Path(workflow.basedir)
+sys.path.insert(0, str(HERE / "src"))
+
+from glocalseg.config import ConfigError, load_cards, parse_benchmark
+from glocalseg.plan import UNVERIFIED, dataset_identity, make_plan, verified_record
+from glocalseg.provenance import digest, write_json
+
+CARDS = HERE / "config" / "datasets"
+STATE = Path(".snakemake") / "glocalseg"
+CONDA = any(str(m).lower().endswith("conda") for m in workflow.deployment_settings.deployment_method)
+
+
+def read_configuration():
+    """The configuration as given, and the name of its file. Snakemake merges files: the default is read only alone."""
+    files = workflow.config_settings.configfiles
+    if files:
+        return config, ", ".join(os.path.relpath(f) for f in files)
+    default = HERE / "config" / "quick.yaml"
+    raw = yaml.safe_load(default.read_text())
+    update_config(raw, config)
+    return raw, os.path.relpath(default)
+
+
+def plan_or_stop():
+    """The plan of this run; where it cannot be made, one line a problem and no traceback."""
+    raw, where = read_configuration()
+    try:
+        benchmark = parse_benchmark(raw, where=where)
+        cards = load_cards(benchmark.datasets, CARDS)
+        return make_plan(benchmark, cards, lock_folder=CARDS)
+    except ConfigError as error:
+        lines = [line if ": " in line and line.startswith(where) else f"{where}: {line}" for line in str(error).split("\n")]
+        sys.exit("\n".join(lines))
+
+
+def resolved(benchmark):
+    """The file with the benchmark as it runs, defaults and ``--config`` included: jobs read this one and no other."""
+    value = benchmark.model_dump(mode="json", by_alias=True)
+    path = STATE / f"{benchmark.name}-{digest(value)[:10]}.json"
+    if not path.is_file():
+        write_json(path, value)
+    return path
+
+
+PLAN = plan_or_stop()
+BENCHMARK = PLAN.benchmark
+RESOLVED = resolved(BENCHMARK)
+JOBS = {str(record): job for record, job in PLAN.jobs.items()}
+VERIFIED = {name: str(verified_record(card, CARDS)) for name, card in PLAN.cards.items()}
+UNLOCKED = [name for name, card in PLAN.cards.items() if dataset_identity(card, CARDS) == UNVERIFIED]
+ENVIRONMENT = "../../envs/" + ("cuda" if Path(os.sep, "dev", "nvidia0").exists() else "cpu") + ".yaml"
+GPUS = 1 if Path(os.sep, "dev", "nvidia0").exists() else 0
+MORE_THREADS = 8  # for rules whose result does not depend on the number of processes; Snakemake caps it at --cores
+
+
+def program(name, threads=BENCHMARK.threads):
+    """Start of a rule's command: the program of that name, with this run's configuration and thread limits."""
+    limits = " ".join(f"{v}={threads}" for v in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"))
+    python = "python" if CONDA else shlex.quote(sys.executable)
+    script = HERE / "workflow" / "scripts" / f"{name}.py"
+    return (
+        f"PYTHONPATH={shlex.quote(str(HERE / 'src'))} {limits} "
+        f"{python} {shlex.quote(os.path.relpath(script))} --benchmark {RESOLVED}"
+    )
+
+
+def parents(pattern):
+    """Input function: the records that the job behind ``pattern`` starts from, whatever their dates."""
+
+    def inputs(wildcards):
+        record = pattern.format(**wildcards)
+        if record not in JOBS:
+            raise ConfigError(
+                f"{record}: benchmark {BENCHMARK.name!r} has no such path with this configuration and code. "
+                "`snakemake -n` lists those it has"
+            )
+        return [ancient(str(p)) for p in JOBS[record].parents]
+
+    return inputs
+
+
+def wanted(wildcards):
+    """What `rule all` makes: the report; or, while data has no lock file yet, only the verified data."""
+    if not UNLOCKED or workflow.dryrun:
+        return ancient(str(PLAN.report.record))
+    for name in UNLOCKED:
+        if Path(VERIFIED[name]).is_file():
+            sys.exit(
+                f"{os.path.relpath(CARDS)}/{name}.lock.json: expected the lock file of verified data, found none. Get it back "
+                f"from git, or delete {Path(VERIFIED[name]).parent} to verify the data again"
+            )
+    return [ancient(VERIFIED[name]) for name in UNLOCKED]
+
+
+def start_of_run():
+    """Say what will run, and note when it began and what is missing, from which jobs work out the time left."""
+    missing = {}
+    for job in PLAN.jobs.values():
+        if not job.record.is_file():
+            missing[job.phase] = missing.get(job.phase, 0) + 1
+    total, left = len(PLAN.jobs), sum(missing.values())
+    write_json(STATE / f"{RESOLVED.stem}.run", {"started": time.time(), "missing": missing})
+    (STATE / f"{RESOLVED.stem}.done").unlink(missing_ok=True)
+    logger.info(f"{BENCHMARK.name}: {total - left} of {total} results are there, {left} to make. Logs: logs/")
+    if UNLOCKED:
+        logger.info(
+            f"{', '.join(UNLOCKED)}: this data was never verified. The data comes first: it is fetched and verified "
+            "now; then give the same command again for the rest."
+        )
+
+
+def end_of_run():
+    """Say where the result is, or what to do next."""
+    if PLAN.report.record.is_file():
+        logger.info(f"Report: {PLAN.report.record.parent / 'report' / 'index.html'}")
+    elif all(Path(VERIFIED[name]).is_file() for name in UNLOCKED) and UNLOCKED:
+        locks = ", ".join(str(CARDS / f"{name}.lock.json") for name in UNLOCKED)
+        logger.info(f"Verified. Commit {locks}, then give the same command again.")

@@ -1,0 +1,102 @@
+"""What the programs of the workflow have in common: arguments in, one library call, one line to the console."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Iterator
+
+import _progress
+
+from glocalseg.config import Card, load_benchmark, load_cards
+from glocalseg.plan import Job, Plan, make_plan
+
+CARDS = Path(__file__).resolve().parents[2] / "config" / "datasets"
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a program was asked for. All paths are relative to the working directory, the repository's root."""
+
+    plan: Plan
+    record: Path
+    workers: int
+
+    @property
+    def job(self) -> Job:
+        """The job of the plan that makes ``record``. Raises ConfigError."""
+        return self.plan.job(self.record)
+
+    @property
+    def card(self) -> Card:
+        """The card of the data set that ``record`` is about: data/<kind>/<dataset>/..."""
+        return self.plan.cards[self.record.parts[2]]
+
+
+def run(phase: str, work: Callable[[Call], object]) -> None:
+    """Do one job of the workflow and exit: 0 when its record is there, 1 with the reason on the log otherwise.
+
+    Args:
+        phase: name for the console and for the estimate of the time left.
+        work: makes the record.
+    """
+    started = time.monotonic()
+    args = _arguments()
+    with _output_to(args.log) as console:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+        logging.captureWarnings(True)
+        try:
+            benchmark = load_benchmark(args.benchmark)
+            plan = make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+            call = Call(plan, args.record, args.workers)
+            args.record.parent.mkdir(parents=True, exist_ok=True)
+            work(call)
+        except Exception as error:
+            _explain(error)
+            sys.exit(1)
+        job = plan.jobs.get(args.record)
+        label = job.label if job else args.record.parts[2]
+        line = _progress.line(args.benchmark, job.phase if job else None, phase, label, time.monotonic() - started)
+        print(line, file=console, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--benchmark", type=Path, required=True, help="the benchmark as it runs: YAML or JSON")
+    parser.add_argument("--record", type=Path, required=True, help="run.json, manifest.json, ... that is to be made")
+    parser.add_argument("--workers", type=int, default=1, help="processes; changes no number")
+    parser.add_argument("--log", type=Path, help="file for all output; the console when left out")
+    return parser.parse_args()
+
+
+@contextmanager
+def _output_to(log: Path | None) -> Iterator[IO[str]]:
+    """Send everything that this process and its children print to ``log``; yield the console that it had before."""
+    if log is None:
+        yield sys.stdout
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as console, log.open("w") as f:
+        os.dup2(f.fileno(), sys.stdout.fileno())
+        os.dup2(f.fileno(), sys.stderr.fileno())
+        try:
+            yield console
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+
+def _explain(error: Exception) -> None:
+    """An error that this project names is its message; any other one is a traceback."""
+    if type(error).__module__.startswith("glocalseg"):
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)

@@ -1,0 +1,64 @@
+"""How far a run of the workflow is and how long it still takes, from what its jobs noted when they ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+
+
+def line(benchmark: Path, counted: str | None, phase: str, label: str, seconds: float) -> str:
+    """One line for the console after a job, noted for the lines of the jobs that follow.
+
+    Args:
+        benchmark: the configuration's file; ``<stem>.run`` beside it says when the run began and what was missing.
+        counted: the job's phase in the plan, None for a job that the plan does not count.
+        phase: what the job did, for people.
+        label: data set, method, budget, draw and seed.
+        seconds: how long the job took.
+    """
+    text = f"done: {phase} {label} in {duration(seconds)}"
+    notes, run = benchmark.with_suffix(".done"), benchmark.with_suffix(".run")
+    if counted is None or not run.is_file():
+        return text
+    with notes.open("a") as f:
+        f.write(f"{counted}\t{seconds:.3f}\n")
+    began = json.loads(run.read_text())
+    done: dict[str, list[float]] = defaultdict(list)
+    for row in notes.read_text().splitlines():
+        name, _, took = row.partition("\t")
+        done[name].append(float(took))
+    count, total = sum(map(len, done.values())), sum(began["missing"].values())
+    text += f" | {count} of {total} jobs"
+    if count < total:
+        text += f" | about {duration(time_left(began['missing'], done, time.time() - began['started']))} left"
+    return text
+
+
+def time_left(missing: dict[str, int], done: dict[str, list[float]], elapsed: float) -> float:
+    """Seconds until all jobs are made, if those to come take as long as those of their phase that are done.
+
+    Args:
+        missing: jobs to make at the beginning, by phase.
+        done: seconds of every job made since, by phase; at least one.
+        elapsed: seconds since the beginning.
+
+    A phase of which nothing is done yet counts with the mean of all jobs. What is done in ``elapsed`` tells how many
+    jobs run at a time.
+    """
+    spent = sum(map(sum, done.values()))
+    mean = spent / sum(map(len, done.values()))
+    work = 0.0
+    for phase, count in missing.items():
+        took = done.get(phase, [])
+        work += max(0, count - len(took)) * (sum(took) / len(took) if took else mean)
+    return work * elapsed / max(spent, 1e-9)
+
+
+def duration(seconds: float) -> str:
+    """``9 s``, ``4 min``, ``2 h 05 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
