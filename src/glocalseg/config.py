@@ -252,7 +252,6 @@ class LocalConfig(PretrainConfig):
     """``blocks``: decoder blocks trained (l of METHOD.md 5); left out: up to a quarter of the frame's resolution."""
 
     blocks: int | None = Field(default=None, ge=1)
-    regions: Literal[9, 13] = 13
     region_size: Literal[1, 3] = 3
     region_projection: Quirk = Field(default="paper", description="D9: release adds a shared 9C -> 128 projection")
     frozen_batchnorm: Quirk = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,9 +14,14 @@ from glocalseg.pretraining.sampling import one_per_partition, repeated
 
 @dataclass(frozen=True)
 class LocalPartition(Strategy):
-    """One slice per partition of some volumes, two intensity views each; four negatives an anchor and map."""
+    """One slice per partition of some volumes, two intensity views each; four negatives an anchor and map.
+
+    Options:
+        regions: anchors of a map, 13 or 9 (the 3 x 3 grid alone).
+    """
 
     level = "local"
+    regions: int = field(default=13, metadata={"choices": (9, 13)})
 
     def draw(self, pool: Pool, images: int, generator: torch.Generator) -> Views:
         volumes = max(2, images // (2 * pool.partitions))
@@ -30,7 +35,7 @@ class LocalPartition(Strategy):
         return (views.view == 1)[:, None] & (own | other)
 
     def negatives(self, views: Views) -> Tensor:
-        return neighbour_mask(4).to(views.slice.device)
+        return neighbour_mask(4, self.regions).to(views.slice.device)
 
 
 STRATEGY = LocalPartition

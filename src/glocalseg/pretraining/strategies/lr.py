@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,9 +14,14 @@ from glocalseg.pretraining.sampling import random_slices, repeated
 
 @dataclass(frozen=True)
 class LocalRandom(Strategy):
-    """Random slices of all volumes, two intensity views each; five negatives an anchor and map."""
+    """Random slices of all volumes, two intensity views each; five negatives an anchor and map.
+
+    Options:
+        regions: anchors of a map, 13 or 9 (the 3 x 3 grid alone).
+    """
 
     level = "local"
+    regions: int = field(default=13, metadata={"choices": (9, 13)})
 
     def draw(self, pool: Pool, images: int, generator: torch.Generator) -> Views:
         index, view = repeated(random_slices(pool, images // 2, generator), 2)
@@ -27,7 +32,7 @@ class LocalRandom(Strategy):
         return same(views.slice) & ~same(views.view)
 
     def negatives(self, views: Views) -> Tensor:
-        return neighbour_mask(5).to(views.slice.device)
+        return neighbour_mask(5, self.regions).to(views.slice.device)
 
 
 STRATEGY = LocalRandom

@@ -1,0 +1,99 @@
+"""Look at what a pretraining learned, without labels: position probe, same-place test, embeddings for the report."""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glocalseg.networks.build import local_blocks
+from glocalseg.networks.unet import SegmentationNet
+from glocalseg.plan import Job, Plan
+from glocalseg.pretraining.diagnostics import position_r2, same_place_share
+from glocalseg.provenance import write_json
+from glocalseg.stages.common import Inputs, finish, open_inputs
+from glocalseg.training.randomness import seed_of
+
+PROBE_VOLUMES = 40  # of the pretraining pool; the validation subjects are held out
+PAIRS = 200
+BATCH = 64
+
+
+def diagnose(job: Job, plan: Plan, root: Path) -> None:
+    """Write ``diagnostics.json`` and ``embeddings.npz`` of one pretraining, or of random weights, and seal the folder.
+
+    The probe is fitted on volumes of the pretraining pool and scored on the validation subjects; no test subject is looked at.
+    """
+    inputs = open_inputs(job, plan, root)
+    began = time.perf_counter()
+    net = copy.deepcopy(inputs.network(plan, running_averages=False))
+    rng = np.random.default_rng(seed_of(inputs.seed, "diagnose"))
+    held_out = set(_subjects(inputs, inputs.split.validation))
+    pool = [v for v in inputs.split.pretrain if _subjects(inputs, (v,))[0] not in held_out]
+    fitted = tuple(rng.permutation(pool)[:PROBE_VOLUMES])
+    volumes = (*fitted, *inputs.split.validation)
+    table = inputs.store.slices.iloc[inputs.store.rows(volumes)].reset_index(drop=True)
+    flat, mean, maps = _features(net, inputs, volumes, local_blocks(net, plan.benchmark.pretrain_local.blocks))
+    position = table["position"].to_numpy(np.float32)
+    held = table["volume"].isin(inputs.split.validation).to_numpy()
+    first, second = _unrelated(table["volume"].to_numpy(str), table["partition"].to_numpy(np.int64), rng)
+    result = {
+        "position_r2": position_r2(flat[~held], position[~held], flat[held], position[held]),
+        "same_place": same_place_share(maps[first], maps[second]) if len(first) else None,
+        "same_place_chance": 1 / (maps.shape[2] * maps.shape[3]),
+        "probe_slices": int((~held).sum()),
+        "held_out_slices": int(held.sum()),
+    }
+    write_json(inputs.folder / "diagnostics.json", result)
+    np.savez_compressed(
+        inputs.folder / "embeddings.npz",
+        features=mean,
+        position=position,
+        partition=table["partition"].to_numpy(np.int64),
+        volume=table["volume"].to_numpy(str),
+        subject=table["subject"].to_numpy(str),
+    )
+    finish(inputs, timing={"test_seconds": time.perf_counter() - began}, more={"diagnostics": result})
+
+
+def _subjects(inputs: Inputs, volumes: tuple[str, ...]) -> list[str]:
+    return [str(s) for s in inputs.store.volumes.set_index("volume").loc[list(volumes), "subject"]]
+
+
+def _features(
+    net: SegmentationNet, inputs: Inputs, volumes: tuple[str, ...], blocks: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Tensor]:
+    """Of every slice: the flattened bottleneck (n, D), its mean over the map (n, C), and the decoder's map (n, C_l, h, w).
+
+    Batch norm uses batch statistics, as it does when fine-tuning begins, so that random weights are judged alike; slices are
+    dealt out to the batches in turn, so that every batch holds all positions.
+    """
+    images = inputs.images(volumes)
+    batches = [torch.arange(i, len(images), -(-len(images) // BATCH)) for i in range(-(-len(images) // BATCH))]
+    order = torch.cat(batches).argsort()
+    net.train()
+    flat, mean, maps = [], [], []
+    with torch.no_grad():
+        for batch in batches:
+            with inputs.device.autocast():
+                features = net.encoder(images[batch.to(images.device)])
+                decoded = net.decoder(features, blocks)
+            bottom = features[-1].float()
+            flat.append(bottom.flatten(1).cpu())
+            mean.append(bottom.mean(dim=(2, 3)).cpu())
+            maps.append(decoded.float().cpu())
+    return torch.cat(flat)[order].numpy(), torch.cat(mean)[order].numpy(), torch.cat(maps)[order]
+
+
+def _unrelated(
+    volume: NDArray[np.str_], partition: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Up to PAIRS pairs of slices of different volumes and different partitions."""
+    first, second = rng.integers(len(volume), size=(2, 4 * PAIRS))
+    apart = (volume[first] != volume[second]) & (partition[first] != partition[second])
+    return first[apart][:PAIRS], second[apart][:PAIRS]
