@@ -1,0 +1,149 @@
+"""What came out, in plain sentences that say no more than the statistics allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from glocalseg.report.analysis import Compared, DatasetAnalysis, draw_means
+from glocalseg.report.collect import Collected
+from glocalseg.report.names import BASELINE, display, volumes
+from glocalseg.report.table import bracket, number, signed
+
+_COLLAPSED = 0.9  # of nearest features at the same place: the local phase has learnt places
+
+
+def findings(a: DatasetAnalysis, collected: Collected) -> list[str]:
+    """Rich sentences about one data set, the most important first."""
+    said = [
+        *_verdicts(a),
+        *_best(a),
+        *_upper(a),
+        *_choice_of_volume(a),
+        *_diagnostics(a, collected),
+        *_collapses(a, collected),
+        *_few(a),
+    ]
+    return [s for s in said if s]
+
+
+def _verdicts(a: DatasetAnalysis) -> list[str]:
+    if not a.comparisons:
+        return ["Nothing was compared with random initialisation: the benchmark has no finished pair of runs for it."]
+    better = [c for c in a.comparisons if c.verdict == "better"]
+    worse = [c for c in a.comparisons if c.verdict == "worse"]
+    total = len(a.comparisons)
+    if not better and not worse:
+        return [f"No method was distinguishable from random initialisation in any of {total} corrected comparisons."]
+    said = []
+    for held, word in ((better, "better"), (worse, "worse")):
+        if held:
+            said.append(
+                f"{len(held)} of {total} comparisons with random initialisation came out {word} after correction: "
+                + "; ".join(_by_budget(a, held))
+                + "."
+            )
+    if rest := total - len(better) - len(worse):
+        said.append(f"The other {rest} {'was' if rest == 1 else 'were'} not distinguishable from random initialisation.")
+    return [" ".join(said)]
+
+
+def _by_budget(a: DatasetAnalysis, held: Sequence[Compared]) -> list[str]:
+    said = []
+    for budget in a.budgets:
+        own = [f"{display(c.method)} ({signed(c.comparison.difference.estimate)})" for c in held if c.budget == budget]
+        if own:
+            said.append(f"with {volumes(budget)} {_and(own)}")
+    return said
+
+
+def _and(items: Sequence[str]) -> str:
+    return " and ".join(items) if len(items) < 3 else ", ".join(items[:-1]) + " and " + items[-1]
+
+
+def _best(a: DatasetAnalysis) -> list[str]:
+    said = []
+    for budget in a.budgets:
+        best, baseline = a.best(budget), a.cell(BASELINE, budget)
+        if best is None:
+            continue
+        mean = best.summary.mean
+        text = f"{display(best.method)} {number(mean.estimate)} {bracket(mean.low, mean.high, 2)}"
+        if baseline is not None and baseline is not best:
+            compared = a.compared(best.method, budget)
+            sure = "" if compared is None or compared.verdict == "better" else ", a difference that is not distinguishable from none"
+            text += f" against {number(baseline.summary.mean.estimate)} from random weights{sure}"
+        said.append(f"with {volumes(budget)}: {text}")
+    return ["Highest mean Dice " + "; ".join(said) + "."] if said else []
+
+
+def _upper(a: DatasetAnalysis) -> list[str]:
+    if a.upper is None or not a.budgets:
+        return []
+    top = a.upper.summary.mean
+    few = [(n, c) for n in a.budgets if (c := a.best(n))]
+    gaps = "; ".join(f"{number(top.estimate - c.summary.mean.estimate, 2)} below it with {volumes(n)}" for n, c in few)
+    return [f"Training on all volumes gives {number(top.estimate)}. The best method of each budget lies {gaps}."] if few else []
+
+
+def _choice_of_volume(a: DatasetAnalysis) -> list[str]:
+    means = draw_means(a)
+    budget = a.budgets[0]
+    own = means[(means["budget"] == budget) & (means["method"] == BASELINE)]["dice"].dropna()
+    if len(own) < 2:
+        return []
+    span = float(own.max() - own.min())
+    text = (
+        f"With {volumes(budget)}, which {'one it was' if budget == '1' else 'ones they were'} moved random initialisation from "
+        f"{number(own.min(), 2)} to {number(own.max(), 2)} over {len(own)} draws"
+    )
+    gains = [c.comparison.difference.estimate for c in a.comparisons if c.budget == budget]
+    gains = [g for g in gains if np.isfinite(g)]
+    if not gains:
+        return [text + "."]
+    largest = max(gains, key=abs)
+    more = "more" if span > abs(largest) else "less"
+    return [f"{text}: {more} than the largest mean difference between a method and random initialisation there ({signed(largest)})."]
+
+
+def _diagnostics(a: DatasetAnalysis, collected: Collected) -> list[str]:
+    own = collected.diagnostics[collected.diagnostics["dataset"] == a.dataset]
+    said = []
+    probe = own.groupby("name", sort=False)["position_r2"].mean().dropna()
+    if len(probe) > 1 and "random" in probe.index:
+        rest = probe.drop("random")
+        said.append(
+            f"The position probe, which needs no label, gives R² {number(rest.max(), 2)} for {display(str(rest.idxmax()))}, the "
+            f"highest, and {number(probe['random'], 2)} for a random network."
+        )
+    same = own.groupby("name", sort=False)["same_place"].mean().dropna()
+    stuck = [display(str(n)) for n, v in same.items() if "+" in str(n) and v > _COLLAPSED]
+    if stuck:
+        said.append(
+            f"In {_and(stuck)} the nearest local feature in an unrelated slice lies at the same place more than "
+            f"{100 * _COLLAPSED:.0f}% of the time: the local phase has learnt places in the frame."
+        )
+    return said
+
+
+def _collapses(a: DatasetAnalysis, collected: Collected) -> list[str]:
+    own = collected.collapses[collected.collapses["dataset"] == a.dataset]
+    runs = len(own[["method", "budget", "draw", "seed"]].drop_duplicates())
+    tuned = collected.timings[(collected.timings["dataset"] == a.dataset) & (collected.timings["phase"] == "finetune")]
+    if not runs:
+        return []
+    return [f"In {runs} of {len(tuned)} fine-tunings a structure was never predicted at the end; they are in all averages."]
+
+
+def _few(a: DatasetAnalysis) -> list[str]:
+    cells = [c.summary for c in a.cells.values() if c.budget != "all"]
+    if not cells:
+        return []
+    draws, seeds = max(c.draws for c in cells), max(c.seeds for c in cells)
+    once = [name for name, n in (("one draw", draws), ("one seed", seeds)) if n == 1]
+    if once:
+        return [f"With {_and(once)}, the intervals say nothing about how another would come out."]
+    if min(draws, seeds) <= 3:
+        return [f"With {draws} draws and {seeds} seeds only large differences can be called; the intervals are wide for that reason."]
+    return []

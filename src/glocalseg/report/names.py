@@ -1,0 +1,106 @@
+"""How methods, strategies, budgets and phases are called and coloured, the same in every table, figure and sentence.
+
+A display name is a *rich* string: plain text in which ``^{...}`` is a superscript. ``plain``, ``html``, ``markdown``,
+``latex`` and ``mathtext`` turn it into one format, everything else in it escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from markupsafe import Markup, escape
+
+UPPER_BOUND = "upper_bound"
+BASELINE = "random"
+ALL = "all"
+
+_PARTS = {
+    "random": "Random init",
+    "gr": "G^{R}",
+    "gd_minus": "G^{D−}",
+    "gd": "G^{D}",
+    "pcl": "PCL",
+    "lr": "L^{R}",
+    "ld": "L^{D}",
+    UPPER_BOUND: "Upper bound",
+}
+# Okabe and Ito's colours (distinguishable without red-green vision), yellow darkened to be read on white.
+_COLOURS = {
+    "random": "#4d4d4d",
+    "gr": "#56b4e9",
+    "gd_minus": "#009e73",
+    "gd": "#0072b2",
+    "pcl": "#cc79a7",
+    "gd+lr": "#e69f00",
+    "gd+ld": "#d55e00",
+    UPPER_BOUND: "#8a8a8a",
+}
+_SPARE = ["#7f3c8d", "#b8860b", "#117864", "#6c3483", "#a04000", "#1a5276", "#7b7d7d", "#943126"]
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*"]
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "×": r"$\times$", "²": "$^2$",
+    "▲": r"$^{\ast}$", "▼": r"$^{\dagger}$", "·": r"$\cdot$", "≤": r"$\leq$", "<": "$<$", ">": "$>$", "…": r"\dots{}",
+}  # fmt: skip
+_SUPERSCRIPT = re.compile(r"\^\{([^{}]*)\}")
+
+
+def display(name: str) -> str:
+    """The rich display name of a method or strategy id: ``gd+lr`` gives ``G^{D} + L^{R}``; unknown parts stay as they are."""
+    return " + ".join(_PARTS.get(part, part) for part in name.split("+"))
+
+
+def colours(methods: Sequence[str]) -> dict[str, str]:
+    """A colour per method, the same whatever other methods there are, for those that the project knows."""
+    spare = iter(_SPARE * (1 + len(methods) // len(_SPARE)))
+    return {m: _COLOURS[m] if m in _COLOURS else next(spare) for m in [*methods, UPPER_BOUND]}
+
+
+def markers(methods: Sequence[str]) -> dict[str, str]:
+    """A marker per method, so that colour is not the only difference."""
+    return {m: _MARKERS[i % len(_MARKERS)] for i, m in enumerate([*methods, UPPER_BOUND])}
+
+
+def volumes(number: int | str) -> str:
+    """``1 labelled volume``, ``8 labelled volumes``."""
+    return f"{number} labelled volume{'' if str(number) == '1' else 's'}"
+
+
+def budget_order(budget: str) -> tuple[int, int]:
+    """Sort key of a budget: numbers first, ``all`` last."""
+    return (1, 0) if budget == ALL else (0, int(budget))
+
+
+def plain(rich: str) -> str:
+    """Without markup: ``G^D + L^R``."""
+    return _SUPERSCRIPT.sub(r"^\1", rich)
+
+
+def html(rich: str) -> Markup:
+    """Escaped HTML with ``<sup>``."""
+    return Markup(_convert(rich, lambda t: str(escape(t)), "<sup>{}</sup>"))
+
+
+def markdown(rich: str) -> str:
+    """Markdown that survives inside a table."""
+    return _convert(rich, _markdown_escape, "<sup>{}</sup>")
+
+
+def latex(rich: str) -> str:
+    """LaTeX with every special character escaped."""
+    return _convert(rich, lambda t: "".join(_LATEX.get(c, c) for c in t), r"\textsuperscript{{{}}}")
+
+
+def mathtext(rich: str) -> str:
+    """For matplotlib."""
+    return _convert(rich, lambda t: t.replace("$", r"\$"), r"$^{{\mathrm{{{}}}}}$")
+
+
+def _markdown_escape(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text).replace("\n", " ")
+
+
+def _convert(rich: str, keep: Callable[[str], str], superscript: str) -> str:
+    pieces = _SUPERSCRIPT.split(rich)
+    return "".join(superscript.format(keep(p)) if i % 2 else keep(p) for i, p in enumerate(pieces))
