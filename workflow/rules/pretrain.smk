@@ -15,7 +15,7 @@ rule pretrain_global:
     conda:
         ENVIRONMENT
     params:
-        run=program("pretrain"),
+        run=program("pretrain_global"),
     threads: BENCHMARK.threads
     resources:
         mem_mb=4000,
@@ -40,7 +40,7 @@ rule pretrain_local:
     conda:
         ENVIRONMENT
     params:
-        run=program("pretrain"),
+        run=program("pretrain_local"),
     threads: BENCHMARK.threads
     resources:
         mem_mb=4000,

@@ -1,4 +1,4 @@
-"""DOC"""
+"""What a pretraining learned, judged without labels."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from _program import Call, run
 
-IMPORT
+from glocalseg.stages.diagnose import diagnose
 
 
 def work(call: Call) -> None:
-    """Make the run.json of one run; goes on from its checkpoint if there is one."""
-    CALL(call.job, call.plan, Path("."))
+    """Make the run's run.json."""
+    diagnose(call.job, call.plan, Path("."))
 
 
 if __name__ == "__main__":

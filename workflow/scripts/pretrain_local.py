@@ -1,0 +1,18 @@
+"""Local contrastive pretraining of a decoder, on top of a global one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from _program import Call, run
+
+from glocalseg.stages.pretrain_local import pretrain
+
+
+def work(call: Call) -> None:
+    """Make the run's run.json; a run that was killed goes on from its checkpoint."""
+    pretrain(call.job, call.plan, Path("."))
+
+
+if __name__ == "__main__":
+    run("pretrain", work)
