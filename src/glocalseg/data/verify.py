@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -156,7 +158,9 @@ def _counted(results: Iterator[_Checked], progress: Progress) -> Iterator[_Check
 
 def check_case(card: Card, case: Case) -> _Checked:
     """The problems of one case, and the digest of its image's voxels."""
-    problems: list[Problem] = []
+    problems = [*_check_stream(case.image), *_check_stream(case.label)]
+    if problems:
+        return _Checked(problems, None)
     image = label = affines = None
     try:
         opened = open_nifti(case.image)
@@ -178,6 +182,18 @@ def check_case(card: Card, case: Case) -> _Checked:
         elif affines is not None:
             problems += _check_affines(case, image.shape, affines[0], affines[1])
     return _Checked(problems, None if image is None else _digest(image))
+
+
+def _check_stream(path: Path) -> Iterator[Problem]:
+    """Reads a compressed file to its end: NIfTI readers stop after the last voxel, before the checksum that follows it."""
+    if not path.name.endswith(".gz") or not path.is_file():
+        return
+    try:
+        with gzip.open(path) as f:
+            while f.read(1 << 22):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        yield Problem(str(path), "a gzip file that can be read to its end", f"{type(error).__name__}: {error}")
 
 
 def _check_image(case: Case, image: NDArray[np.float32]) -> Iterator[Problem]:
