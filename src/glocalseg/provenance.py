@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -86,7 +85,13 @@ def _module_path(name: str) -> Path:
     raise ModuleNotFoundError(f"{name}: expected a module below {root}, found none")
 
 
-def _imports(name: str) -> Iterable[str]:
+@cache
+def _imports(name: str) -> tuple[str, ...]:
+    """The package's modules that a module imports, anywhere in its text."""
+    return tuple(_imported(name))
+
+
+def _imported(name: str) -> Iterable[str]:
     for node in ast.walk(ast.parse(_module_path(name).read_text())):
         if isinstance(node, ast.Import):
             candidates = [a.name for a in node.names]
@@ -95,7 +100,7 @@ def _imports(name: str) -> Iterable[str]:
         else:
             continue
         for candidate in candidates:
-            if candidate.split(".")[0] == PACKAGE and importlib.util.find_spec(PACKAGE) and _is_module(candidate):
+            if candidate.split(".")[0] == PACKAGE and _is_module(candidate):
                 yield candidate
 
 
