@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from glocalseg.config import Card, FolderSource, RegistrationSource, SplitLists
@@ -158,42 +159,45 @@ def _counted(results: Iterator[_Checked], progress: Progress) -> Iterator[_Check
 
 def check_case(card: Card, case: Case) -> _Checked:
     """The problems of one case, and the digest of its image's voxels."""
-    problems = [*_check_stream(case.image), *_check_stream(case.label)]
-    if problems:
-        return _Checked(problems, None)
-    image = label = affines = None
+    problems: list[Problem] = []
+    image = label = None
+    affines: list[NDArray[np.float64]] = []
     try:
-        opened = open_nifti(case.image)
-        image, affines = image_array(card, opened, case.image), [opened.affine]
+        opened = _open_whole(case.image)
+        image = image_array(card, opened, case.image)
+        affines.append(np.asarray(opened.affine))
         problems += _check_image(case, image)
     except ReaderError as error:
         problems += error.problems
     try:
-        opened = open_nifti(case.label)
+        opened = _open_whole(case.label)
         label = label_array(opened, case.label)
+        affines.append(np.asarray(opened.affine))
         problems += _check_label(card, case, label)
-        if affines is not None:
-            affines.append(opened.affine)
     except ReaderError as error:
         problems += error.problems
     if image is not None and label is not None:
         if image.shape != label.shape:
             problems.append(Problem(str(case.label), f"shape {image.shape}, as the image has", f"{label.shape}"))
-        elif affines is not None:
-            problems += _check_affines(case, image.shape, affines[0], affines[1])
+        else:
+            problems += _check_affines(case, image.shape, *affines)
     return _Checked(problems, None if image is None else _digest(image))
 
 
-def _check_stream(path: Path) -> Iterator[Problem]:
-    """Reads a compressed file to its end: NIfTI readers stop after the last voxel, before the checksum that follows it."""
-    if not path.name.endswith(".gz") or not path.is_file():
-        return
-    try:
-        with gzip.open(path) as f:
-            while f.read(1 << 22):
-                pass
-    except (OSError, EOFError, zlib.error) as error:
-        yield Problem(str(path), "a gzip file that can be read to its end", f"{type(error).__name__}: {error}")
+def _open_whole(path: Path) -> SpatialImage:
+    """An opened NIfTI file; a compressed one is read to its end first. Raises ReaderError.
+
+    NIfTI readers stop after the last voxel, before the checksum that follows it.
+    """
+    if path.name.endswith(".gz") and path.is_file():
+        try:
+            with gzip.open(path) as f:
+                while f.read(1 << 22):
+                    pass
+        except (OSError, EOFError, zlib.error) as error:
+            expected = "a gzip file that can be read to its end"
+            raise ReaderError([Problem(str(path), expected, f"{type(error).__name__}: {error}")]) from None
+    return open_nifti(path)
 
 
 def _check_image(case: Case, image: NDArray[np.float32]) -> Iterator[Problem]:
