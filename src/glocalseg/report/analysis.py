@@ -98,9 +98,7 @@ def _analyse(plan: Plan, dataset: str, dice: pd.DataFrame) -> DatasetAnalysis:
     structures = tuple(plan.cards[dataset].structures[i] for i in sorted(plan.cards[dataset].structures))
     # averaged once for all cells; grouping cell by cell takes most of the time otherwise
     groups = dict(iter(subject_scores(dice).groupby(["method", "budget"])))
-    single = {
-        s: dict(iter(subject_scores(dice[dice["structure"] == s]).groupby(["method", "budget"]))) for s in structures
-    }
+    single = {s: dict(iter(subject_scores(dice[dice["structure"] == s]).groupby(["method", "budget"]))) for s in structures}
     subjects = sorted(dice["subject"].unique())
     planned = _planned(plan, dataset)
     cells: dict[tuple[str, str], Cell] = {}
@@ -108,7 +106,9 @@ def _analyse(plan: Plan, dataset: str, dice: pd.DataFrame) -> DatasetAnalysis:
         if (method, budget) not in groups:
             continue
         draws, seeds = sorted({d for d, _ in runs}), sorted({s for _, s in runs})
-        of = {s: dense(single[s][method, budget], subjects, draws, seeds) for s in structures if (method, budget) in single[s]}
+        of = {
+            s: dense(single[s][method, budget], subjects, draws, seeds) for s in structures if (method, budget) in single[s]
+        }
         scores = dense(groups[method, budget], subjects, draws, seeds)
         cells[method, budget] = Cell(
             dataset, method, budget, _summary(b, dataset, scores), {s: _summary(b, dataset, a) for s, a in of.items()},

@@ -98,7 +98,7 @@ def _stack(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
 
 def _scores(root: Path, job: Job) -> pd.DataFrame:
     path = root / job.record.parent / "scores.csv"
-    rows = pd.read_csv(path, dtype=_TEXT)  # type: ignore[arg-type]
+    rows = pd.read_csv(path, dtype=_TEXT)
     if list(rows.columns) != SCORE_COLUMNS:
         raise CorruptedError(f"{path}: expected columns {SCORE_COLUMNS}, found {list(rows.columns)}")
     for column, value in _run(job).items():

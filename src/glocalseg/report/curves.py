@@ -153,7 +153,7 @@ def _validation(a: DatasetAnalysis, logs: pd.DataFrame) -> Plot | None:
     figure.legend(list(pairs.values()), list(pairs), loc="outside right center", labelcolor=INK)
     return finish(
         figure, f"{a.dataset}-finetuning", dataset=a.dataset, title="Fine-tuning curves",
-        caption="Mean Dice on the validation volumes, over draws and seeds, while fine-tuning; each run keeps its best checkpoint.",
+        caption="Mean Dice on the validation volumes, over draws and seeds, while fine-tuning; a run keeps its best checkpoint.",
         alt="Line plots of validation Dice against fine-tuning steps for each method and number of labelled volumes.",
     )  # fmt: skip
 
@@ -163,7 +163,9 @@ def _throughput(a: DatasetAnalysis, timings: pd.DataFrame) -> Plot | None:
     if own.empty:
         return None
     tuned = own["phase"] == "finetune"
-    groups = own.assign(bar=own["method"].where(~tuned, "fine-tuning")).groupby(["phase", "bar"], sort=False)["images_per_second"]
+    groups = own.assign(bar=own["method"].where(~tuned, "fine-tuning")).groupby(["phase", "bar"], sort=False)[
+        "images_per_second"
+    ]
     mean, low, high = groups.mean(), groups.min(), groups.max()
     order = [k for p in PHASES for k in mean.index if k[0] == p]
     figure = canvas(7.4, 0.7 + 0.33 * len(order))
@@ -172,7 +174,9 @@ def _throughput(a: DatasetAnalysis, timings: pd.DataFrame) -> Plot | None:
     for y, key in enumerate(reversed(order)):
         axes.barh(y, mean[key], height=0.66, color=colour.get(key[0], MUTED), alpha=0.85)
         axes.plot([low[key], high[key]], [y, y], color=INK, linewidth=1.1)
-        axes.annotate(f"{mean[key]:,.0f}", (high[key], y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
+        axes.annotate(
+            f"{mean[key]:,.0f}", (high[key], y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9
+        )
     names = ["Fine-tuning" if k[0] == "finetune" else f"{PHASES[k[0]]}, {mathtext(display(k[1]))}" for k in reversed(order)]
     axes.set_yticks(range(len(order)), names)
     axes.tick_params(axis="y", colors=INK, length=0)
@@ -181,7 +185,7 @@ def _throughput(a: DatasetAnalysis, timings: pd.DataFrame) -> Plot | None:
     axes.margins(x=0.1)
     return finish(
         figure, f"{a.dataset}-throughput", dataset=a.dataset, title="Throughput",
-        caption="Images that a training step takes in per second, views included; bar: mean over runs, line: their range. Several "
+        caption="Images that training takes in per second, views included; bar: mean over runs, line: their range. Several "
         "jobs may have shared the machine.",
         alt="Bar chart of images per second for each phase of training.",
     )  # fmt: skip

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "glocalseg",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
@@ -73,9 +74,7 @@ def canvas(width: float, height: float) -> Figure:
     return figure
 
 
-def finish(
-    figure: Figure, name: str, *, dataset: str, title: str, caption: str, alt: str, raster: bool = False
-) -> Plot:
+def finish(figure: Figure, name: str, *, dataset: str, title: str, caption: str, alt: str, raster: bool = False) -> Plot:
     """The figure as reproducible SVG and PNG: no date, no version, identifiers from a fixed salt."""
     vector, pixels = io.BytesIO(), io.BytesIO()
     figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})

@@ -11,7 +11,7 @@ from glocalseg.report.collect import Collected
 from glocalseg.report.names import BASELINE, display, volumes
 from glocalseg.report.table import bracket, number, signed
 
-_COLLAPSED = 0.9  # of nearest features at the same place: the local phase has learnt places
+_STUCK = 0.9  # of nearest features at the same place: the map says where, not what
 
 
 def findings(a: DatasetAnalysis, collected: Collected) -> list[str]:
@@ -72,7 +72,11 @@ def _best(a: DatasetAnalysis) -> list[str]:
         text = f"{display(best.method)} {number(mean.estimate)} {bracket(mean.low, mean.high, 2)}"
         if baseline is not None and baseline is not best:
             compared = a.compared(best.method, budget)
-            sure = "" if compared is None or compared.verdict == "better" else ", a difference that is not distinguishable from none"
+            sure = (
+                ""
+                if compared is None or compared.verdict == "better"
+                else ", not distinguishable"
+            )
             text += f" against {number(baseline.summary.mean.estimate)} from random weights{sure}"
         said.append(f"with {volumes(budget)}: {text}")
     return ["Highest mean Dice " + "; ".join(said) + "."] if said else []
@@ -84,7 +88,9 @@ def _upper(a: DatasetAnalysis) -> list[str]:
     top = a.upper.summary.mean
     few = [(n, c) for n in a.budgets if (c := a.best(n))]
     gaps = "; ".join(f"{number(top.estimate - c.summary.mean.estimate, 2)} below it with {volumes(n)}" for n, c in few)
-    return [f"Training on all volumes gives {number(top.estimate)}. The best method of each budget lies {gaps}."] if few else []
+    return (
+        [f"Training on all volumes gives {number(top.estimate)}. The best method of each budget lies {gaps}."] if few else []
+    )
 
 
 def _choice_of_volume(a: DatasetAnalysis) -> list[str]:
@@ -104,7 +110,9 @@ def _choice_of_volume(a: DatasetAnalysis) -> list[str]:
         return [text + "."]
     largest = max(gains, key=abs)
     more = "more" if span > abs(largest) else "less"
-    return [f"{text}: {more} than the largest mean difference between a method and random initialisation there ({signed(largest)})."]
+    return [
+        f"{text}: {more} than the largest mean difference between a method and it there ({signed(largest)})."
+    ]
 
 
 def _diagnostics(a: DatasetAnalysis, collected: Collected) -> list[str]:
@@ -118,11 +126,12 @@ def _diagnostics(a: DatasetAnalysis, collected: Collected) -> list[str]:
             f"highest, and {number(probe['random'], 2)} for a random network."
         )
     same = own.groupby("name", sort=False)["same_place"].mean().dropna()
-    stuck = [display(str(n)) for n, v in same.items() if "+" in str(n) and v > _COLLAPSED]
+    stuck = [display(str(n)) for n, v in same.items() if "+" in str(n) and v > _STUCK]
     if stuck:
+        chance = f" (random network: {100 * same['random']:.0f}%)" if "random" in same.index else ""
         said.append(
             f"In {_and(stuck)} the nearest local feature in an unrelated slice lies at the same place more than "
-            f"{100 * _COLLAPSED:.0f}% of the time: the local phase has learnt places in the frame."
+            f"{100 * _STUCK:.0f}% of the time{chance}: the map tells places in the frame, not anatomy."
         )
     return said
 
@@ -145,5 +154,7 @@ def _few(a: DatasetAnalysis) -> list[str]:
     if once:
         return [f"With {_and(once)}, the intervals say nothing about how another would come out."]
     if min(draws, seeds) <= 3:
-        return [f"With {draws} draws and {seeds} seeds only large differences can be called; the intervals are wide for that reason."]
+        return [
+            f"With {draws} draws and {seeds} seeds only large differences can be called, and intervals are wide."
+        ]
     return []

@@ -13,10 +13,11 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from glocalseg.config import Card
+from glocalseg.data.geometry import window
 from glocalseg.data.store import SliceStore, open_store
 from glocalseg.plan import Plan
 from glocalseg.report.analysis import DatasetAnalysis, draw_means
-from glocalseg.report.collect import Collected
+from glocalseg.report.collect import Collected, ReportError
 from glocalseg.report.figures import INK, MUTED, Plot, canvas, finish
 from glocalseg.report.names import display, mathtext, plain, volumes
 from glocalseg.report.table import number
@@ -64,7 +65,9 @@ def choose(a: DatasetAnalysis, plan: Plan, collected: Collected) -> Choice | Non
     ]  # fmt: skip
     job = min(jobs, key=lambda j: j.seed or 0)
     s = collected.scores
-    rows = s[(s["dataset"] == a.dataset) & (s["method"] == job.name) & (s["budget"] == cell.budget) & (s["metric"] == "dice")]
+    rows = s[
+        (s["dataset"] == a.dataset) & (s["method"] == job.name) & (s["budget"] == cell.budget) & (s["metric"] == "dice")
+    ]
     rows = rows[(rows["draw"] == draw) & (rows["seed"] == job.seed)]
     dice = rows.groupby("volume")["value"].mean().dropna().sort_values(kind="stable")
     places = {"best": len(dice) - 1, "median": (len(dice) - 1) // 2, "worst": 0}
@@ -72,14 +75,18 @@ def choose(a: DatasetAnalysis, plan: Plan, collected: Collected) -> Choice | Non
     return Choice(cell.method, cell.budget, draw, job.seed or 0, job.record.parent, cases)
 
 
-def _draw(choice: Choice, a: DatasetAnalysis, card: Card, store: SliceStore, predictions: dict[str, NDArray[np.uint8]]) -> Plot:
+def _draw(
+    choice: Choice, a: DatasetAnalysis, card: Card, store: SliceStore, predictions: dict[str, NDArray[np.uint8]]
+) -> Plot:
     figure = canvas(9.2, 6.6)
     grid = figure.subplots(len(choice.cases), COLUMNS, squeeze=False)
     for row, (rank, volume, dice) in zip(grid, choice.cases, strict=True):
         _case(row, store, volume, predictions[volume])
         row[0].set_ylabel(f"{rank}: {volume}\nDice {number(dice)}", fontsize=9, color=INK)
     names = [card.structures[k] for k in sorted(card.structures)]
-    handles: list[Patch | Line2D] = [Patch(color=_colour(k), alpha=0.55, label=f"{n}, truth") for k, n in enumerate(names, 1)]
+    handles: list[Patch | Line2D] = [
+        Patch(color=_colour(k), alpha=0.55, label=f"{n}, truth") for k, n in enumerate(names, 1)
+    ]
     handles += [Line2D([], [], color=_colour(k), linewidth=2, label=f"{n}, prediction") for k, n in enumerate(names, 1)]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(2, len(names)), labelcolor=INK)
     what = f"{display(choice.method)}, {volumes(choice.budget)}, draw {choice.draw}, seed {choice.seed}"
@@ -87,9 +94,9 @@ def _draw(choice: Choice, a: DatasetAnalysis, card: Card, store: SliceStore, pre
     cases = ", ".join(f"{rank} {volume} with Dice {number(dice)}" for rank, volume, dice in choice.cases)
     return finish(
         figure, f"{a.dataset}-overlays", dataset=a.dataset, title="Best, median and worst test case",
-        caption="Filled: the truth; outline: the prediction, in the native grid; fill without outline was missed, outline without "
-        f"fill is too much. Slices run through the extent of the truth, {COLUMNS} per volume, cut to the structures. The run: the "
-        "method with the highest mean at the smallest budget, its middle draw and first seed; cases are ordered by mean Dice.",
+        caption="Filled: the truth; outline: the prediction, on the native grid. Fill without outline was missed, outline without "
+        f"fill is too much. {COLUMNS} slices through the extent of the truth, cut to the structures, upright, patient's right or "
+        "front on the left. The run: the method with the highest mean at the smallest budget, its middle draw and first seed; cases are ordered by mean Dice.",
         alt=f"Images with outlines of truth and prediction for {plain(what)}: {cases}.", raster=True,
     )  # fmt: skip
 
@@ -100,16 +107,20 @@ def _colour(structure: int) -> str:
 
 def _case(row: NDArray[np.object_], store: SliceStore, volume: str, prediction: NDArray[np.uint8]) -> None:
     truth = store.native_label(volume)
+    if prediction.shape != truth.shape:
+        raise ReportError(f"predictions of {volume}: expected shape {truth.shape}, found {prediction.shape}")
     info = store.volumes.set_index("volume").loc[volume]
     spacing = (float(info["spacing_height"]), float(info["spacing_width"]))
     filled = np.flatnonzero(truth.any(axis=(1, 2)))
-    ends = (filled[0], filled[-1]) if len(filled) else (0, len(truth) - 1)
-    depths = np.linspace(*ends, COLUMNS + 2)[1:-1].round().astype(int)
+    first, last = (int(filled[0]), int(filled[-1])) if len(filled) else (0, len(truth) - 1)
+    depths = np.linspace(first, last, COLUMNS + 2)[1:-1].round().astype(int)
     frames = store.images[store.rows([volume])]
-    window = _window(truth, prediction, spacing)
+    view = _view(truth, prediction, spacing)
     resampled = (int(info["resampled_height"]), int(info["resampled_width"]))
     for axes, depth in zip(row, depths, strict=True):
-        _slice(axes, unframe(frames[depth], resampled), truth[depth], prediction[depth], spacing, window)
+        _slice(axes, unframe(frames[depth], resampled), truth[depth], prediction[depth], spacing)
+        axes.set_xlim(view[1], view[0])  # the first axis counts towards right or front: shown on the left, as radiologists do
+        axes.set_ylim(view[2], view[3])
         axes.set_title(f"slice {depth + 1} of {len(truth)}", fontsize=7.5, fontweight="normal", color=MUTED)
 
 
@@ -119,20 +130,20 @@ def _slice(
     truth: NDArray[np.uint8],
     prediction: NDArray[np.uint8],
     spacing: tuple[float, float],
-    window: tuple[float, float, float, float],
 ) -> None:
-    height, width = truth.shape[0] * spacing[0], truth.shape[1] * spacing[1]
+    """One slice in mm: the first axis of the arrays runs along x, the second upwards along y."""
+    extent = (0, truth.shape[0] * spacing[0], 0, truth.shape[1] * spacing[1])
     low, high = np.nanpercentile(image, [1, 99]) if np.isfinite(image).any() else (0.0, 1.0)
     axes.set_facecolor("#20242a")
-    axes.imshow(image, cmap="gray", extent=(0, width, height, 0), interpolation="bilinear", vmin=low, vmax=max(high, low + 1e-6))
+    axes.imshow(
+        image.T, cmap="gray", extent=extent, origin="lower", interpolation="bilinear", vmin=low, vmax=max(high, low + 1e-6)
+    )
     fill = np.zeros((*truth.shape, 4))
     for k in sorted(set(np.unique(truth).tolist()) - {0}):
         fill[truth == k] = to_rgba(_colour(k), 0.42)
-    axes.imshow(fill, extent=(0, width, height, 0), interpolation="nearest")
+    axes.imshow(fill.transpose(1, 0, 2), extent=extent, origin="lower", interpolation="nearest")
     for k in sorted(set(np.unique(prediction).tolist()) - {0}):
         _outline(axes, prediction == k, spacing, _colour(k))
-    axes.set_xlim(window[0], window[1])
-    axes.set_ylim(window[3], window[2])
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -143,37 +154,31 @@ def _slice(
 def _outline(axes: Axes, mask: NDArray[np.bool_], spacing: tuple[float, float], colour: str) -> None:
     """The border of a mask along the edges of its pixels, in mm: exact, however few pixels there are."""
     padded = np.pad(mask, 1).astype(np.int8)
-    y, x = np.nonzero(np.diff(padded, axis=0))  # a change between row y and y + 1 of the padded mask
-    level = [((j - 1) * spacing[1], j * spacing[1], i * spacing[0]) for i, j in zip(y, x, strict=True)]
-    y, x = np.nonzero(np.diff(padded, axis=1))
-    upright = [((i - 1) * spacing[0], i * spacing[0], j * spacing[1]) for i, j in zip(y, x, strict=True)]
+    i, j = np.nonzero(np.diff(padded, axis=0))  # a change between i and i + 1 of the padded mask
+    upright = [(x * spacing[0], (y - 1) * spacing[1], y * spacing[1]) for x, y in zip(i, j, strict=True)]
+    i, j = np.nonzero(np.diff(padded, axis=1))
+    level = [(y * spacing[1], (x - 1) * spacing[0], x * spacing[0]) for x, y in zip(i, j, strict=True)]
     for segments, draw in ((level, axes.hlines), (upright, axes.vlines)):
         if segments:
-            start, end, at = np.array(segments).T
+            at, start, end = np.array(segments).T
             draw(at, start, end, colors=colour, linewidth=1.6)
 
 
 def unframe(frame: NDArray[np.float32], resampled: tuple[int, int]) -> NDArray[np.float32]:
     """A frame's slice put back on the whole resampled slice, NaN where the frame did not reach (METHOD.md 2.2, step 4)."""
     whole = np.full(resampled, np.nan, np.float32)
-    (to_y, from_y), (to_x, from_x) = (_overlap(n, m) for n, m in zip(resampled, frame.shape, strict=True))
-    whole[to_y, to_x] = frame[from_y, from_x]
+    (to_rows, from_rows), (to_columns, from_columns) = (window(n, m) for n, m in zip(resampled, frame.shape, strict=True))
+    whole[to_rows, to_columns] = frame[from_rows, from_columns]
     return whole
 
 
-def _overlap(whole: int, frame: int) -> tuple[slice, slice]:
-    crop, pad = max(0, (whole - frame) // 2), max(0, (frame - whole) // 2)
-    length = min(whole, frame)
-    return slice(crop, crop + length), slice(pad, pad + length)
-
-
-def _window(
+def _view(
     truth: NDArray[np.uint8], prediction: NDArray[np.uint8], spacing: tuple[float, float]
 ) -> tuple[float, float, float, float]:
-    """(left, right, top, bottom) in mm: a square around the structures of all slices with a margin."""
+    """(left, right, bottom, top) in mm: a square around the structures of all slices with a margin."""
     there = (truth > 0).any(axis=0) | (prediction > 0).any(axis=0)
-    y, x = np.nonzero(there) if there.any() else np.nonzero(np.ones_like(there))
-    top, bottom, left, right = y.min() * spacing[0], (y.max() + 1) * spacing[0], x.min() * spacing[1], (x.max() + 1) * spacing[1]
-    half = 0.62 * max(bottom - top, right - left)
-    middle_y, middle_x = (top + bottom) / 2, (left + right) / 2
+    x, y = np.nonzero(there) if there.any() else np.nonzero(np.ones_like(there))
+    left, right, bottom, top = x.min() * spacing[0], (x.max() + 1) * spacing[0], y.min() * spacing[1], (y.max() + 1) * spacing[1]
+    half = 0.62 * max(right - left, top - bottom)
+    middle_x, middle_y = (left + right) / 2, (bottom + top) / 2
     return middle_x - half, middle_x + half, middle_y - half, middle_y + half

@@ -28,6 +28,7 @@ def _dice(a: DatasetAnalysis) -> Plot:
     if a.upper:
         _upper(axes, a.upper.summary)
     axes.set_ylabel("Dice (mean over test subjects)")
+    axes.set_ylim(_limits([c.summary.mean.estimate for c in a.cells.values()]))
     _budget_axis(axes, a.budgets)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     best = "; ".join(
@@ -37,11 +38,17 @@ def _dice(a: DatasetAnalysis) -> Plot:
     )
     return finish(
         figure, f"{a.dataset}-dice", dataset=a.dataset, title="Dice against the number of labelled volumes",
-        caption="Points: mean over test subjects, draws of the labelled volumes and seeds; bars: its bootstrap interval. Methods "
-        "are moved apart sideways to be readable. Dashed line and band: the network trained on all volumes, with its interval. "
-        "Overlapping bars do not mean that methods are equal, because all see the same subjects and draws: the paired figure tells.",
+        caption="Points: mean over test subjects, draws of the labelled volumes and seeds; bars: its bootstrap interval, which may "
+        "run out of the picture. Methods are moved apart sideways. Dashed line and band: the network trained on all volumes, with its interval. "
+        "Overlapping bars do not mean that methods are equal, because all see the same subjects and draws: see the next figure.",
         alt=f"Line plot of mean Dice against labelled volumes for {len(a.methods)} methods. {best}.",
     )  # fmt: skip
+
+
+def _limits(estimates: Sequence[float]) -> tuple[float, float]:
+    """An axis that shows the differences between means; with two or three draws an interval may run out of it."""
+    room = max(0.06, 0.6 * (max(estimates) - min(estimates)))
+    return max(0.0, min(estimates) - room), min(1.0, max(estimates) + room / 2)
 
 
 def _mean(a: DatasetAnalysis, method: str, budget: str) -> Summary | None:
@@ -100,7 +107,7 @@ def _gain(a: DatasetAnalysis) -> Plot:
     held = [c for c in a.comparisons if c.verdict != "not distinguishable"]
     return finish(
         figure, f"{a.dataset}-gain", dataset=a.dataset, title="Gain over random initialisation, draw by draw",
-        caption="Pale points: one draw of the labelled volumes each, the mean over its subjects and seeds, minus Random init with "
+        caption="Pale points: one draw of the labelled volumes each, the mean of its subjects and seeds, minus Random init with "
         "the same volumes. Line and marker: mean gain with its bootstrap interval; filled where the difference held after "
         "correction for the number of comparisons, hollow where it is not distinguishable from no gain.",
         alt=f"Dot plot of the paired gain in Dice of {len(methods)} methods over random initialisation at "
@@ -138,6 +145,7 @@ def _structures(a: DatasetAnalysis) -> Plot:
         axes.set_visible(False)
     for axes in grid[:, 0]:
         axes.set_ylabel("Dice")
+    grid[0, 0].set_ylim(_limits([s.mean.estimate for c in a.cells.values() for s in c.structures.values()]))
     _legend(figure, grid.flat[0])
     return finish(
         figure, f"{a.dataset}-structures", dataset=a.dataset, title="Dice per structure",
@@ -176,5 +184,3 @@ def _draws(a: DatasetAnalysis) -> Plot:
 def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", labelcolor=INK)
-
-

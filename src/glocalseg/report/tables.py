@@ -100,7 +100,9 @@ def _comparisons(analyses: Analyses, titles: dict[str, str]) -> Table:
         "share of (subject, draw, seed) with the higher Dice. Run wins: (draw, seed) whose mean over subjects is higher."
     )
     table = pd.DataFrame(data) if data else pd.DataFrame(columns=["dataset", "method", "budget"])
-    return Table("comparisons", "Paired comparisons with random initialisation", caption, table, blocks(titles, header, shown))
+    return Table(
+        "comparisons", "Paired comparisons with random initialisation", caption, table, blocks(titles, header, shown)
+    )
 
 
 def _comparison_row(c: Compared) -> tuple[Entry, ...]:

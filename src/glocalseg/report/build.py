@@ -1,0 +1,110 @@
+"""The last job of a benchmark: from sealed runs to tables, figures, a page, and a record of what was written."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from pathlib import Path
+
+from glocalseg.plan import Plan
+from glocalseg.provenance import environment, sha256_file, write_atomic, write_json
+from glocalseg.report.analysis import DatasetAnalysis, analyse
+from glocalseg.report.bookkeeping import record_tables
+from glocalseg.report.collect import Collected, ReportError, collect
+from glocalseg.report.curves import run_plots
+from glocalseg.report.figures import Plot, style
+from glocalseg.report.overlays import overlay_plot
+from glocalseg.report.page import page
+from glocalseg.report.plots import score_plots
+from glocalseg.report.table import Table
+from glocalseg.report.tables import score_tables
+
+FOLDERS = ("tables", "figures", "report")
+PLAIN_LIMIT = 5_000_000  # bytes of scores.csv above which it is written compressed
+
+
+def build(plan: Plan, root: Path) -> Path:
+    """Write ``results/<benchmark>/{tables,figures,report}`` and ``scores.csv``, then the plan's report record; print where.
+
+    Runs without a record are named in the report as missing. What an earlier report left is removed first.
+
+    Args:
+        plan: the benchmark's plan.
+        root: folder that the plan's paths are relative to.
+
+    Returns:
+        The page, ``results/<benchmark>/report/index.html``.
+
+    Raises:
+        CorruptedError: if a file of a run or slice store was changed after it was made.
+        ReportError: if not one fine-tuning has finished, or runs cannot be compared.
+    """
+    collected = collect(plan, root)
+    if collected.scores.empty:
+        raise ReportError(f"benchmark {plan.benchmark.name!r}: expected at least one finished fine-tuning, found none")
+    analyses = analyse(plan, collected)
+    tables = [*score_tables(analyses, collected, plan.cards), *record_tables(collected, plan.cards)]
+    plots = _plots(plan, collected, analyses, root)
+    record = root / plan.report.record
+    folder = record.parent
+    _clear(folder)
+    scores = _write_scores(collected, folder)
+    for table in tables:
+        _write_table(table, folder / "tables")
+    for plot in plots:
+        plot.write(folder / "figures")
+    text = page(plan, collected, analyses, tables, plots, scores.name)
+    index = folder / "report" / "index.html"
+    write_atomic(index, text.encode())
+    _seal(plan, record, scores, len(collected.payloads), [str(j.record) for j in collected.missing])
+    print(f"report: {index}")
+    return index
+
+
+def _plots(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis], root: Path) -> list[Plot]:
+    with style():
+        plots = []
+        for analysis in analyses.values():
+            overlay = overlay_plot(analysis, plan, collected, root)
+            plots += [*score_plots(analysis), *([overlay] if overlay else []), *run_plots(analysis, collected)]
+    return plots
+
+
+def _clear(folder: Path) -> None:
+    """Remove the earlier report, its record first, so that a half-written one never looks finished."""
+    for old in [*folder.glob("report-*.json"), *folder.glob("scores.csv*")]:
+        old.unlink()
+    for name in FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir(parents=True)
+
+
+def _write_scores(collected: Collected, folder: Path) -> Path:
+    """All score rows in one file, compressed where it is large; no date in it, so that equal rows are equal bytes."""
+    content = collected.scores.to_csv(index=False, lineterminator="\n").encode()
+    path = folder / "scores.csv"
+    if len(content) > PLAIN_LIMIT:
+        path, content = folder / "scores.csv.gz", gzip.compress(content, 6, mtime=0)
+    write_atomic(path, content)
+    return path
+
+
+def _write_table(table: Table, folder: Path) -> None:
+    for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
+        (folder / f"{table.name}.{suffix}").write_text(text, newline="\n")
+
+
+def _seal(plan: Plan, record: Path, scores: Path, runs: int, missing: list[str]) -> None:
+    folder = record.parent
+    files = sorted(p for name in FOLDERS for p in (folder / name).rglob("*") if p.is_file())
+    write_json(
+        record,
+        {
+            "job": {"phase": "report", "name": plan.benchmark.name, "label": plan.report.label},
+            "parts": dict(plan.report.parts),
+            "runs": runs,
+            "missing": missing,
+            "environment": environment(),
+            "files": {p.relative_to(folder).as_posix(): sha256_file(p) for p in [scores, *files]},
+        },
+    )

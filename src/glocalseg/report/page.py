@@ -1,0 +1,104 @@
+"""The report's page: one HTML file with its style and figures inside, that opens from a file without a network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from glocalseg.plan import Plan
+from glocalseg.report import protocol
+from glocalseg.report.analysis import DatasetAnalysis
+from glocalseg.report.bookkeeping import PHASES
+from glocalseg.report.collect import Collected
+from glocalseg.report.figures import Plot
+from glocalseg.report.findings import findings
+from glocalseg.report.names import html
+from glocalseg.report.table import Table
+
+
+def page(
+    plan: Plan,
+    collected: Collected,
+    analyses: Mapping[str, DatasetAnalysis],
+    tables: Sequence[Table],
+    plots: Sequence[Plot],
+    scores_file: str,
+) -> str:
+    """The whole page as HTML.
+
+    Args:
+        plan: the benchmark, its cards and jobs.
+        collected: see ``collect``.
+        analyses: by data set.
+        tables: all tables; a table without rows for a data set is not shown there.
+        plots: all figures.
+        scores_file: name of the file with all score rows beside ``report/``.
+    """
+    env = Environment(
+        loader=PackageLoader("glocalseg.report"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters["rich"] = html
+    env.filters["datauri"] = data_uri
+    style = Markup(env.get_template("style.css").render())  # ours: no value of a run is in it
+    return env.get_template("page.html").render(
+        style=style, **_context(plan, collected, analyses, tables, plots, scores_file)
+    )
+
+
+def _context(
+    plan: Plan,
+    collected: Collected,
+    analyses: Mapping[str, DatasetAnalysis],
+    tables: Sequence[Table],
+    plots: Sequence[Plot],
+    scores_file: str,
+) -> dict[str, Any]:
+    b = plan.benchmark
+    return {
+        "benchmark": b,
+        "datasets": [_dataset(plan, collected, name, analyses.get(name), tables, plots) for name in b.datasets],
+        "missing": [(PHASES[job.phase], job.label) for job in collected.missing],
+        "finished": len(collected.payloads),
+        "planned": len([j for j in plan.jobs.values() if j.phase not in ("report", "data")]),
+        "collapsed": len(collected.collapses),
+        "methods": protocol.methods(b),
+        "settings": protocol.settings(b),
+        "switches": protocol.switches(b),
+        "provenance": protocol.provenance(plan, collected),
+        "tables": tables,
+        "scores_file": scores_file,
+    }
+
+
+def _dataset(
+    plan: Plan,
+    collected: Collected,
+    name: str,
+    analysis: DatasetAnalysis | None,
+    tables: Sequence[Table],
+    plots: Sequence[Plot],
+) -> dict[str, Any]:
+    card = plan.cards[name]
+    prefix = f"{name}-"
+    return {
+        "name": name,
+        "title": card.title,
+        "about": protocol.data(card),
+        "findings": findings(analysis, collected) if analysis else [],
+        "tables": {t.name: (t, t.blocks[name]) for t in tables if name in t.blocks},
+        "plots": {p.name.removeprefix(prefix): p for p in plots if p.dataset == name},
+    }
+
+
+def data_uri(plot: Plot) -> str:
+    """The figure as an address that holds its bytes: the PNG where it is mostly images."""
+    kind, content = ("image/png", plot.png) if plot.raster else ("image/svg+xml", plot.svg)
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

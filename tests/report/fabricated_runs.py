@@ -1,0 +1,223 @@
+"""A small plan whose run folders hold made-up numbers, in the format of the real ones: for tests of the report alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from glocalseg.config import Benchmark, Card
+from glocalseg.data.store import write_store
+from glocalseg.plan import Job, Plan
+from glocalseg.provenance import seal
+
+COLUMNS = ["dataset", "method", "budget", "draw", "seed", "subject", "volume", "structure", "metric", "value"]
+EFFECT = {"random": 0.0, "gr": 0.012, "gd_minus": 0.03, "gd": 0.04, "pcl": 0.034, "gd+lr": 0.036, "gd+ld": 0.03}
+LEVEL = {"1": 0.66, "2": 0.75, "8": 0.82, "all": 0.87}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much to make up."""
+
+    datasets: tuple[str, ...] = ("toy_a",)
+    methods: tuple[str, ...] = ("random", "gd", "gd+lr")
+    budgets: tuple[int, ...] = (1, 2)
+    draws: int = 2
+    seeds: tuple[int, ...] = (0, 1)
+    subjects: int = 5
+    grid: tuple[int, int, int] = (8, 22, 20)
+    steps: int = 60
+
+
+def make_benchmark(size: Size) -> Benchmark:
+    parts = [m.split("+") for m in size.methods]
+    methods: list[dict[str, Any]] = [
+        {} if p == ["random"] else {"global": p[0], **({"local": p[1]} if p[1:] else {})} for p in parts
+    ]
+    pretrain = {"steps": size.steps, "images": 16}
+    return Benchmark.model_validate({
+        "name": "toy", "title": "A made-up benchmark with 100% <invented> numbers", "datasets": list(size.datasets),
+        "methods": methods, "budgets": list(size.budgets), "draws": size.draws, "seeds": list(size.seeds),
+        "pretrain_global": pretrain, "pretrain_local": pretrain, "finetune": {"steps": size.steps, "loss": "dice_ce"},
+        "strategies": {"gd": {"views": 2}}, "statistics": {"resamples": 300},
+    })  # fmt: skip
+
+
+def make_card(name: str, size: Size) -> Card:
+    return Card.model_validate({
+        "name": name, "title": f"Toy & Co_{name[-1]}", "modality": "MR", "subjects": 30, "licence": "CC0",
+        "citation": ["A. Nobody, 50% of Nothing & more_things, 2020"], "reader": "folders",
+        "source": {"kind": "archive", "url": "https://example.org/toy.tar", "size": 1, "sha256": "a" * 64},
+        "structures": {1: "anterior_part", 2: "posterior"}, "slice_axis": "A",
+        "frame": {"spacing": [1.0, 1.0], "size": [24, 16]}, "subject": {"pattern": "(.*)_.*"},
+        "splits": {"kind": "rule", "test": size.subjects, "validation": 2, "seed": 1},
+    })  # fmt: skip
+
+
+def fabricate(root: Path, size: Size | None = None) -> Plan:
+    """Write every run folder of a plan below ``root``; return the plan."""
+    size = size or Size()
+    benchmark, cards = make_benchmark(size), {name: make_card(name, size) for name in size.datasets}
+    jobs: list[Job] = []
+    for dataset in size.datasets:
+        data = Job("data", Path("data/slices") / dataset / "0123456789/manifest.json", {}, dataset)
+        jobs.append(data)
+        _store(root / data.record, size)
+        names = ["random", *dict.fromkeys(m.split("+")[0] for m in size.methods if m != "random")]
+        names += [m for m in size.methods if "+" in m]
+        for name in names:
+            for seed in size.seeds:
+                if name != "random":
+                    phase = "pretrain_local" if "+" in name else "pretrain_global"
+                    jobs.append(_job(phase, f"results/pretrain/{dataset}/{name}/seed{seed}", dataset, name, seed=seed))
+                    _pretraining(root, jobs[-1], size)
+                jobs.append(_job("diagnose", f"results/diagnose/{dataset}/{name}/seed{seed}", dataset, name, seed=seed))
+                _diagnosis(root, jobs[-1])
+        for job in _finetunings(dataset, size):
+            jobs.append(job)
+            _finetuning(root, job, size)
+    report = Job("report", Path("results/toy/report-abcdef0123.json"), {"benchmark": "toy"}, name="toy")
+    return Plan(benchmark, cards, {j.record: j for j in [*jobs, report]}, report)
+
+
+def _job(phase: Any, folder: str, dataset: str, name: str, **levels: Any) -> Job:
+    return Job(phase, Path(folder) / "aaaaaaaaaa/run.json", {}, dataset, name, **levels)
+
+
+def _finetunings(dataset: str, size: Size) -> list[Job]:
+    cells: list[tuple[str, Any, int]] = [(m, b, d) for m in size.methods for b in size.budgets for d in range(1, size.draws + 1)]
+    cells.append(("random", "all", 1))
+    return [
+        _job("finetune", f"results/finetune/{dataset}/{m}/n{b}/c{d}/seed{s}", dataset, m, budget=b, draw=d, seed=s)
+        for m, b, d in cells
+        for s in size.seeds
+    ]
+
+
+def _rng(*words: Any) -> np.random.Generator:
+    return np.random.default_rng(list(" ".join(map(str, words)).encode()))
+
+
+def _volumes(size: Size) -> list[tuple[str, str]]:
+    return [(f"s{i:02d}_{side}", f"s{i:02d}") for i in range(size.subjects) for side in "LR"]
+
+
+def _label(volume: str, size: Size) -> np.ndarray:
+    depth, height, width = size.grid
+    z, y, x = np.mgrid[:depth, :height, :width]
+    shift = _rng(volume).uniform(-1.5, 1.5, 2)
+    inside = ((z - depth / 2) / (depth / 2.4)) ** 2 + ((y - height / 2 - shift[0]) / (height / 4)) ** 2
+    inside = inside + ((x - width / 2 - shift[1]) / (width / 5)) ** 2 < 1
+    return (inside * np.where(z < depth / 2, 2, 1)).astype(np.uint8)
+
+
+def _store(record: Path, size: Size) -> None:
+    depth, height, width = size.grid
+    labels = [_label(v, size) for v, _ in _volumes(size)]
+    frames = []
+    for (volume, _), label in zip(_volumes(size), labels, strict=True):
+        image = (0.4 * label + _rng("image", volume).normal(0, 0.25, label.shape)).astype(np.float32)
+        frame = np.zeros((depth, 24, 16), np.float32)  # padded by 1 above, cut by 2 on either side
+        frame[:, 1:23] = image[:, :, 2:18]
+        frames.append(frame)
+    images = np.concatenate(frames)
+    count = len(labels)
+    volumes = pd.DataFrame({
+        "volume": [v for v, _ in _volumes(size)], "subject": [s for _, s in _volumes(size)],
+        "first_slice": np.arange(count) * depth, "depth": depth, "height": height, "width": width, "spacing_depth": 1.5,
+        "spacing_height": 1.0, "spacing_width": 1.0, "resampled_height": height, "resampled_width": width,
+        "native_offset": np.arange(count) * depth * height * width,
+    })  # fmt: skip
+    slices = pd.DataFrame({
+        "subject": np.repeat(volumes["subject"].to_numpy(), depth), "volume": np.repeat(volumes["volume"].to_numpy(), depth),
+        "slice": np.tile(np.arange(depth), count), "position": np.tile((np.arange(depth) + 0.5) / depth, count),
+        "partition": np.tile(np.arange(depth) * 4 // depth, count),
+    })  # fmt: skip
+    native = np.concatenate([n.ravel() for n in labels])
+    blank = np.zeros(images.shape, np.uint8)
+    write_store(record, images=images, labels=blank, native_labels=native, slices=slices, volumes=volumes, manifest={})
+
+
+def _common(job: Job, rate: float, seconds: float) -> dict[str, Any]:
+    return {
+        "job": {"phase": job.phase, "label": job.label}, "parts": {},
+        "device": {"type": "cpu", "name": "Toy processor", "precision": "bfloat16", "threads": 1},
+        "timing": {"wall_seconds": seconds, "train_seconds": seconds * 0.8, "test_seconds": seconds * 0.15,
+                   "images_per_second": rate, "peak_memory_mb": 512.0},
+        "environment": {"python": "3.11.2", "packages": {"torch": "2.13.0"}, "system": "Toy", "commit": "c0ffee"},
+    }  # fmt: skip
+
+
+def _pretraining(root: Path, job: Job, size: Size) -> None:
+    folder = root / job.record.parent
+    folder.mkdir(parents=True)
+    rng = _rng(job.label)
+    steps = np.arange(1, size.steps + 1)
+    floor = 0.05 if "+" in job.name else 2.2
+    loss = floor + 2 * np.exp(-steps / 15) + rng.normal(0, 0.03, len(steps))
+    pd.DataFrame({"step": steps, "loss": loss, "learning_rate": 1e-3, "images_per_second": 800.0}).to_csv(
+        folder / "log.csv", index=False
+    )
+    seal(root / job.record, _common(job, 840 + rng.normal(0, 20), 50.0))
+
+
+def _diagnosis(root: Path, job: Job) -> None:
+    folder = root / job.record.parent
+    folder.mkdir(parents=True)
+    rng = _rng(job.label)
+    known = {"random": 0.81, "gr": 0.95, "gd": 0.91, "pcl": 0.97}.get(job.name, 0.96)
+    same = 0.98 if "+" in job.name else 0.12
+    values = {"position_r2": known + rng.normal(0, 0.005), "same_place": same, "same_place_chance": 1 / 144}
+    (folder / "diagnostics.json").write_text(json.dumps(values))
+    position = np.tile((np.arange(20) + 0.5) / 20, 12)
+    basis = rng.normal(size=(2, 16))
+    angle = 2.4 * position[:, None] * (1 if job.name != "random" else 0.4)
+    features = np.cos(angle) * basis[0] + np.sin(angle) * basis[1] + rng.normal(0, 0.25, (len(position), 16))
+    np.savez(
+        folder / "embeddings.npz", features=features.astype(np.float32), position=position,
+        partition=(position * 4).astype(np.int64), volume=np.repeat([f"v{i}" for i in range(12)], 20),
+        subject=np.repeat([f"s{i}" for i in range(12)], 20),
+    )  # fmt: skip
+    seal(root / job.record, _common(job, float("nan"), 3.0) | {"timing": {"wall_seconds": 3.0}})
+
+
+def _finetuning(root: Path, job: Job, size: Size) -> None:
+    folder = root / job.record.parent
+    folder.mkdir(parents=True)
+    budget = str(job.budget)
+    bad = -0.22 if budget == "1" and job.draw == 2 else 0.0
+    base = LEVEL[budget] + bad + _rng("draw", budget, job.draw).normal(0, 0.02)
+    base += EFFECT[job.name] * (0.4 if budget == "8" else 1) + _rng(job.name, "seed", job.seed).normal(0, 0.004)
+    rows, predictions = [], {}
+    for volume, subject in _volumes(size):
+        score = base + _rng("subject", subject).normal(0, 0.05) + _rng(job.label, volume).normal(0, 0.015)
+        for structure, shift in (("anterior_part", -0.02), ("posterior", 0.02)):
+            empty = bad and structure == "posterior" and _rng(job.label, volume, "empty").random() < 0.2
+            dice = 0.0 if empty else float(np.clip(score + shift, 0, 1))
+            for metric, value in (("dice", dice), ("hd95", 12 * (1 - dice)), ("assd", 4 * (1 - dice))):
+                value = float("nan") if empty and metric != "dice" else round(value, 6)
+                rows.append((job.dataset, job.name, job.budget, job.draw, job.seed, subject, volume, structure, metric, value))
+        predictions[volume] = np.roll(_label(volume, size), 1 if score < LEVEL[budget] else 0, axis=2)
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "scores.csv", index=False)
+    np.savez_compressed(folder / "predictions.npz", **predictions)
+    steps = np.arange(10, size.steps + 1, 10)
+    curve = base * (1 - np.exp(-steps / 20))
+    validation = [(s, n, v) for s, v in zip(steps, curve, strict=True) for n in ("anterior_part", "posterior", "mean")]
+    pd.DataFrame(validation, columns=["step", "structure", "dice"]).to_csv(folder / "validation.csv", index=False)
+    pd.DataFrame({"step": steps, "loss": 1 - curve}).to_csv(folder / "log.csv", index=False)
+    count = 20 if budget == "all" else int(budget)
+    train = [f"p{(i + 3 * (job.draw or 1)) % 20:02d}_L" for i in range(count)]
+    split = {
+        "pretrain": [f"p{i:02d}_L" for i in range(20)], "train": train, "validation": ["v0_L", "v1_L"],
+        "test": [v for v, _ in _volumes(size)],
+    }  # fmt: skip
+    seal(root / job.record, {
+        **_common(job, 280.0, 25.0), "split": split,
+        "subjects": {v: v.split("_")[0] for volumes in split.values() for v in volumes},
+        "best": {"step": 50, "dice": 0.8}, "collapsed": ["posterior"] if bad and job.seed == 1 else [], "loss": "dice_ce",
+    })  # fmt: skip
