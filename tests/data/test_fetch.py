@@ -271,6 +271,8 @@ def test_md5_is_checked_where_the_publisher_gives_only_that(server: Server, arch
     good = hashlib.md5(archive).hexdigest()
     with pytest.raises(FetchError, match=f"expected md5 {'0' * 32}, found {good}"):
         _fetch(_card(archive, server.url, sha256=None, md5="0" * 32, size=None), tmp_path)
+    with pytest.raises(FetchError, match="expected md5"):
+        _fetch(_card(archive, server.url, md5="0" * 32), tmp_path)  # where both are given, both count
     _fetch(_card(archive, server.url, sha256=None, md5=good, size=None), tmp_path)
 
 

@@ -111,15 +111,15 @@ def _locate(card: Card, source: ArchiveSource, mirror: str | None) -> tuple[str,
 def _check_archive(source: ArchiveSource, archive: Path, *, keep: bool) -> None:
     """Raise FetchError if size or checksum are not the card's; a file that this project downloaded is then removed."""
     found_size = archive.stat().st_size
-    kind, expected = ("sha256", source.sha256) if source.sha256 else ("md5", source.md5)
     problem = None
     if source.size is not None and found_size != source.size:
         problem = f"expected {source.size} bytes, found {found_size}"
-    else:
-        with archive.open("rb") as f:
-            found = hashlib.file_digest(f, kind).hexdigest()
-        if found != expected:
-            problem = f"expected {kind} {expected}, found {found} ({found_size} bytes)"
+    for kind, expected in (("sha256", source.sha256), ("md5", source.md5)):
+        if problem is None and expected is not None:
+            with archive.open("rb") as f:
+                found = hashlib.file_digest(f, kind).hexdigest()
+            if found != expected:
+                problem = f"expected {kind} {expected}, found {found} ({found_size} bytes)"
     if problem is None:
         return
     advice = "the file was left as it is" if keep else "the file was removed, the next fetch starts anew"

@@ -116,7 +116,8 @@ def check_lock(lock: Path, digests: dict[str, str]) -> list[Problem]:
         known = {str(name): str(value) for name, value in expected.items()}
     except (ValueError, AttributeError) as error:
         return [Problem(str(lock), "JSON that maps files to sha256", repr(error))]
-    advice = f"; if the data is meant to have changed, delete {lock}"
+    dataset = lock.name.removesuffix(".lock.json")
+    advice = f" (if the data is meant to have changed: delete {lock} and the folder data/raw/{dataset})"
     changed = [
         Problem(name, f"sha256 {known[name]} of {lock.name}", (digests.get(name) or "no such file") + advice)
         for name in sorted(known)

@@ -1,0 +1,116 @@
+"""A further data set is a card and no code: the cards of docs/adding-a-dataset.md, from file to slice store."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from nifti_layouts import image_voxels, label_voxels, make_card, save, write_msd
+
+from glocalseg.config import Card, ConfigError, load_card
+from glocalseg.data.fetch import dataset_root, fetch
+from glocalseg.data.prepare import prepare
+from glocalseg.data.splits import make_split
+from glocalseg.data.store import open_store
+from glocalseg.data.verify import verify_or_raise
+from glocalseg.provenance import sha256_file
+
+GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-dataset.md"
+
+
+def _documented(name: str) -> dict[str, Any]:
+    """The card of that name as the guide shows it."""
+    blocks = [yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)]
+    return next(b for b in blocks if b["name"] == name)
+
+
+def _write_card(folder: Path, content: dict[str, Any]) -> Card:
+    path = folder / "cards" / f"{content['name']}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(content))
+    return load_card(path)
+
+
+def _run(card: Card, tmp_path: Path, mirror: str | None = None) -> Path:
+    raw, incoming = tmp_path / "raw", tmp_path / "incoming"
+    fetch(card, raw, mirror=mirror, incoming=incoming)
+    root = dataset_root(card, raw, incoming)
+    lock = tmp_path / "cards" / f"{card.name}.lock.json"
+    verify_or_raise(card, root, record=raw / "verified.json", lock=lock)
+    record = tmp_path / "slices/manifest.json"
+    prepare(card, root, record, partition_bounds="paper", parts={"phase": "data"}, workers=1)
+    return record
+
+
+def test_a_card_makes_a_data_set_of_two_folders(tmp_path: Path) -> None:
+    content = _documented("spleen")
+    for i in range(1, 5):
+        save(tmp_path / f"data/ct/spleen_{i}_a.nii.gz", image_voxels(i))
+        save(tmp_path / f"data/masks/spleen_{i}_a.nii.gz", label_voxels((1,)))
+    save(tmp_path / "data/ct/spleen_1_b.nii.gz", image_voxels(9))  # a second volume of a subject
+    save(tmp_path / "data/masks/spleen_1_b.nii.gz", label_voxels((1,)))
+    content |= {"subjects": 4, "source": {"kind": "folder", "path": str(tmp_path / "data")}}
+    content["splits"] |= {"test": 1, "validation": 1}
+    content["frame"] = {"spacing": [1.0, 1.0], "size": [16, 16]}
+    card = _write_card(tmp_path, content)
+    store = open_store(_run(card, tmp_path))
+    assert store.images.shape == (5 * 4, 16, 16)
+    assert set(np.unique(store.labels)) == {0, 1}
+    assert sorted(store.volumes["subject"].unique()) == [f"spleen_{i}" for i in range(1, 5)]
+    assert (tmp_path / "cards/spleen.lock.json").is_file()
+    split = make_split(card.splits, store.volumes[["volume", "subject"]], 1, 1)
+    assert len(split.train) == 1
+
+
+def test_a_card_makes_a_data_set_in_msd_layout(tmp_path: Path) -> None:
+    content = _documented("heart")
+    write_msd(tmp_path / "Task02_Heart", [f"la_{i:03d}" for i in range(1, 5)])
+    for path in (tmp_path / "Task02_Heart/labelsTr").glob("*.nii.gz"):
+        save(path, label_voxels((1,)))
+    (tmp_path / "mirror").mkdir()
+    with tarfile.open(tmp_path / "mirror/Task02_Heart.tar", "w") as tar:
+        tar.add(tmp_path / "Task02_Heart", "Task02_Heart")
+    content["source"] |= {"md5": None, "sha256": sha256_file(tmp_path / "mirror/Task02_Heart.tar")}
+    content["splits"] |= {"test": 1, "validation": 1}
+    content |= {"subjects": 4, "frame": {"spacing": [1.0, 1.0], "size": [16, 16]}}
+    card = _write_card(tmp_path, content)
+    store = open_store(_run(card, tmp_path, mirror=str(tmp_path / "mirror")))
+    assert store.images.shape == (4 * 4, 16, 16)
+    assert list(store.volumes["volume"]) == [f"la_{i:03d}" for i in range(1, 5)]
+    assert not (tmp_path / "cards/heart.lock.json").exists()
+
+
+@pytest.mark.parametrize("name", ["spleen", "heart"])
+def test_the_cards_of_the_guide_are_valid_as_they_stand(tmp_path: Path, name: str) -> None:
+    assert _write_card(tmp_path, _documented(name)).name == name
+
+
+def test_what_the_guide_calls_defaults_are_the_defaults() -> None:
+    card = make_card()
+    assert (card.percentiles, card.bias_correction, card.partitions, card.phases) == ((1.0, 99.0), False, 4, ["ED"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"reader": "dicom"}, "reader: "),
+        ({"slice_axes": "S"}, r"slice_axes: .*unknown key"),
+        ({"structures": {1: "a", 3: "b"}}, "without gaps"),
+        ({"subject": {}}, "subject: .*pattern or table"),
+        ({"source": {"kind": "archive", "url": "https://example.org/a.tar"}}, "sha256, or md5"),
+        ({"source": {"kind": "archive", "md5": "0" * 32}}, "file name"),
+        ({"name": "other"}, "name: "),
+    ],
+)
+def test_a_mistake_in_a_card_is_one_line_with_file_and_key(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    path = tmp_path / "spleen.yaml"
+    path.write_text(yaml.safe_dump(_documented("spleen") | change))
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_card(path)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
