@@ -1,6 +1,5 @@
 """Configuration, the plan of jobs, and what every rule needs: no rule is defined here."""
 
-import json
 import os
 import shlex
 import sys
@@ -21,6 +20,11 @@ from glocalseg.provenance import digest, write_json
 CARDS = HERE / "config" / "datasets"
 STATE = Path(".snakemake") / "glocalseg"
 CONDA = any(str(m).lower().endswith("conda") for m in workflow.deployment_settings.deployment_method)
+
+
+logger.addFilter(  # said twice otherwise: every job says itself when it is done, with the time that is left
+    lambda record: not str(record.msg).startswith(("Select jobs to execute", "Execute ", "Finished jobid"))
+)
 
 
 def read_configuration():

@@ -29,30 +29,29 @@ def line(benchmark: Path, counted: str | None, phase: str, label: str, seconds: 
     for row in notes.read_text().splitlines():
         name, _, took = row.partition("\t")
         done[name].append(float(took))
-    count, total = sum(map(len, done.values())), sum(began["missing"].values())
-    text += f" | {count} of {total} jobs"
-    if count < total:
-        text += f" | about {duration(time_left(began['missing'], done, time.time() - began['started']))} left"
-    return text
+    left = time_left(began["missing"], done, time.time() - began["started"])
+    return text if left is None else f"{text}, about {duration(left)} left"
 
 
-def time_left(missing: dict[str, int], done: dict[str, list[float]], elapsed: float) -> float:
+def time_left(missing: dict[str, int], done: dict[str, list[float]], elapsed: float) -> float | None:
     """Seconds until all jobs are made, if those to come take as long as those of their phase that are done.
 
     Args:
         missing: jobs to make at the beginning, by phase.
         done: seconds of every job made since, by phase; at least one.
-        elapsed: seconds since the beginning.
+        elapsed: seconds since the beginning; with the work done in it, this tells how many jobs run at a time.
 
-    A phase of which nothing is done yet counts with the mean of all jobs. What is done in ``elapsed`` tells how many
-    jobs run at a time.
+    Returns:
+        None when nothing is left, or while more than half of the jobs to come are of phases that were not seen yet; the
+        others of these count with the mean of all jobs.
     """
+    left = {phase: max(0, count - len(done.get(phase, []))) for phase, count in missing.items()}
+    unseen = sum(count for phase, count in left.items() if phase not in done)
+    if not any(left.values()) or 2 * unseen > sum(left.values()):
+        return None
     spent = sum(map(sum, done.values()))
     mean = spent / sum(map(len, done.values()))
-    work = 0.0
-    for phase, count in missing.items():
-        took = done.get(phase, [])
-        work += max(0, count - len(took)) * (sum(took) / len(took) if took else mean)
+    work = sum(count * (sum(done[p]) / len(done[p]) if p in done else mean) for p, count in left.items())
     return work * elapsed / max(spent, 1e-9)
 
 
