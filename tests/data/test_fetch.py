@@ -14,6 +14,7 @@ import sys
 import tarfile
 import threading
 import time
+import types
 import zipfile
 from collections import namedtuple
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from typing import Any
 import pytest
 from nifti_layouts import make_card, write_acdc, write_msd
 
-from glocalseg.config import Card
+from glocalseg.config import Card, GeneratedSource
 from glocalseg.data import download as download_module
 from glocalseg.data.download import FetchError, Retry, download
 from glocalseg.data.fetch import dataset_root, fetch
@@ -428,7 +429,7 @@ def test_progress_is_lines_where_there_is_no_terminal(
     server.content = archive
     _fetch(_card(archive, server.url), tmp_path)
     said = capsys.readouterr().err
-    assert "tiny.tar: 0.1 MB of 0.1 MB (100%)" in said
+    assert "tiny.tar: 0.1 of 0.1 MB (100%)" in said
     assert "\r" not in said
 
 
@@ -473,3 +474,29 @@ def test_a_folder_source_must_exist(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     raw = _fetch(card, tmp_path)
     assert dataset_root(card, raw, tmp_path) == tmp_path / "mine"
+
+
+def test_generated_data_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generator itself has tests of its own: here it is one that fails the first time, halfway."""
+    calls: list[GeneratedSource] = []
+
+    def generate(source: GeneratedSource, root: Path) -> None:
+        calls.append(source)
+        (root / "first").write_text("first")
+        if len(calls) == 1:
+            raise RuntimeError("halfway")
+        write_acdc(root, {"patient001": (1, 12)})
+
+    module = types.ModuleType("glocalseg.data.phantom")
+    module.generate = generate  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "glocalseg.data.phantom", module)
+    source = {"kind": "generated", "generator": "phantom", "subjects": 4, "seed": 1}
+    card = make_card(source=source, reader="acdc", subject={"pattern": r"^(patient\d{3})_"})
+    with pytest.raises(RuntimeError, match="halfway"):
+        _fetch(card, tmp_path)
+    assert _left(tmp_path / "raw") == set()
+    raw = _fetch(card, tmp_path)
+    assert _left(raw) == {"files", "fetched.json"}
+    assert len(require_cases(card, dataset_root(card, raw, tmp_path / "incoming"))) == 1
+    assert calls == [card.source, card.source]
+    assert "files/training/patient001/Info.cfg" in open_sealed(raw / "fetched.json")["files"]

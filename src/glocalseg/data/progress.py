@@ -23,7 +23,7 @@ class Progress:
     def __init__(self, label: str, total: int | None, unit: str, *, done: int = 0, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._label, self._total, self._unit, self._done = label, total, unit, done
-        self._last = time.monotonic()
+        self._last, self._told = time.monotonic(), -1
         self._bar: Any = None
         if self._stream.isatty():
             self._bar = tqdm(
@@ -44,15 +44,14 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.close()
-        else:
+        elif self._told != self._done:
             self._line()
 
     def _line(self) -> None:
-        self._last = time.monotonic()
-        share = f" of {self._said(self._total)} ({self._done / self._total:.0%})" if self._total else ""
+        self._last, self._told = time.monotonic(), self._done
+        unit = "MB" if self._unit == "B" else self._unit
+        share = f" of {self._said(self._total)} {unit} ({self._done / self._total:.0%})" if self._total else f" {unit}"
         print(f"{self._label}: {self._said(self._done)}{share}", file=self._stream, flush=True)
 
-    def _said(self, n: int | None) -> str:
-        if self._unit != "B" or n is None:
-            return f"{n} {self._unit}"
-        return f"{n / 1e6:.1f} MB"
+    def _said(self, n: int) -> str:
+        return f"{n / 1e6:.1f}" if self._unit == "B" else str(n)
