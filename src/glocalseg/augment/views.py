@@ -35,8 +35,8 @@ def draw_views(view: Tensor, config: ViewConfig, *, crop: bool, generator: torch
     n, device = len(view), view.device
     start = None
     if crop:
-        low, high = config.crop_start[0], min(config.crop_start[1], 1 - config.crop)
-        start = low + max(high - low, 0) * torch.rand(n, 2, generator=generator, device=device)
+        low, high = (min(edge, 1 - config.crop) for edge in config.crop_start)
+        start = low + (high - low) * torch.rand(n, 2, generator=generator, device=device)
     u = 2 * torch.rand(n, 2, generator=generator, device=device) - 1
     if config.scalars == "release":  # D6: one scalar a call, and both operators share their seed
         shared = u[:, 0][view]

@@ -43,7 +43,7 @@ def pretrain(job: Job, plan: Plan, root: Path) -> None:
         draws = generator(seed, "global", step, device.device)
         views = strategy.draw(pool, config.images, draws)
         batch = view_images(images, views)
-        augmented = views.view > 0
+        augmented = (views.view > 0) & (views.slice != EMPTY)  # the release's zeros stay zeros
         draw = draw_views(views.view, config.views, crop=True, generator=draws)
         shown = torch.where(augmented.view(-1, 1, 1, 1), apply_views(batch, draw, config.views), batch)
         with device.autocast():

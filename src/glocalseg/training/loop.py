@@ -132,9 +132,10 @@ def train(
             meter.tick(done, logged)
             if observer is not None and (done % observe_every == 0 or done == steps):
                 observer.observe(done)
-            if stopped() or (done % checkpoint_every == 0 and done < steps):
+            stop = stopped()  # asked once: a signal between two questions would leave without saving
+            if stop or (done % checkpoint_every == 0 and done < steps):
                 save(done)
-            if stopped():
+            if stop:
                 raise Interrupted
     meter.close()
     if first == steps:
