@@ -10,12 +10,7 @@ import re
 from pathlib import Path
 
 from glocalseg.config import Card
-from glocalseg.data.readers.base import NIFTI, Case, Problem, SubjectNames, require_cases
-
-
-def find_cases(card: Card, root: Path) -> list[Case]:
-    """The labelled frames, named ``patient001_ED``, sorted by volume. Raises ReaderError."""
-    return require_cases(card, root)
+from glocalseg.data.readers.base import NIFTI, Case, Problem, SubjectNames
 
 
 def scan(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:

@@ -244,6 +244,9 @@ def known_values(card: Card) -> list[int]:
 
 
 def _voxels(image: SpatialImage, path: Path) -> NDArray[np.generic]:
+    if image.get_data_dtype().kind not in "biuf":
+        found = f"type {image.get_data_dtype()}"
+        raise ReaderError([Problem(str(path), "voxels that are whole or real numbers", found)])
     try:
         return np.asanyarray(image.dataobj)
     except (OSError, EOFError, zlib.error, ValueError) as error:

@@ -5,12 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from glocalseg.config import Card
-from glocalseg.data.readers.base import Case, Problem, nifti_files, pair, require_cases
-
-
-def find_cases(card: Card, root: Path) -> list[Case]:
-    """The labelled volumes, sorted by volume. Raises ReaderError."""
-    return require_cases(card, root)
+from glocalseg.data.readers.base import Case, Problem, nifti_files, pair
 
 
 def scan(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:

@@ -9,15 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from glocalseg.config import Card
-from glocalseg.data.readers.base import Case, Problem, SubjectNames, nifti_stem, require_cases
+from glocalseg.data.readers.base import Case, Problem, SubjectNames, nifti_stem
 
 PREFIX = "mr_train_"
 IMAGE, LABEL = "_image", "_label"
-
-
-def find_cases(card: Card, root: Path) -> list[Case]:
-    """The labelled MR volumes, named ``mr_train_1001``, sorted by volume. Raises ReaderError."""
-    return require_cases(card, root)
 
 
 def scan(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:

@@ -10,12 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from glocalseg.config import Card
-from glocalseg.data.readers.base import Case, Problem, nifti_files, nifti_stem, pair, require_cases
-
-
-def find_cases(card: Card, root: Path) -> list[Case]:
-    """The labelled volumes, sorted by volume. Raises ReaderError."""
-    return require_cases(card, root)
+from glocalseg.data.readers.base import Case, Problem, nifti_files, nifti_stem, pair
 
 
 def scan(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:
