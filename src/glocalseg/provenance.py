@@ -92,7 +92,7 @@ def _imports(name: str) -> tuple[str, ...]:
 
 
 def _imported(name: str) -> Iterable[str]:
-    for node in ast.walk(ast.parse(_module_path(name).read_text())):
+    for node in ast.walk(_parse(_module_path(name))):
         if isinstance(node, ast.Import):
             candidates = [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -112,9 +112,13 @@ def _is_module(name: str) -> bool:
     return name != PACKAGE
 
 
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
 @cache
 def _tree(path: Path) -> str:
-    tree = ast.parse(path.read_text())
+    tree = _parse(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

@@ -1,0 +1,112 @@
+"""Configurations that are shipped, and how wrong ones are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from glocalseg.config import Benchmark, ConfigError, MethodSpec, load_benchmark, load_card, load_cards, parse_benchmark
+
+CONFIG = Path(__file__).resolve().parents[1] / "config"
+
+
+def raw(**changes: Any) -> dict[str, Any]:
+    """The quick configuration with some keys replaced."""
+    return {**yaml.safe_load((CONFIG / "quick.yaml").read_text()), **changes}
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_benchmarks_are_valid_and_named_as_their_file(path: Path) -> None:
+    benchmark = load_benchmark(path)
+    assert benchmark.name == path.stem
+    assert set(load_cards(benchmark.datasets, CONFIG / "datasets")) == set(benchmark.datasets)
+
+
+def test_the_quick_benchmark_is_what_a_newcomer_was_promised() -> None:
+    quick = load_benchmark(CONFIG / "quick.yaml")
+    assert len(quick.methods) >= 6
+    assert len(quick.budgets) >= 2
+    assert quick.draws >= 2
+    assert quick.datasets == ["phantom"]
+
+
+def test_the_paper_configuration_has_the_papers_values() -> None:
+    paper = load_benchmark(CONFIG / "paper.yaml")
+    for phase in (paper.pretrain_global, paper.pretrain_local, paper.finetune):
+        assert (phase.steps, phase.learning_rate) == (10001, 1e-3)
+    assert paper.pretrain_global.temperature == paper.pretrain_local.temperature == 0.1
+    assert (paper.finetune.batch, paper.finetune.loss, paper.finetune.schedule) == (20, "dice", "constant")
+    assert (paper.pretrain_local.blocks, paper.pretrain_local.region_size) == (3, 3)
+    assert paper.budgets == [1, 2, 8]
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ({}, "random"),
+        ({"global": "gd"}, "gd"),
+        ({"global": "gd", "local": "lr"}, "gd+lr"),
+        ({"global": "gd", "local": "lr", "regime": "mixup"}, "gd+lr+mixup"),
+        ({"regime": "mixup"}, "random+mixup"),
+    ],
+)
+def test_how_methods_are_called(spec: dict[str, str], name: str) -> None:
+    assert MethodSpec.model_validate(spec).id == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"stepz": 3}, ["stepz", "an unknown key"]),
+        ({"budgets": [1, 1]}, ["budgets must be different"]),
+        ({"budgets": [0]}, ["budgets start at 1"]),
+        ({"methods": [{"local": "lr"}]}, ["methods.0", "starts from a global one"]),
+        ({"draws": "many"}, ["draws", "integer", "'many'"]),
+        ({"finetune": {"steps": 10, "loss": "hinge"}}, ["finetune.loss", "'dice'", "'hinge'"]),
+        ({"pretrain_global": {"steps": 0, "images": 48}}, ["pretrain_global.steps", "greater than or equal to 1", "0"]),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_file_key_and_value(changes: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_benchmark(raw(**changes), where="some.yaml")
+    assert str(error.value).startswith("some.yaml: ")
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_every_problem_has_its_line() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_benchmark(raw(stepz=3, draws=0), where="some.yaml")
+    assert sorted(line.split(": ")[1] for line in str(error.value).split("\n")) == ["draws", "stepz"]
+
+
+def test_a_benchmark_survives_being_written_and_read() -> None:
+    for path in CONFIG.glob("*.yaml"):
+        benchmark = load_benchmark(path)
+        assert Benchmark.model_validate(benchmark.model_dump(mode="json", by_alias=True)) == benchmark
+
+
+def test_files_that_are_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found nothing there"):
+        load_benchmark(tmp_path / "absent.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
+    with pytest.raises(ConfigError, match="keys and values, found list"):
+        load_benchmark(tmp_path / "list.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    with pytest.raises(ConfigError, match="expected YAML"):
+        load_benchmark(tmp_path / "broken.yaml")
+
+
+def test_a_card_is_called_as_its_file(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text((CONFIG / "datasets" / "acdc.yaml").read_text())
+    with pytest.raises(ConfigError, match="expected 'other', as the file is called, found 'acdc'"):
+        load_card(tmp_path / "other.yaml")
+
+
+def test_an_unknown_data_set_lists_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"expected one of acdc, .*prostate.* found 'brain'"):
+        load_cards(["brain"], CONFIG / "datasets")

@@ -1,0 +1,207 @@
+"""Which results a change makes stale: counted on the keys, for a copy of the code in which things are changed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import Planner
+
+from glocalseg.config import Benchmark, ConfigError, load_card
+from glocalseg.plan import Job, Plan, check, make_plan, verified_record
+
+CONFIGURATION = "hippocampus"
+
+
+def moved(before: Plan, after: Plan) -> set[tuple[str, str]]:
+    """(phase, method or strategy) of every job whose record is another one; the jobs themselves must be the same."""
+    old, new = identities(before), identities(after)
+    assert old.keys() == new.keys()
+    return {(job.phase, job.name) for key, job in old.items() if job.record != new[key].record}
+
+
+def identities(plan: Plan) -> dict[tuple[object, ...], Job]:
+    return {(j.phase, j.dataset, j.name, j.budget, j.draw, j.seed): j for j in plan.jobs.values()}
+
+
+def everything(plan: Plan) -> set[tuple[str, str]]:
+    return {(job.phase, job.name) for job in plan.jobs.values()}
+
+
+def of_phases(plan: Plan, *phases: str) -> set[tuple[str, str]]:
+    return {(job.phase, job.name) for job in plan.jobs.values() if job.phase in phases}
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace text that must be there."""
+    text = path.read_text()
+    assert old in text, f"{path} has no {old!r}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+# ---------------------------------------------------------------- what makes nothing stale
+
+
+def test_comments_docstrings_and_layout_change_no_path(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    for module in (tree / "src/glocalseg").rglob("*.py"):
+        text = module.read_text()
+        if text.startswith('"""'):
+            text = '"""Reworded. ' + text[3:]
+        module.write_text("# a new comment\n\n" + text + "\n\n# and one at the end\n")
+    assert planner(CONFIGURATION).jobs.keys() == before.jobs.keys()
+
+
+def test_dates_change_no_path(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    for path in tree.rglob("*"):
+        path.touch()
+    assert planner(CONFIGURATION).jobs.keys() == before.jobs.keys()
+
+
+def test_the_mirror_and_words_about_the_data_change_no_run(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    edit(tree / "config/hippocampus.yaml", "mirror: null", "mirror: https://elsewhere.example/archives")
+    assert moved(before, planner(CONFIGURATION)) == set()
+    edit(tree / "config/datasets/hippocampus.yaml", "licence: ", "licence: reworded ")
+    assert moved(before, planner(CONFIGURATION)) == {("report", "hippocampus")}
+
+
+# ---------------------------------------------------------------- what makes exactly its dependents stale
+
+
+def test_one_strategys_file_moves_only_what_uses_it(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    append(tree / "src/glocalseg/pretraining/strategies/lr.py", "\nCHANGED = 1\n")
+    uses = {("pretrain_local", "gd+lr"), ("diagnose", "gd+lr"), ("finetune", "gd+lr"), ("report", "hippocampus")}
+    assert moved(before, planner(CONFIGURATION)) == uses
+
+
+def test_a_global_strategys_file_moves_the_local_ones_on_top_of_it(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    append(tree / "src/glocalseg/pretraining/strategies/pcl.py", "\nCHANGED = 1\n")
+    assert {name for _, name in moved(before, planner(CONFIGURATION))} == {"pcl", "hippocampus"}
+
+
+def test_a_parameter_moves_its_phase_and_what_starts_from_it(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    configuration = tree / "config/hippocampus.yaml"
+    text = configuration.read_text()
+
+    configuration.write_text(re.sub(r"(finetune:\n  steps: )\d+", r"\g<1>7", text))
+    assert moved(before, planner(CONFIGURATION)) == of_phases(before, "finetune", "report")
+
+    configuration.write_text(re.sub(r"(pretrain_local:\n  steps: )\d+", r"\g<1>7", text))
+    local = {key for key in everything(before) if "+" in key[1]} | {("report", "hippocampus")}
+    assert moved(before, planner(CONFIGURATION)) == local
+
+    configuration.write_text(re.sub(r"(pretrain_global:\n  steps: )\d+", r"\g<1>7", text))
+    pretrained = {key for key in everything(before) if key[1] != "random" and key[0] != "data"}
+    assert moved(before, planner(CONFIGURATION)) == pretrained
+
+
+def test_another_archive_moves_everything(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    card = tree / "config/datasets/hippocampus.yaml"
+    card.write_text(re.sub(r"sha256: [0-9a-f]{64}", "sha256: " + "a" * 64, card.read_text()))
+    assert moved(before, planner(CONFIGURATION)) == everything(before)
+
+
+def test_code_of_the_report_moves_only_the_report(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    append(tree / "src/glocalseg/report/build.py", "\nCHANGED = 1\n")
+    assert moved(before, planner(CONFIGURATION)) == {("report", "hippocampus")}
+    template = next(p for p in sorted((tree / "src/glocalseg/report/templates").iterdir()) if p.is_file())
+    after_code = planner(CONFIGURATION)
+    template.write_text(template.read_text() + "\n")
+    assert moved(after_code, planner(CONFIGURATION)) == {("report", "hippocampus")}
+
+
+def test_the_lock_file_is_the_identity_of_data_that_a_person_brings(tree: Path, planner: Planner) -> None:
+    before = planner("paper")
+    cards = tree / "config/datasets"
+    assert verified_record(before.cards["acdc"], cards).parent.name == "unverified"
+    (cards / "acdc.lock.json").write_text('{"a": "b"}')
+    after = planner("paper")
+    assert verified_record(after.cards["acdc"], cards).parent.name != "unverified"
+    changed = {j.dataset for key, j in identities(before).items() if j.record != identities(after)[key].record}
+    assert changed == {"acdc", ""}  # "" is the report
+
+
+# ---------------------------------------------------------------- what benchmarks share
+
+
+def test_two_benchmarks_share_their_common_runs(tree: Path, planner: Planner) -> None:
+    text = (tree / "config/hippocampus.yaml").read_text()
+    other = re.sub(r"budgets: .*", "budgets: [2, 4]", text.replace("name: hippocampus", "name: other"))
+    (tree / "config/other.yaml").write_text(other.replace("  - {global: pcl}\n", ""))
+    one, two = planner(CONFIGURATION), planner("other")
+    shared = {(j.phase, j.name, j.budget) for r, j in one.jobs.items() if r in two.jobs}
+    expected = {
+        (j.phase, j.name, j.budget)
+        for j in one.jobs.values()
+        if j.phase != "report" and j.name != "pcl" and j.budget in (None, 2, "all")
+    }
+    assert shared == expected
+
+
+# ---------------------------------------------------------------- the grid
+
+
+def test_the_grid_is_the_product_of_what_was_asked_for(planner: Planner) -> None:
+    plan = planner(CONFIGURATION)
+    b = plan.benchmark
+    grid = len(b.methods) * len(b.budgets) * b.draws * len(b.seeds)
+    assert len(plan.of("finetune")) == grid + len(b.seeds)  # the upper bound has one draw
+    assert len(plan.of("pretrain_global")) == 4 * len(b.seeds)
+    assert len(plan.of("pretrain_local")) == 2 * len(b.seeds)
+    assert len(plan.of("diagnose")) == 7 * len(b.seeds)
+
+
+def test_parents_come_before_their_children(planner: Planner) -> None:
+    seen: set[Path] = set()
+    for job in planner("paper").jobs.values():
+        assert set(job.parents) <= seen
+        seen.add(job.record)
+
+
+def test_draws_of_the_paper_are_as_many_as_its_lists_have(planner: Planner) -> None:
+    plan = planner("paper")
+    draws = {(j.dataset, j.budget, j.draw) for j in plan.of("finetune")}
+    count = {key: len([d for d in draws if d[:2] == key]) for key in {d[:2] for d in draws}}
+    assert count[("acdc", 1)] == 5
+    assert count[("mmwhs", 2)] == 4
+    assert count[("prostate", 8)] == 3
+    assert count[("acdc", "all")] == 1
+
+
+def test_problems_are_named_one_a_line(tree: Path, planner: Planner) -> None:
+    plan = planner(CONFIGURATION)
+    raw = plan.benchmark.model_dump(by_alias=True)
+    raw["methods"] = [{"global": "gx"}, {"global": "gd", "local": "lx"}, {"regime": "magic"}]
+    raw["budgets"] = [1, 10_000]
+    with pytest.raises(ConfigError) as error:
+        check(Benchmark.model_validate(raw), plan.cards)
+    lines = str(error.value).split("\n")
+    assert len(lines) == 4
+    for line, word in zip(lines, ("'gx'", "'lx'", "'magic'", "10000"), strict=True):
+        assert word in line and "expected" in line
+
+
+def test_a_budget_that_the_paper_does_not_list_is_named(tree: Path) -> None:
+    cards = tree / "config" / "datasets"
+    card = load_card(cards / "mmwhs.yaml")
+    benchmark = Benchmark.model_validate(
+        {
+            "name": "x", "title": "x", "datasets": ["mmwhs"], "methods": [{}], "budgets": [3], "draws": 1, "seeds": [0],
+            "pretrain_global": {"steps": 1, "images": 8}, "pretrain_local": {"steps": 1, "images": 8},
+            "finetune": {"steps": 1},
+        }
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"expected one of \[1, 2, 8\].*'mmwhs'.*found 3"):
+        make_plan(benchmark, {"mmwhs": card}, lock_folder=cards)
