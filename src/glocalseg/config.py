@@ -120,6 +120,7 @@ class SplitRule(Model):
     test: int = Field(ge=1)
     validation: int = Field(ge=1)
     seed: int = Field(ge=0)
+    test_volumes: Literal["all", "one"] = Field(default="all", description="of each test subject; one is drawn by the seed")
 
 
 Splits = Annotated[SplitLists | SplitRule, Field(discriminator="kind")]

@@ -84,18 +84,14 @@ def _by_rule(rule: SplitRule, volumes: pd.DataFrame, budget: Budget, draw: int) 
     order = np.random.default_rng([rule.seed, 0]).permutation(subjects)
     test, validation, pool = np.split(order, [rule.test, rule.test + rule.validation])
     pretrain = _volumes(volumes, pool)
+    tested = _volumes(volumes, test) if rule.test_volumes == "all" else _one_each(volumes, test, rng=[rule.seed, 2])
     if budget == "all":
         train = pretrain
     else:
         if budget > len(pool):
             raise ConfigError(f"budgets: expected at most the {len(pool)} subjects of the training pool, found {budget}")
-        rng = np.random.default_rng([rule.seed, 1, draw])
-        chosen = rng.permutation(pool)
-        side = rng.random(len(pool))
-        train = tuple(
-            (own := _volumes(volumes, [s]))[int(u * len(own))] for s, u in zip(chosen[:budget], side, strict=False)
-        )
-    return Split(pretrain, train, _volumes(volumes, validation), _volumes(volumes, test))
+        train = _one_each(volumes, pool, rng=[rule.seed, 1, draw])[:budget]
+    return Split(pretrain, train, _volumes(volumes, validation), tested)
 
 
 def _by_lists(lists: SplitLists, volumes: pd.DataFrame, budget: Budget, draw: int) -> Split:
@@ -108,8 +104,20 @@ def _by_lists(lists: SplitLists, volumes: pd.DataFrame, budget: Budget, draw: in
     )
 
 
+def _one_each(volumes: pd.DataFrame, subjects: np.ndarray, *, rng: list[int]) -> tuple[str, ...]:
+    """One random volume of every subject, in random order."""
+    draws = np.random.default_rng(rng)
+    order, which = draws.permutation(subjects), draws.random(len(subjects))
+    there = _by_subject(volumes)
+    return tuple(there[s][int(u * len(there[s]))] for s, u in zip(order, which, strict=True))
+
+
+def _by_subject(volumes: pd.DataFrame) -> dict[str, list[str]]:
+    return volumes.groupby("subject")["volume"].apply(sorted).to_dict()
+
+
 def _volumes(volumes: pd.DataFrame, subjects: list[str] | np.ndarray) -> tuple[str, ...]:
-    there = volumes.groupby("subject")["volume"].apply(sorted).to_dict()
+    there = _by_subject(volumes)
     if missing := [s for s in subjects if s not in there]:
         raise ConfigError(f"splits: subjects {missing} are listed in the card but not in the data")
     return tuple(v for s in subjects for v in there[s])

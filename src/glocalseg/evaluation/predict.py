@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -38,17 +39,31 @@ def predict(net: nn.Module, store: SliceStore, volumes: tuple[str, ...], device:
     table = store.volumes.set_index("volume")
     found = {}
     with torch.inference_mode():
-        for volume in volumes:
-            row = table.loc[volume]
-            images = torch.from_numpy(np.asarray(store.images[store.rows([volume])]))[:, None]
+        for group in _groups(volumes, table["depth"].to_dict()):
+            images = torch.from_numpy(np.asarray(store.images[store.rows(group)]))[:, None]
             probabilities = torch.cat([_probabilities(folded, part, device) for part in images.split(BATCH)])
-            native = to_native(
-                probabilities,
-                resampled=(int(row["resampled_height"]), int(row["resampled_width"])),
-                native=(int(row["height"]), int(row["width"])),
-            )
-            found[volume] = label_of(native).cpu().numpy()
+            depths = [int(table.at[v, "depth"]) for v in group]
+            for volume, part in zip(group, probabilities.split(depths), strict=True):
+                row = table.loc[volume]
+                native = to_native(
+                    part,
+                    resampled=(int(row["resampled_height"]), int(row["resampled_width"])),
+                    native=(int(row["height"]), int(row["width"])),
+                )
+                found[volume] = label_of(native).cpu().numpy()
     return found
+
+
+def _groups(volumes: tuple[str, ...], depth: Mapping[str, int]) -> Iterator[list[str]]:
+    """Volumes in order, in groups of a few batches, so that batches are full and memory stays bounded."""
+    group: list[str] = []
+    for volume in volumes:
+        group.append(volume)
+        if sum(depth[v] for v in group) >= 4 * BATCH:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _probabilities(net: nn.Module, images: Tensor, device: Device) -> Tensor:
