@@ -1,0 +1,220 @@
+"""The training phases in sequence on made-up data: the same bits each time, also after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_benchmark import DEPTH, SIDE, find, small_plan, write_data
+
+from glocalseg.networks.weights import FILE
+from glocalseg.plan import Job, Plan
+from glocalseg.provenance import CorruptedError, open_sealed
+from glocalseg.stages import diagnose, finetune, pretrain_global, pretrain_local
+
+HERE = Path(__file__).parent
+
+
+def run(job: Job, plan: Plan, root: Path) -> Path:
+    stages = {
+        "pretrain_global": pretrain_global.pretrain,
+        "pretrain_local": pretrain_local.pretrain,
+        "diagnose": diagnose.diagnose,
+        "finetune": finetune.finetune,
+    }
+    stages[job.phase](job, plan, root)
+    return root / job.record.parent
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    x, y = load_file(a / FILE), load_file(b / FILE)
+    return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return small_plan()
+
+
+@pytest.fixture(scope="module")
+def done(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root folder in which every job of gd+lr has run."""
+    root = tmp_path_factory.mktemp("first")
+    write_data(root, plan)
+    for job in jobs(plan):
+        run(job, plan, root)
+    return root
+
+
+def jobs(plan: Plan) -> list[Job]:
+    return [
+        find(plan, "pretrain_global", "gd"),
+        find(plan, "pretrain_local", "gd+lr"),
+        find(plan, "diagnose", "gd+lr"),
+        find(plan, "finetune", "gd+lr", 2),
+    ]
+
+
+@pytest.mark.slow
+def test_running_twice_gives_equal_weights_and_scores(done: Path, plan: Plan, tmp_path: Path) -> None:
+    write_data(tmp_path, plan)
+    for job in jobs(plan):
+        run(job, plan, tmp_path)
+    for job in jobs(plan):
+        a, b = done / job.record.parent, tmp_path / job.record.parent
+        names = set(open_sealed(a / "run.json")["files"])
+        assert names == set(open_sealed(b / "run.json")["files"])
+        assert not [n for n in names if n.startswith("resume")]
+        if job.phase == "diagnose":
+            assert (a / "diagnostics.json").read_bytes() == (b / "diagnostics.json").read_bytes()
+            continue
+        assert same_weights(a, b)
+        if job.phase == "finetune":
+            for name in ("scores.csv", "validation.csv"):
+                assert (a / name).read_bytes() == (b / name).read_bytes()
+            x, y = np.load(a / "predictions.npz"), np.load(b / "predictions.npz")
+            assert all(np.array_equal(x[v], y[v]) for v in x.files)
+
+
+@pytest.mark.slow
+def test_a_pretraining_hands_on_what_it_trained(done: Path, plan: Plan) -> None:
+    first = load_file(done / find(plan, "pretrain_global", "gd").record.parent / FILE)
+    second = load_file(done / find(plan, "pretrain_local", "gd+lr").record.parent / FILE)
+    assert all(name.startswith("encoder.") for name in first)
+    assert {name.split(".")[0] for name in second} == {"encoder", "decoder"}
+    assert {name.split(".")[2] for name in second if name.startswith("decoder")} == {"0"}  # 3 blocks, l = 1
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    for name, tensor in first.items():
+        frozen = torch.equal(second[name], tensor)
+        assert frozen != name.endswith(statistics)  # D21: the frozen encoder's averages move on
+
+
+@pytest.mark.slow
+def test_the_records_say_what_the_report_needs(done: Path, plan: Plan) -> None:
+    job = find(plan, "finetune", "gd+lr", 2)
+    folder = done / job.record.parent
+    record = open_sealed(folder / "run.json")
+    assert record["job"] == {
+        "phase": "finetune", "dataset": "made_up", "name": "gd+lr", "budget": 2, "draw": 1, "seed": 0,
+        "label": "made_up gd+lr n2 c1 seed0",
+    }  # fmt: skip
+    lists = record["split"]
+    assert [len(lists[k]) for k in ("pretrain", "train", "validation", "test")] == [5, 2, 2, 2]
+    assert set(lists["train"]) <= set(lists["pretrain"])
+    assert set(record["subjects"]) == {v for names in lists.values() for v in names}
+    assert record["collapsed"] == [] or set(record["collapsed"]) <= {"disc", "core"}
+    assert record["device"]["precision"] == "float32"
+    assert record["timing"]["images_per_second"] > 0
+    assert record["parts"] == json.loads(json.dumps(dict(job.parts)))
+    scores = pd.read_csv(folder / "scores.csv")
+    assert len(scores) == 2 * 2 * 3
+    assert set(scores["volume"]) == set(lists["test"])
+    assert set(scores["metric"]) == {"dice", "hd95", "assd"}
+    validation = pd.read_csv(folder / "validation.csv")
+    assert sorted(validation["step"].unique()) == [10, 20, 30]
+    means = validation[validation["structure"] == "mean"].set_index("step")["dice"]
+    assert record["best"] == {"step": int(means.idxmax()), "dice": pytest.approx(means.max())}
+    predictions = np.load(folder / "predictions.npz")
+    assert {predictions[v].shape for v in predictions.files} == {(DEPTH, SIDE, SIDE)}
+    assert predictions[lists["test"][0]].dtype == np.uint8
+    for name in ("pretrain_global", "pretrain_local"):
+        (job,) = plan.of(name)  # type: ignore[arg-type]
+        pool = open_sealed(done / job.record)["pool"]
+        assert not set(pool) & set(lists["test"] + lists["validation"])
+
+
+@pytest.mark.slow
+def test_thirty_steps_learn_something(done: Path, plan: Plan) -> None:
+    best = open_sealed(done / find(plan, "finetune", "gd+lr", 2).record)["best"]
+    assert best["dice"] > 0.5
+
+
+@pytest.mark.slow
+def test_diagnostics_look_at_no_test_subject(done: Path, plan: Plan) -> None:
+    folder = done / find(plan, "diagnose", "gd+lr").record.parent
+    found = json.loads((folder / "diagnostics.json").read_text())
+    assert found["same_place_chance"] == 1 / 64  # one block: an 8 x 8 map
+    assert 0 <= found["same_place"] <= 1
+    assert found["position_r2"] <= 1
+    assert (found["probe_slices"], found["held_out_slices"]) == (5 * DEPTH, 2 * DEPTH)
+    embeddings = np.load(folder / "embeddings.npz")
+    test = open_sealed(done / find(plan, "finetune", "gd+lr", 2).record)["split"]["test"]
+    assert not set(embeddings["volume"]) & set(test)
+    assert embeddings["features"].shape == (7 * DEPTH, 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("phase", "name", "budget"),
+    [("pretrain_global", "gd", None), ("pretrain_local", "gd+lr", None), ("finetune", "gd+lr", 2)],
+)
+def test_a_killed_job_goes_on_to_the_same_bits(
+    done: Path, plan: Plan, tmp_path: Path, phase: str, name: str, budget: int | None
+) -> None:
+    """SIGKILL as soon as there is a checkpoint: what is left must be enough, and must be used."""
+    job = find(plan, phase, name, budget)
+    for record in (job.data, job.start):
+        if record is not None:
+            (tmp_path / record.parent.parent).mkdir(parents=True, exist_ok=True)
+            (tmp_path / record.parent).symlink_to(done / record.parent)
+    program = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
+        "from pathlib import Path\nfrom small_benchmark import find, small_plan\n"
+        f"from glocalseg.stages import {'finetune' if phase == 'finetune' else phase} as stage\n"
+        f"plan = small_plan(); job = find(plan, {phase!r}, {name!r}, {budget!r})\n"
+        f"getattr(stage, {'finetune' if phase == 'finetune' else 'pretrain'!r})(job, plan, Path({str(tmp_path)!r}))\n"
+    )
+    folder = tmp_path / job.record.parent
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+    waited = time.monotonic() + 120
+    while not (folder / "resume.json").is_file() and process.poll() is None and time.monotonic() < waited:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    step = json.loads((folder / "resume.json").read_text())["step"]
+    total = {"pretrain_global": 6, "pretrain_local": 6, "finetune": 30}[phase]
+    assert 0 < step < total
+    assert not (folder / "run.json").exists()
+    run(job, plan, tmp_path)
+    assert same_weights(folder, done / job.record.parent)
+    logs = [pd.read_csv(f / "log.csv").drop(columns="images_per_second") for f in (folder, done / job.record.parent)]
+    pd.testing.assert_frame_equal(*logs)
+    if phase == "finetune":
+        assert (folder / "scores.csv").read_bytes() == (done / job.record.parent / "scores.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_changed_start_is_refused(done: Path, plan: Plan, tmp_path: Path) -> None:
+    job = find(plan, "pretrain_local", "gd+lr")
+    assert job.data is not None
+    assert job.start is not None
+    (tmp_path / job.data.parent.parent).mkdir(parents=True)
+    (tmp_path / job.data.parent).symlink_to(done / job.data.parent)
+    (tmp_path / job.start.parent).mkdir(parents=True)
+    for path in (done / job.start.parent).iterdir():
+        (tmp_path / job.start.parent / path.name).write_bytes(path.read_bytes())
+    weights = tmp_path / job.start.parent / FILE
+    bytes_ = bytearray(weights.read_bytes())
+    bytes_[-1] ^= 1
+    weights.write_bytes(bytes_)
+    with pytest.raises(CorruptedError, match=FILE):
+        run(job, plan, tmp_path)
+    assert not (tmp_path / job.record).exists()
+
+
+def test_the_start_of_a_finetuning_is_there(plan: Plan, tmp_path: Path) -> None:
+    write_data(tmp_path, plan)
+    with pytest.raises(CorruptedError, match=r"run.json: expected a finished run"):
+        run(find(plan, "finetune", "gd", 2), plan, tmp_path)
+    assert os.listdir(tmp_path) == ["data"]
