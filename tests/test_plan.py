@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Planner
 
+from conftest import Planner
 from glocalseg.config import Benchmark, ConfigError, load_card
 from glocalseg.plan import Job, Plan, check, make_plan, verified_record
 
@@ -190,7 +190,8 @@ def test_problems_are_named_one_a_line(tree: Path, planner: Planner) -> None:
     lines = str(error.value).split("\n")
     assert len(lines) == 4
     for line, word in zip(lines, ("'gx'", "'lx'", "'magic'", "10000"), strict=True):
-        assert word in line and "expected" in line
+        assert word in line
+        assert "expected" in line
 
 
 def test_a_budget_that_the_paper_does_not_list_is_named(tree: Path) -> None:
