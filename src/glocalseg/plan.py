@@ -5,8 +5,10 @@ Nothing here imports torch or looks at data, so that ``snakemake -n`` lists a wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,9 +102,10 @@ def check(benchmark: Benchmark, cards: Mapping[str, Card]) -> None:
     problems = []
     strategies, regimes = available("pretraining.strategies"), available("finetuning.regimes")
     for method in benchmark.methods:
-        for key, name in (("global", method.global_), ("local", method.local)):
-            if name and name not in strategies:
-                problems.append(f"methods: {key}: expected one of {', '.join(strategies)}, found {name!r}")
+        for level, name in (("global", method.global_), ("local", method.local)):
+            fitting = [s for s in strategies if strategy_level(s) in (level, None)]
+            if name and name not in fitting:
+                problems.append(f"methods: {level}: expected one of {', '.join(fitting)}, found {name!r}")
         if method.regime not in regimes:
             problems.append(f"methods: regime: expected one of {', '.join(regimes)}, found {method.regime!r}")
     for name in benchmark.strategies:
@@ -127,6 +130,14 @@ def available(package: str) -> list[str]:
     """Names of the strategies or regimes there are: one file each in the package."""
     folder = Path(__file__).parent.joinpath(*package.split("."))
     return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_"))
+
+
+@cache
+def strategy_level(name: str) -> str | None:
+    """``global`` or ``local``, as the strategy's file says (``level = "local"``), read without running it."""
+    path = Path(__file__).parent / "pretraining" / "strategies" / f"{name}.py"
+    found = re.search(r"""^ +level(?:: [^=\n]+)? = ["'](global|local)["']$""", path.read_text(), re.MULTILINE)
+    return found.group(1) if found else None
 
 
 def dataset_identity(card: Card, lock_folder: Path) -> str:

@@ -70,11 +70,12 @@ def test_a_value_on_the_command_line_wins(tree: Path) -> None:
     ("change", "words"),
     [
         ({"stepz": 3}, ("stepz", "an unknown key")),
-        ({"methods": [{"global": "simclr"}]}, ("methods", "gd_minus", "'simclr'")),
+        ({"methods": [{"global": "simclr"}]}, ("methods: global", "gd_minus", "'simclr'")),
+        ({"methods": [{"global": "gd", "local": "gr"}]}, ("methods: local", "expected one of ld, lr", "'gr'")),
+        ({"strategies": {"gd": {"view": "paper"}}}, ("strategies.gd", "cross_views", "'view'")),
         ({"budgets": [1, 400]}, ("budgets", "expected at most", "'hippocampus'", "400")),
         ({"datasets": ["brain"]}, ("datasets", "hippocampus", "'brain'")),
     ],
-    ids=lambda v: "" if isinstance(v, tuple) else next(iter(v)),
 )
 def test_a_mistake_is_one_clear_line(tree: Path, change: dict[str, object], words: tuple[str, ...]) -> None:
     raw = yaml.safe_load((tree / "config/hippocampus.yaml").read_text())

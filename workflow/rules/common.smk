@@ -14,7 +14,7 @@ HERE = Path(workflow.basedir)
 sys.path.insert(0, str(HERE / "src"))
 
 from glocalseg.config import ConfigError, load_cards, parse_benchmark
-from glocalseg.plan import UNVERIFIED, dataset_identity, make_plan, verified_record
+from glocalseg.plan import UNVERIFIED, dataset_identity, make_plan, strategy_level, verified_record
 from glocalseg.provenance import digest, write_json
 
 CARDS = HERE / "config" / "datasets"
@@ -44,10 +44,22 @@ def plan_or_stop():
     try:
         benchmark = parse_benchmark(raw, where=where)
         cards = load_cards(benchmark.datasets, CARDS)
-        return make_plan(benchmark, cards, lock_folder=CARDS)
+        plan = make_plan(benchmark, cards, lock_folder=CARDS)
+        check_options(benchmark)
+        return plan
     except ConfigError as error:
         lines = [line if ": " in line and line.startswith(where) else f"{where}: {line}" for line in str(error).split("\n")]
         sys.exit("\n".join(lines))
+
+
+def check_options(benchmark):
+    """Refuse options of strategies that do not exist. The strategies' files import torch: looked at only if there are any."""
+    if not benchmark.strategies:
+        return
+    from glocalseg.pretraining.base import load_strategy
+
+    for name, options in benchmark.strategies.items():
+        load_strategy(name, options, level=strategy_level(name) or "global")
 
 
 def resolved(benchmark):
