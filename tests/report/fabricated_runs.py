@@ -90,7 +90,9 @@ def _job(phase: Any, folder: str, dataset: str, name: str, **levels: Any) -> Job
 
 
 def _finetunings(dataset: str, size: Size) -> list[Job]:
-    cells: list[tuple[str, Any, int]] = [(m, b, d) for m in size.methods for b in size.budgets for d in range(1, size.draws + 1)]
+    cells: list[tuple[str, Any, int]] = [
+        (m, b, d) for m in size.methods for b in size.budgets for d in range(1, size.draws + 1)
+    ]
     cells.append(("random", "all", 1))
     return [
         _job("finetune", f"results/finetune/{dataset}/{m}/n{b}/c{d}/seed{s}", dataset, m, budget=b, draw=d, seed=s)
@@ -201,7 +203,9 @@ def _finetuning(root: Path, job: Job, size: Size) -> None:
             dice = 0.0 if empty else float(np.clip(score + shift, 0, 1))
             for metric, value in (("dice", dice), ("hd95", 12 * (1 - dice)), ("assd", 4 * (1 - dice))):
                 value = float("nan") if empty and metric != "dice" else round(value, 6)
-                rows.append((job.dataset, job.name, job.budget, job.draw, job.seed, subject, volume, structure, metric, value))
+                rows.append(
+                    (job.dataset, job.name, job.budget, job.draw, job.seed, subject, volume, structure, metric, value)
+                )
         predictions[volume] = np.roll(_label(volume, size), 1 if score < LEVEL[budget] else 0, axis=2)
     pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "scores.csv", index=False)
     np.savez_compressed(folder / "predictions.npz", **predictions)

@@ -7,10 +7,11 @@ nothing else. The three factors are crossed (every draw and seed is tested on th
 - the *bootstrap* resamples subjects, draws and seeds independently of one another and keeps the values at the resampled
   levels (the pigeonhole bootstrap, Owen 2007). A factor with n > 1 levels is resampled n - 1 times, which makes the
   bootstrap variance of a mean unbiased in that factor (Rao and Wu 1988); one with a single level stays as it is;
-- the *interval* takes the bootstrap's percentiles and stretches their distance to the estimate by t / z, the quantiles of
-  Student's t and of the normal distribution, because percentiles of two or three draws or seeds are far too narrow. The
-  degrees of freedom are Satterthwaite's, from the variances of the level means;
-- the *p value* of a paired difference is Student's, with the bootstrap's standard error and the same degrees of freedom.
+- the *interval* is the estimate plus and minus the bootstrap's standard error times Student's t. Percentiles of the bootstrap
+  are not used: of two or three draws or seeds they are far too narrow. The degrees of freedom are Satterthwaite's, from the
+  variances of the level means;
+- the *p value* of a paired difference is Student's with the same standard error and degrees of freedom, so that it is below
+  0.05 just where the 95% interval leaves zero out.
 
 What this cannot do: with one draw or one seed its variation is not in the interval at all, and with two or three seeds
 there are one or two degrees of freedom for it, so that intervals are wide where seeds matter and only large differences
@@ -123,10 +124,9 @@ def summarise(
         nothing = Interval(np.nan, np.nan, np.nan)
         return Summary(nothing, nothing, 0, 0, 0, 0)
     weights = _weights(scores.shape, resamples, rng)
-    stretch = _stretch(_freedom(scores), confidence)
-    middle = float(np.nanmedian(scores))
-    mean = _interval(float(np.nanmean(scores)), _means(scores, weights), confidence, stretch, bounds)
-    median = _interval(middle, _medians(scores, weights), confidence, stretch, bounds)
+    reach = _reach(_freedom(scores), confidence)
+    mean = _interval(float(np.nanmean(scores)), _error(_means(scores, weights)), reach, bounds)
+    median = _interval(float(np.nanmedian(scores)), _error(_medians(scores, weights)), reach, bounds)
     subjects, draws, seeds = scores.shape
     return Summary(mean, median, subjects, draws, seeds, runs)
 
@@ -152,11 +152,9 @@ def compare(
     if not gap.size:
         return Comparison(Interval(np.nan, np.nan, np.nan), np.nan, np.nan, 0, 0)
     estimate = float(np.nanmean(gap))
-    drawn = _means(gap, _weights(gap.shape, resamples, rng))
-    freedom = _freedom(gap)
-    interval = _interval(estimate, drawn, confidence, _stretch(freedom, confidence), (-np.inf, np.inf))
-    single = sum(n > 1 for n in gap.shape) == 0
-    p = np.nan if single else _p_value(estimate, float(np.nanstd(drawn)), freedom)
+    error, freedom = _error(_means(gap, _weights(gap.shape, resamples, rng))), _freedom(gap)
+    interval = _interval(estimate, error, _reach(freedom, confidence), (-1.0, 1.0))
+    p = np.nan if max(gap.shape) == 1 else _p_value(estimate, error, freedom)
     there = gap[np.isfinite(gap)]
     wins = float(np.mean((there > 0) + 0.5 * (there == 0)))
     by_run = _level_means(gap.reshape(len(gap), -1), 1)
@@ -252,15 +250,20 @@ def _freedom(scores: Array) -> float:
     return float(sum(v for v, _ in parts) ** 2 / below) if below > _ROUNDING**4 else np.inf
 
 
-def _stretch(freedom: float, confidence: float) -> float:
-    tail = (1 + confidence) / 2
-    return float(stats.t.ppf(tail, freedom) / stats.norm.ppf(tail)) if np.isfinite(freedom) else 1.0
+def _error(drawn: Array) -> float:
+    """Standard error: the spread of what the resamples gave, those without a value left out."""
+    there = drawn[np.isfinite(drawn)]
+    return float(there.std()) if there.size else np.nan
 
 
-def _interval(estimate: float, drawn: Array, confidence: float, stretch: float, bounds: tuple[float, float]) -> Interval:
-    tails = np.nanquantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    low, high = np.clip(estimate + stretch * (tails - estimate), *bounds)
-    return Interval(estimate, float(min(low, estimate)), float(max(high, estimate)))
+def _reach(freedom: float, confidence: float) -> float:
+    """How many standard errors an interval reaches to either side."""
+    return float((stats.t if np.isfinite(freedom) else stats.norm).ppf((1 + confidence) / 2, *_df(freedom)))
+
+
+def _interval(estimate: float, error: float, reach: float, bounds: tuple[float, float]) -> Interval:
+    low, high = np.clip([estimate - reach * error, estimate + reach * error], *bounds)
+    return Interval(estimate, float(low), float(high))
 
 
 def _p_value(estimate: float, error: float, freedom: float) -> float:

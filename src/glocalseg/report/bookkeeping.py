@@ -113,6 +113,7 @@ def _time(collected: Collected, titles: dict[str, str]) -> Table:
         images_per_second=("images_per_second", "mean"),
         peak_memory_mb=("peak_memory_mb", "max"),
     ).reset_index()
+    data = data.sort_values("phase", key=lambda phases: phases.map(list(PHASES).index), kind="stable")
     shown: dict[str, list[tuple[Entry, ...]]] = {name: [] for name in titles}
     for row in data.to_dict("records"):
         device = " · ".join(str(row[k]) for k in ("device", "precision") if row[k])

@@ -38,7 +38,7 @@ def _embeddings(dataset: str, embeddings: Sequence[Embedding]) -> Plot | None:
         return None
     columns = min(4, len(names)) if len(names) != 5 else 3
     rows = -(-len(names) // columns)
-    figure = canvas(0.4 + 2.35 * columns, 0.5 + 2.45 * rows)
+    figure = canvas(0.6 + 2.9 * columns if columns < 4 else 10.0, 0.5 + 2.6 * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, name in zip(grid.flat, names, strict=False):
         _embedding(axes, first[name])
@@ -95,7 +95,7 @@ def _pretraining(a: DatasetAnalysis, logs: pd.DataFrame) -> Plot | None:
         return None
     phases = [p for p in ("pretrain_global", "pretrain_local") if (logs["phase"] == p).any()]
     colour = colours(list(dict.fromkeys([*a.methods, *logs["name"]])))
-    figure = canvas(0.8 + 4.0 * len(phases), 3.3)
+    figure = canvas(9.6 if len(phases) > 1 else 6.5, 3.5)
     panels = figure.subplots(1, len(phases), squeeze=False)[0]
     for axes, phase in zip(panels, phases, strict=True):
         of = logs[logs["phase"] == phase]
@@ -135,7 +135,7 @@ def _validation(a: DatasetAnalysis, logs: pd.DataFrame) -> Plot | None:
     mean = own.groupby(["budget", "method", "step"])["dice"].mean().reset_index()
     panels = [n for n in [*a.budgets, ALL] if (mean["budget"] == n).any()]
     colour = colours(a.methods)
-    figure = canvas(2.2 + 2.3 * len(panels), 3.3)
+    figure = canvas(max(9.0, 2.2 + 2.2 * len(panels)), 3.5)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, budget in zip(grid, panels, strict=True):
         for method in [*a.methods, UPPER_BOUND]:
@@ -168,7 +168,7 @@ def _throughput(a: DatasetAnalysis, timings: pd.DataFrame) -> Plot | None:
     ]
     mean, low, high = groups.mean(), groups.min(), groups.max()
     order = [k for p in PHASES for k in mean.index if k[0] == p]
-    figure = canvas(7.4, 0.7 + 0.33 * len(order))
+    figure = canvas(9.0, 0.7 + 0.33 * len(order))
     axes = figure.subplots()
     colour = {"pretrain_global": "#0072b2", "pretrain_local": "#d55e00", "finetune": "#009e73"}
     for y, key in enumerate(reversed(order)):

@@ -78,6 +78,7 @@ def finish(figure: Figure, name: str, *, dataset: str, title: str, caption: str,
     """The figure as reproducible SVG and PNG: no date, no version, identifiers from a fixed salt."""
     vector, pixels = io.BytesIO(), io.BytesIO()
     figure.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
+    figure.set_layout_engine("none")  # where the first saving put things; laying out takes most of the time
     figure.savefig(pixels, format="png", dpi=150, metadata={"Software": None})
     # matplotlib's svg names its document type's and vocabulary's addresses; nothing is loaded, but a page that works
     # offline should not even mention them

@@ -72,11 +72,7 @@ def _best(a: DatasetAnalysis) -> list[str]:
         text = f"{display(best.method)} {number(mean.estimate)} {bracket(mean.low, mean.high, 2)}"
         if baseline is not None and baseline is not best:
             compared = a.compared(best.method, budget)
-            sure = (
-                ""
-                if compared is None or compared.verdict == "better"
-                else ", not distinguishable"
-            )
+            sure = "" if compared is None or compared.verdict == "better" else ", not distinguishable"
             text += f" against {number(baseline.summary.mean.estimate)} from random weights{sure}"
         said.append(f"with {volumes(budget)}: {text}")
     return ["Highest mean Dice " + "; ".join(said) + "."] if said else []
@@ -110,9 +106,7 @@ def _choice_of_volume(a: DatasetAnalysis) -> list[str]:
         return [text + "."]
     largest = max(gains, key=abs)
     more = "more" if span > abs(largest) else "less"
-    return [
-        f"{text}: {more} than the largest mean difference between a method and it there ({signed(largest)})."
-    ]
+    return [f"{text}: {more} than the largest mean difference between a method and it there ({signed(largest)})."]
 
 
 def _diagnostics(a: DatasetAnalysis, collected: Collected) -> list[str]:
@@ -154,7 +148,5 @@ def _few(a: DatasetAnalysis) -> list[str]:
     if once:
         return [f"With {_and(once)}, the intervals say nothing about how another would come out."]
     if min(draws, seeds) <= 3:
-        return [
-            f"With {draws} draws and {seeds} seeds only large differences can be called, and intervals are wide."
-        ]
+        return [f"With {draws} draws and {seeds} seeds only large differences can be called, and intervals are wide."]
     return []

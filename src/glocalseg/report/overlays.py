@@ -94,9 +94,10 @@ def _draw(
     cases = ", ".join(f"{rank} {volume} with Dice {number(dice)}" for rank, volume, dice in choice.cases)
     return finish(
         figure, f"{a.dataset}-overlays", dataset=a.dataset, title="Best, median and worst test case",
-        caption="Filled: the truth; outline: the prediction, on the native grid. Fill without outline was missed, outline without "
-        f"fill is too much. {COLUMNS} slices through the extent of the truth, cut to the structures, upright, patient's right or "
-        "front on the left. The run: the method with the highest mean at the smallest budget, its middle draw and first seed; cases are ordered by mean Dice.",
+        caption="Filled: the truth; outline: the prediction, on the native grid. Fill without outline was missed, outline without"
+        f" fill is too much. {COLUMNS} slices through the extent of the truth, cut to the structures, upright, patient's "
+        "right or front on the left. The run: the method with the highest mean at the smallest budget, its middle draw "
+        "and first seed; cases are ordered by mean Dice.",
         alt=f"Images with outlines of truth and prediction for {plain(what)}: {cases}.", raster=True,
     )  # fmt: skip
 
@@ -119,7 +120,9 @@ def _case(row: NDArray[np.object_], store: SliceStore, volume: str, prediction: 
     resampled = (int(info["resampled_height"]), int(info["resampled_width"]))
     for axes, depth in zip(row, depths, strict=True):
         _slice(axes, unframe(frames[depth], resampled), truth[depth], prediction[depth], spacing)
-        axes.set_xlim(view[1], view[0])  # the first axis counts towards right or front: shown on the left, as radiologists do
+        axes.set_xlim(
+            view[1], view[0]
+        )  # the first axis counts towards right or front: shown on the left, as radiologists do
         axes.set_ylim(view[2], view[3])
         axes.set_title(f"slice {depth + 1} of {len(truth)}", fontsize=7.5, fontweight="normal", color=MUTED)
 
@@ -178,7 +181,12 @@ def _view(
     """(left, right, bottom, top) in mm: a square around the structures of all slices with a margin."""
     there = (truth > 0).any(axis=0) | (prediction > 0).any(axis=0)
     x, y = np.nonzero(there) if there.any() else np.nonzero(np.ones_like(there))
-    left, right, bottom, top = x.min() * spacing[0], (x.max() + 1) * spacing[0], y.min() * spacing[1], (y.max() + 1) * spacing[1]
+    left, right, bottom, top = (
+        x.min() * spacing[0],
+        (x.max() + 1) * spacing[0],
+        y.min() * spacing[1],
+        (y.max() + 1) * spacing[1],
+    )
     half = 0.62 * max(right - left, top - bottom)
     middle_x, middle_y = (left + right) / 2, (bottom + top) / 2
     return middle_x - half, middle_x + half, middle_y - half, middle_y + half

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,7 +23,7 @@ def score_plots(a: DatasetAnalysis) -> list[Plot]:
 
 
 def _dice(a: DatasetAnalysis) -> Plot:
-    figure = canvas(7.6, 4.4)
+    figure = canvas(9.6, 4.6)
     axes = figure.subplots()
     _lines(axes, a, {m: [_mean(a, m, n) for n in a.budgets] for m in a.methods})
     if a.upper:
@@ -30,7 +31,7 @@ def _dice(a: DatasetAnalysis) -> Plot:
     axes.set_ylabel("Dice (mean over test subjects)")
     axes.set_ylim(_limits([c.summary.mean.estimate for c in a.cells.values()]))
     _budget_axis(axes, a.budgets)
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes.legend(*_ordered(axes), loc="center left", bbox_to_anchor=(1.01, 0.5))
     best = "; ".join(
         f"{volumes(n)}: {plain(display(c.method))} highest with {number(c.summary.mean.estimate)}"
         for n in a.budgets
@@ -38,9 +39,10 @@ def _dice(a: DatasetAnalysis) -> Plot:
     )
     return finish(
         figure, f"{a.dataset}-dice", dataset=a.dataset, title="Dice against the number of labelled volumes",
-        caption="Points: mean over test subjects, draws of the labelled volumes and seeds; bars: its bootstrap interval, which may "
-        "run out of the picture. Methods are moved apart sideways. Dashed line and band: the network trained on all volumes, with its interval. "
-        "Overlapping bars do not mean that methods are equal, because all see the same subjects and draws: see the next figure.",
+        caption="Points: mean over test subjects, draws of the labelled volumes and seeds; bars: its bootstrap interval, which "
+        "may run out of the picture. Methods are moved apart sideways. Dashed line and band: the network trained on all "
+        "volumes, with its interval. Overlapping bars do not mean that methods are equal, because all see the same "
+        "subjects and draws: see the next figure.",
         alt=f"Line plot of mean Dice against labelled volumes for {len(a.methods)} methods. {best}.",
     )  # fmt: skip
 
@@ -91,7 +93,7 @@ def _budget_axis(axes: Axes, budgets: Sequence[str]) -> None:
 def _gain(a: DatasetAnalysis) -> Plot:
     methods = [m for m in a.methods if m != BASELINE]
     means, colour = draw_means(a), colours(a.methods)
-    figure = canvas(2.6 + 2.5 * len(a.budgets), 0.9 + 0.46 * len(methods))
+    figure = canvas(max(8.0, min(10.0, 2.6 + 2.5 * len(a.budgets))), 1.0 + 0.48 * len(methods))
     panels = figure.subplots(1, len(a.budgets), sharey=True, squeeze=False)[0]
     for axes, budget in zip(panels, a.budgets, strict=True):
         axes.axvline(0, color=INK, linewidth=1)
@@ -132,7 +134,7 @@ def _gain_row(axes: Axes, a: DatasetAnalysis, method: str, budget: str, y: int, 
 def _structures(a: DatasetAnalysis) -> Plot:
     columns = min(3, len(a.structures))
     rows = -(-len(a.structures) // columns)
-    figure = canvas(1.7 + 3.1 * columns, 3.3 * rows)
+    figure = canvas(1.8 + 2.6 * max(columns, 3), 3.5 * rows)
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, structure in zip(grid.flat, a.structures, strict=False):
         cells = {m: [a.cell(m, n) for n in a.budgets] for m in a.methods}
@@ -156,7 +158,7 @@ def _structures(a: DatasetAnalysis) -> Plot:
 
 def _draws(a: DatasetAnalysis) -> Plot:
     means, colour, marker = draw_means(a), colours(a.methods), markers(a.methods)
-    figure = canvas(2.4 + 2.5 * len(a.budgets), 3.5)
+    figure = canvas(max(9.0, 2.4 + 2.4 * len(a.budgets)), 3.6)
     panels = figure.subplots(1, len(a.budgets), sharey=True, squeeze=False)[0]
     for axes, budget in zip(panels, a.budgets, strict=True):
         for method in a.methods:
@@ -181,6 +183,12 @@ def _draws(a: DatasetAnalysis) -> Plot:
     )  # fmt: skip
 
 
+def _ordered(axes: Axes) -> tuple[list[Artist], list[str]]:
+    """Handles and labels of a legend, the upper bound last."""
+    pairs = list(zip(*axes.get_legend_handles_labels(), strict=True))
+    pairs.sort(key=lambda pair: pair[1] == display(UPPER_BOUND))
+    return [handle for handle, _ in pairs], [str(label) for _, label in pairs]
+
+
 def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", labelcolor=INK)
+    figure.legend(*_ordered(axes), loc="outside right center", labelcolor=INK)

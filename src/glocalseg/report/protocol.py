@@ -21,6 +21,16 @@ STRATEGIES = {
     "lr": "Local, random: the same region in two views of a slice attracts, other regions repel; trains decoder blocks.",
     "ld": "Local, domain-aware: as L^{R}, and the same region of same-partition slices of other volumes attracts as well.",
 }
+_SWITCHES = {
+    "D6": ("intensity of views", {"paper": "every image has its own brightness and contrast",
+                                  "release": "one brightness per batch, contrast tied to it"}),
+    "D7": ("borders of partitions", {"paper": "proportional, every slice is used",
+                                     "release": "slices left over at the end of a volume are never used"}),
+    "D9": ("projection of regions", {"paper": "none beyond the 1 × 1 convolutions",
+                                     "release": "one more shared projection of a region to 128 values"}),
+    "D11": ("intensity changes in fine-tuning", {"paper": "applied", "release": "computed and dropped, so without effect"}),
+    "D21": ("frozen encoder's batch norm", {"paper": "running averages", "release": "statistics of the batch"}),
+}  # fmt: skip
 _LOSSES = {"dice": "soft Dice", "dice_ce": "soft Dice plus cross-entropy"}
 
 
@@ -57,9 +67,9 @@ def settings(b: Benchmark) -> list[Fact]:
     channels = f", channels {', '.join(map(str, n.channels))}" if n.encoder == "unet" else ""
     levels = f"{n.levels} levels" if n.levels else "as many levels as the frame allows"
     return [
-        Fact("Network", f"{n.encoder}{channels}; {levels}; precision {n.precision}; {b.threads} CPU threads per run"),
+        Fact("Network", f"{n.encoder}{channels}; {levels}; precision {n.precision}; CPU threads per run: {b.threads}"),
         Fact("Global pretraining", _pretraining(b.pretrain_global)),
-        Fact("Local pretraining", f"{_pretraining(b.pretrain_local)}; {_regions(b)}"),
+        Fact("Local pretraining", f"{_pretraining(b.pretrain_local, crop=False)}; {_regions(b)}"),
         Fact("Fine-tuning", _finetuning(b.finetune)),
         Fact("Loss of fine-tuning", f"{_LOSSES[b.finetune.loss]}, the same for every method"),
         Fact("Augmentation of fine-tuning", _augmentation(b.finetune.augment)),
@@ -68,17 +78,18 @@ def settings(b: Benchmark) -> list[Fact]:
         Fact("Evaluation", "3-D Dice, HD95 and ASSD in mm on the native grid, per volume and structure, no post-processing"),
         Fact("Dice of a subject", "structures averaged, then the subject's volumes; a structure absent from truth and prediction "
              "is left out"),
-        Fact("Intervals", f"{100 * s.confidence:g}%, from {s.resamples} bootstrap resamples of subjects, draws and seeds, "
-             "widened by Student's t for the few draws and seeds"),
+        Fact("Intervals", f"{100 * s.confidence:g}%, standard errors from {s.resamples} bootstrap resamples of subjects, draws "
+             "and seeds, times Student's t for the few draws and seeds"),
         Fact("Comparisons", "paired on subjects, draws and seeds; Holm's correction within a data set"),
     ]  # fmt: skip
 
 
-def _pretraining(p: PretrainConfig) -> str:
+def _pretraining(p: PretrainConfig, *, crop: bool = True) -> str:
     v = p.views
+    cut = f"crop to {100 * v.crop:.0f}% of the side, " if crop else "no crop, "
     return (
-        f"{p.steps} steps of {p.images} images, learning rate {p.learning_rate:g}, temperature {p.temperature:g}; views: crop to "
-        f"{100 * v.crop:.0f}% of the side, brightness ±{v.brightness:g}, contrast ±{v.contrast:g}, clipped to "
+        f"{p.steps} steps of {p.images} images, learning rate {p.learning_rate:g}, temperature {p.temperature:g}; "
+        f"views: {cut}brightness ±{v.brightness:g}, contrast ±{v.contrast:g}, clipped to "
         f"{v.clip[0]:g} to {v.clip[1]:g}"
     )
 
@@ -86,7 +97,7 @@ def _pretraining(p: PretrainConfig) -> str:
 def _regions(b: Benchmark) -> str:
     p = b.pretrain_local
     blocks = f"{p.blocks} decoder blocks" if p.blocks else "decoder blocks up to a quarter of the frame's resolution"
-    return f"13 regions of {p.region_size} × {p.region_size}; {blocks}; no crops, the encoder frozen"
+    return f"13 regions of {p.region_size} × {p.region_size}; {blocks}; the encoder frozen"
 
 
 def _finetuning(f: FinetuneConfig) -> str:
@@ -107,17 +118,21 @@ def _augmentation(a: AugmentConfig) -> str:
 
 
 def switches(b: Benchmark) -> list[Fact]:
-    """Where the authors' release and the paper differ, what this benchmark did."""
-    said = [
-        Fact("D6, scalars of intensity views", b.pretrain_global.views.scalars),
-        Fact("D7, borders of partitions", b.partition_bounds),
-        Fact("D9, projection of regions", b.pretrain_local.region_projection),
-        Fact("D11, intensity augmentation of fine-tuning", b.finetune.augment.intensity),
-        Fact("D21, batch norm of the frozen encoder", b.pretrain_local.frozen_batchnorm),
+    """Where the authors' release and the paper differ, what this benchmark did (METHOD.md 9)."""
+    chosen = {
+        "D6": b.pretrain_global.views.scalars,
+        "D7": b.partition_bounds,
+        "D9": b.pretrain_local.region_projection,
+        "D11": b.finetune.augment.intensity,
+        "D21": b.pretrain_local.frozen_batchnorm,
+    }
+    said = [Fact(f"{key}: {_SWITCHES[key][0]}", f"{value}: {_SWITCHES[key][1][value]}") for key, value in chosen.items()]
+    options = [f"{display(name)} {key} = {v}" for name, own in b.strategies.items() for key, v in own.items()]
+    default = "none: each strategy as its file has it, which is the paper's way (D1, D3, D4)"
+    return [
+        *said,
+        Fact("Options of single strategies", "; ".join(options) + "; otherwise as the paper" if options else default),
     ]
-    for strategy, options in b.strategies.items():
-        said += [Fact(f"{display(strategy)}: {key}", str(value)) for key, value in options.items()]
-    return said
 
 
 def data(card: Card) -> DataFacts:

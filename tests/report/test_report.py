@@ -1,0 +1,250 @@
+"""The whole report, built from made-up runs: nothing outside is referred to, nothing is averaged around, bytes are the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fabricated_runs import Size, fabricate
+
+from glocalseg.plan import Plan
+from glocalseg.provenance import CorruptedError, open_sealed, read_record, seal
+from glocalseg.report.build import build
+from glocalseg.report.collect import ReportError
+
+TABLES = [
+    "main", "comparisons", "structures", "draws", "distances", "diagnostics", "ledger", "time", "collapses", "missing",
+]  # fmt: skip
+FIGURES = ["dice", "gain", "structures", "draws", "overlays", "embeddings", "pretraining", "finetuning", "throughput"]
+
+
+class Page(HTMLParser):
+    """What a page loads, links to, and says."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.without_alt = 0
+        self.said = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [given["id"]] if given.get("id") else []
+        self.loads += [str(given[k]) for k in ("src", "srcset", "data", "poster") if k in given]
+        if tag == "a":
+            self.links.append(str(given["href"]))
+        elif "href" in given:
+            self.loads.append(str(given["href"]))
+        self.without_alt += tag == "img" and not given.get("alt")
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    root = tmp_path_factory.mktemp("report")
+    plan = fabricate(root)
+    build(plan, root)
+    return plan, root
+
+
+def copy(made: tuple[Plan, Path], root: Path) -> Plan:
+    shutil.copytree(made[1], root, dirs_exist_ok=True)
+    return made[0]
+
+
+def finetune(plan: Plan, label: str) -> Path:
+    return next(j.record for j in plan.of("finetune") if j.label == label)
+
+
+def test_page_loads_nothing_from_outside(made: tuple[Plan, Path]):
+    text = (made[1] / "results/toy/report/index.html").read_text()
+    page = Page(text)
+    assert page.loads
+    assert all(load.startswith("data:") for load in page.loads)
+    assert "@import" not in text
+    assert "url(" not in text
+    assert "script" not in page.tags
+    assert page.without_alt == 0
+
+
+def test_every_link_of_the_page_leads_somewhere(made: tuple[Plan, Path]):
+    folder = made[1] / "results/toy/report"
+    page = Page((folder / "index.html").read_text())
+    assert len(page.ids) == len(set(page.ids))
+    for link in page.links:
+        assert link.removeprefix("#") in page.ids if link.startswith("#") else (folder / link).is_file(), link
+
+
+def test_all_tables_exist_in_three_formats_and_all_figures_in_two(made: tuple[Plan, Path]):
+    folder = made[1] / "results/toy"
+    assert {p.name for p in (folder / "tables").iterdir()} == {f"{t}.{s}" for t in TABLES for s in ("csv", "md", "tex")}
+    expected = {f"toy_a-{f}.{s}" for f in FIGURES for s in ("svg", "png")}
+    assert {p.name for p in (folder / "figures").iterdir()} == expected
+
+
+def test_names_that_mean_something_to_a_format_are_escaped(made: tuple[Plan, Path]):
+    tables = made[1] / "results/toy/tables"
+    latex = (tables / "structures.tex").read_text()
+    assert r"Toy \& Co\_a" in latex
+    assert r"anterior\_part" in latex
+    assert "anterior_part" not in latex
+    assert r"anterior\_part" in (tables / "structures.md").read_text()
+    page = (made[1] / "results/toy/report/index.html").read_text()
+    assert "100% &lt;invented&gt; numbers" in page
+    assert "<invented>" not in page
+
+
+def test_a_second_build_writes_the_same_bytes(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    before = {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "results/toy").rglob("*") if p.is_file()}
+    build(plan, tmp_path)
+    after = {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "results/toy").rglob("*") if p.is_file()}
+    assert sorted(before) == sorted(after)
+    assert [str(p) for p in before if before[p] != after[p]] == []
+
+
+def test_record_names_every_file_and_an_older_record_goes(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    (tmp_path / "results/toy/report-0000000000.json").write_text("{}")
+    (tmp_path / "results/toy/tables/old.csv").write_text("")
+    build(plan, tmp_path)
+    folder = tmp_path / "results/toy"
+    assert [p.name for p in folder.glob("report-*.json")] == [plan.report.record.name]
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {plan.report.record.name}
+    assert set(open_sealed(tmp_path / plan.report.record)["files"]) == there
+    (folder / "tables/main.csv").write_text("edited")
+    with pytest.raises(CorruptedError, match=r"main\.csv"):
+        open_sealed(tmp_path / plan.report.record)
+
+
+def test_main_table_holds_the_mean_of_the_score_rows(made: tuple[Plan, Path]):
+    folder = made[1] / "results/toy"
+    scores = pd.read_csv(folder / "scores.csv", dtype={"budget": str})
+    own = scores[(scores["method"] == "gd") & (scores["budget"] == "2") & (scores["metric"] == "dice")]
+    table = pd.read_csv(folder / "tables/main.csv", dtype={"budget": str}).set_index(["method", "budget"])
+    row = table.loc[("gd", "2")]
+    assert row["dice_mean"] == pytest.approx(own["value"].mean())  # every volume has both structures, every subject two
+    assert row["dice_mean_low"] < row["dice_mean"] < row["dice_mean_high"]
+    assert (row["runs"], row["runs_planned"], row["subjects"]) == (4, 4, 5)
+    assert ("upper_bound", "all") in table.index
+
+
+def test_missing_distances_are_counted(made: tuple[Plan, Path]):
+    folder = made[1] / "results/toy"
+    scores = pd.read_csv(folder / "scores.csv", dtype={"budget": str})
+    table = pd.read_csv(folder / "tables/distances.csv")
+    lost = scores[scores["metric"].isin(["hd95", "assd"])]["value"].isna().sum()
+    assert lost > 0
+    assert table["missing"].sum() == lost
+
+
+def test_ledger_counts_validation_labels(made: tuple[Plan, Path]):
+    ledger = pd.read_csv(made[1] / "results/toy/tables/ledger.csv", dtype={"budget": str}).set_index(["budget", "draw"])
+    assert ledger.loc[("1", 1), "labelled_total"] == 3
+    assert ledger.loc[("all", 1), "labelled_total"] == 22
+    assert ledger.loc[("2", 2), "train"] == "p06_L p07_L"
+
+
+def test_page_says_which_loss_was_used_and_that_a_structure_collapsed(made: tuple[Plan, Path]):
+    said = Page((made[1] / "results/toy/report/index.html").read_text()).said
+    assert "soft Dice plus cross-entropy" in said
+    assert "In 3 of 14 fine-tunings a structure was never predicted" in said
+    assert "posterior (draw 2, seed 1)" in said
+
+
+def test_an_edited_byte_of_a_run_is_an_error_that_names_the_file(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    scores = tmp_path / finetune(plan, "toy_a gd n1 c2 seed1").parent / "scores.csv"
+    scores.write_bytes(scores.read_bytes().replace(b"0.4", b"0.9", 1))
+    with pytest.raises(CorruptedError, match=r"gd/n1/c2/seed1/.*/scores\.csv"):
+        build(plan, tmp_path)
+
+
+def test_an_edited_byte_of_the_slice_store_is_an_error_that_names_the_file(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    path = tmp_path / plan.of("data")[0].record.parent / "images.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    with pytest.raises(CorruptedError, match=r"images\.npy"):
+        build(plan, tmp_path)
+
+
+def test_a_missing_run_is_named_and_its_cell_says_so(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    (tmp_path / finetune(plan, "toy_a gd n1 c2 seed1")).unlink()
+    said = Page(build(plan, tmp_path).read_text()).said
+    assert "1 run is missing." in said
+    assert "toy_a gd n1 c2 seed1" in said
+    assert "3 of 4 runs" in said
+    scores = pd.read_csv(tmp_path / "results/toy/scores.csv")
+    gone = (scores["method"] == "gd") & (scores["budget"] == "1") & (scores["draw"] == 2) & (scores["seed"] == 1)
+    assert not gone.any()
+    assert len(pd.read_csv(tmp_path / "results/toy/tables/missing.csv")) == 1
+    assert read_record(tmp_path / plan.report.record)["missing"] == [str(finetune(plan, "toy_a gd n1 c2 seed1"))]
+
+
+def test_a_whole_method_and_the_slice_store_may_be_missing(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    for job in [*plan.of("finetune"), *plan.of("data")]:
+        if job.phase == "data" or job.name == "gd":
+            (tmp_path / job.record).unlink()
+    page = Page(build(plan, tmp_path).read_text())
+    assert "no run" in page.said
+    assert "toy_a-figure-overlays" not in page.ids
+
+
+def test_without_any_run_there_is_no_report(made: tuple[Plan, Path], tmp_path: Path):
+    with pytest.raises(ReportError, match="at least one finished fine-tuning"):
+        build(made[0], tmp_path)
+
+
+def test_rows_of_another_run_are_refused(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    here, there = finetune(plan, "toy_a gd n1 c1 seed0"), finetune(plan, "toy_a gd n1 c1 seed1")
+    shutil.copy(tmp_path / there.parent / "scores.csv", tmp_path / here.parent / "scores.csv")
+    payload = json.loads((tmp_path / here).read_text())
+    seal(tmp_path / here, payload)
+    with pytest.raises(CorruptedError, match="expected seed 0 in every row"):
+        build(plan, tmp_path)
+
+
+def test_methods_trained_on_different_volumes_are_refused(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    record = tmp_path / finetune(plan, "toy_a gd n1 c1 seed0")
+    payload = json.loads(record.read_text())
+    payload["split"]["train"] = ["p19_L"]
+    record.write_text(json.dumps(payload))
+    with pytest.raises(ReportError, match="different lists: train"):
+        build(plan, tmp_path)
+
+
+def test_without_a_baseline_nothing_is_compared_and_the_page_says_so(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    methods = [m for m in plan.benchmark.methods if m.id != "random"]
+    jobs = {r: j for r, j in plan.jobs.items() if not (j.phase == "finetune" and j.name == "random")}
+    plan = dataclasses.replace(plan, benchmark=plan.benchmark.model_copy(update={"methods": methods}), jobs=jobs)
+    said = Page(build(plan, tmp_path).read_text()).said
+    assert "Nothing was compared with random initialisation" in said
+    assert not (tmp_path / "results/toy/figures/toy_a-gain.svg").exists()
+
+
+def test_two_data_sets_one_draw_one_seed(tmp_path: Path):
+    plan = fabricate(
+        tmp_path, Size(datasets=("toy_a", "toy_b"), methods=("random", "gd"), budgets=(1,), draws=1, seeds=(0,))
+    )
+    page = Page(build(plan, tmp_path).read_text())
+    assert {"toy_a", "toy_b"} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert "With one draw and one seed, the intervals say nothing about how another would come out." in page.said
+    assert (tmp_path / "results/toy/figures/toy_b-overlays.png").is_file()
