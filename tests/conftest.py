@@ -18,19 +18,24 @@ CODE = ("Snakefile", "workflow", "config", "profiles", "src", "envs", "requireme
 Planner = Callable[[str], Plan]
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
+def copy_code(destination: Path) -> Path:
     """A copy of the code that makes results, without any data or result."""
-    copy = tmp_path / "tree"
-    copy.mkdir()
+    destination.mkdir()
     for name in CODE:
         source = REPOSITORY / name
         if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "*.lock.json"))
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.lock.json")
+            shutil.copytree(source, destination / name, ignore=ignored)
         else:
-            shutil.copy(source, copy / name)
-    (copy / "local").symlink_to("profiles/local")
-    return copy
+            shutil.copy(source, destination / name)
+    (destination / "local").symlink_to("profiles/local")
+    return destination
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of the code in which a test may change anything."""
+    return copy_code(tmp_path / "tree")
 
 
 @pytest.fixture

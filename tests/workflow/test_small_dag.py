@@ -1,0 +1,170 @@
+"""The whole graph on a very small phantom: from start to report, again, after a kill, and with an edited byte."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+from snakemake_call import command, environment, snakemake
+
+from conftest import copy_code
+
+pytestmark = pytest.mark.slow
+CALL = ("--profile", "local", "--cores", "2", "--configfile", "config/small.yaml")
+BENCHMARK = {
+    "name": "small",
+    "title": "A whole graph in a minute",
+    "datasets": ["small_phantom"],
+    "methods": [{}, {"global": "gd", "local": "lr"}],
+    "budgets": [1],
+    "draws": 1,
+    "seeds": [0],
+    "upper_bound": False,
+    "network": {"channels": [4, 8, 8, 8]},
+    "pretrain_global": {"steps": 40, "images": 24, "checkpoint_every": 2},
+    "pretrain_local": {"steps": 10, "images": 8, "checkpoint_every": 2},
+    "finetune": {"steps": 40, "batch": 4, "validate_every": 10, "checkpoint_every": 2},
+    "statistics": {"resamples": 100},
+}
+RUNS = "results/{phase}/small_phantom/{rest}/*/run.json"
+PRETRAIN = RUNS.format(phase="pretrain", rest="gd/seed0")
+FINETUNE = RUNS.format(phase="finetune", rest="gd+lr/n1/c1/seed0")
+
+
+def prepare_tree(destination: Path) -> Path:
+    """A copy of the code with the small benchmark: the phantom's card with few subjects of few pixels."""
+    tree = copy_code(destination)
+    card = yaml.safe_load((tree / "config/datasets/phantom.yaml").read_text())
+    card |= {"name": "small_phantom", "subjects": 8, "splits": {"kind": "rule", "test": 2, "validation": 1, "seed": 0}}
+    card["source"] |= {"subjects": 8, "matrix": 48}
+    card["frame"] = {"spacing": [4.0, 4.0], "size": [32, 32]}
+    (tree / "config/datasets/small_phantom.yaml").write_text(yaml.safe_dump(card))
+    (tree / "config/small.yaml").write_text(yaml.safe_dump(BENCHMARK))
+    return tree
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree in which the small benchmark has run, undisturbed."""
+    tree = prepare_tree(tmp_path_factory.mktemp("undisturbed") / "tree")
+    result = snakemake(tree, *CALL, timeout=600)
+    assert result.returncode == 0, result.stdout
+    assert "Report: results/small/report/index.html" in result.stdout
+    assert "8 of " not in result.stdout.split("to make")[0]
+    return tree
+
+
+@pytest.fixture
+def prepared(finished: Path, tmp_path: Path) -> Path:
+    """A tree of its own with the data of the finished one, and no training."""
+    tree = prepare_tree(tmp_path / "tree")
+    shutil.copytree(finished / "data", tree / "data")
+    return tree
+
+
+def one(tree: Path, pattern: str) -> Path:
+    """The one path that matches."""
+    found = list(tree.glob(pattern))
+    assert len(found) == 1, f"{pattern}: {found}"
+    return found[0]
+
+
+def bits(record: Path, *names: str) -> list[str]:
+    """sha256 of files beside a record."""
+    return [hashlib.sha256((record.parent / name).read_bytes()).hexdigest() for name in names]
+
+
+def test_the_report_and_the_scores_are_there(finished: Path) -> None:
+    page = (finished / "results/small/report/index.html").read_text()
+    assert "gd+lr" in page
+    scores = pd.read_csv(one(finished, FINETUNE).parent / "scores.csv")
+    assert set(scores["metric"]) == {"dice", "hd95", "assd"}
+    assert scores["subject"].nunique() == 2
+
+
+def test_a_second_call_has_nothing_to_do_whatever_the_dates_and_the_metadata(finished: Path) -> None:
+    result = snakemake(finished, *CALL)
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout
+    for path in finished.rglob("*"):
+        path.touch()
+    shutil.rmtree(finished / ".snakemake")
+    module = finished / "src/glocalseg/training/loop.py"
+    module.write_text("# reworded\n" + module.read_text())
+    assert "Nothing to be done" in snakemake(finished, *CALL).stdout
+
+
+def test_a_missing_run_is_made_again_with_the_same_bits_and_nothing_else(finished: Path) -> None:
+    record = one(finished, FINETUNE)
+    before = bits(record, "weights.safetensors", "scores.csv")
+    shutil.rmtree(record.parent)
+    result = snakemake(finished, *CALL, "-n")
+    assert "finetune" in result.stdout
+    assert "pretrain" not in result.stdout.replace("pretraining", "")
+    assert snakemake(finished, *CALL, timeout=300).returncode == 0
+    assert bits(record, "weights.safetensors", "scores.csv") == before
+
+
+@pytest.mark.parametrize(
+    ("program", "pattern", "names"),
+    [
+        ("pretrain_global", PRETRAIN, ("weights.safetensors",)),
+        ("finetune", FINETUNE, ("weights.safetensors", "scores.csv", "validation.csv")),
+    ],
+    ids=["pretraining", "fine-tuning"],
+)
+def test_a_killed_job_goes_on_and_ends_with_the_same_bits(
+    finished: Path, prepared: Path, program: str, pattern: str, names: tuple[str, ...]
+) -> None:
+    undisturbed = one(finished, pattern)
+    record = prepared / undisturbed.relative_to(finished)
+    call = (*CALL, "--", str(record.relative_to(prepared)))
+    with subprocess.Popen(
+        command(*call), cwd=prepared, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        job = wait_for_checkpoint(running, program, record.parent)
+        job.send_signal(signal.SIGKILL)
+        said, _ = running.communicate(timeout=120)
+    assert running.returncode != 0, said
+    assert not record.exists(), "the job had ended before it was killed"
+    assert list(record.parent.glob("resume*"))
+    again = snakemake(prepared, *call, timeout=300)
+    assert again.returncode == 0, again.stdout
+    assert bits(record, *names) == bits(undisturbed, *names)
+    assert not list(record.parent.glob("resume*"))
+
+
+def wait_for_checkpoint(snakemake: subprocess.Popen[str], program: str, folder: Path) -> psutil.Process:
+    """The running job's process, stopped between two steps as soon as its folder holds a checkpoint."""
+    end = time.monotonic() + 180
+    while time.monotonic() < end and snakemake.poll() is None:
+        if (folder / "resume.json").exists():
+            for process in psutil.Process(snakemake.pid).children(recursive=True):
+                words = process.cmdline()
+                if len(words) > 1 and words[1].endswith(f"{program}.py"):
+                    return process
+        time.sleep(0.01)
+    raise AssertionError(f"no checkpoint in {folder} and no {program}.py running")
+
+
+def test_an_edited_byte_stops_the_run_and_is_named(finished: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(finished, tree, symlinks=True)
+    weights = one(tree, PRETRAIN).parent / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    shutil.rmtree(one(tree, RUNS.format(phase="pretrain", rest="gd+lr/seed0")).parent)
+    result = snakemake(tree, *CALL, timeout=300)
+    assert result.returncode != 0
+    assert "CorruptedError" in result.stdout
+    assert str(weights.relative_to(tree)) in result.stdout
+    assert "Traceback" not in result.stdout
