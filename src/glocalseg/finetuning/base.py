@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glocalseg.config import FinetuneConfig
-from glocalseg.training.device import Device
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,14 @@ class Regime:
     """One way to train with few labels."""
 
     def loss(
-        self, net: nn.Module, slices: Slices, config: FinetuneConfig, device: Device, generator: torch.Generator
+        self, forward: Callable[[Tensor], Tensor], slices: Slices, config: FinetuneConfig, generator: torch.Generator
     ) -> Tensor:
-        """Scalar loss of one step; every random number comes from ``generator``."""
+        """Scalar loss of one step.
+
+        Args:
+            forward: the network in its precision, images (N, 1, H, W) to logits (N, C, H, W).
+            generator: every random number comes from it; on the slices' device.
+        """
         raise NotImplementedError
 
 

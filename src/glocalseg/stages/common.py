@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glocalseg.config import Card, ConfigError
 from glocalseg.data.splits import Split, make_split
@@ -24,6 +24,19 @@ from glocalseg.provenance import environment, open_sealed, seal
 from glocalseg.training import loop
 from glocalseg.training.device import Device, choose_device
 from glocalseg.training.randomness import seed_of
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one phase trains: the training loop runs it, and the throughput program times it against its network alone.
+
+    ``forward`` is the network step inside ``loss``, from images (N, 1, H, W) to what the loss compares.
+    """
+
+    trained: nn.Module
+    loss: Callable[[int], Tensor]
+    forward: Callable[[Tensor], Tensor]
+    images_per_step: int
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from glocalseg.evaluation.metrics import case_scores, dice_scores
 from glocalseg.evaluation.predict import predict
 from glocalseg.finetuning.base import Slices, load_regime
+from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, save_weights
 from glocalseg.plan import Job, Plan
 from glocalseg.provenance import write_atomic
-from glocalseg.stages.common import Inputs, finish, open_inputs
+from glocalseg.stages.common import Inputs, Task, finish, open_inputs
 from glocalseg.training.loop import Schedule, train
 from glocalseg.training.meter import write_rows
 from glocalseg.training.randomness import generator
@@ -65,24 +66,18 @@ def finetune(job: Job, plan: Plan, root: Path) -> None:
     """
     inputs = open_inputs(job, plan, root)
     config, device = plan.benchmark.finetune, inputs.device
-    regime = load_regime(str(job.parts["regime"]))
     net = inputs.network(plan, running_averages=False)
-    slices = _slices(inputs)
+    task = make_task(inputs, plan, net)
     structures = inputs.card.structures
     selection = Selection(net, lambda: _validate(net, inputs))
-
-    def loss(step: int) -> Tensor:
-        net.train()
-        return regime.loss(net, slices, config, device, generator(inputs.seed, "finetune", step, device.device))
-
     schedule = Schedule(config.learning_rate, config.steps, cosine=config.schedule == "cosine", warmup=config.warmup)
     seconds, rate = train(
         inputs.run,
-        net,
-        loss,
+        task.trained,
+        task.loss,
         steps=config.steps,
         schedule=schedule,
-        images_per_step=config.batch,
+        images_per_step=task.images_per_step,
         checkpoint_every=config.checkpoint_every,
         observer=selection,
         observe_every=config.validate_every,
@@ -108,6 +103,22 @@ def finetune(job: Job, plan: Plan, root: Path) -> None:
             "loss": config.loss,
         },
     )
+
+
+def make_task(inputs: Inputs, plan: Plan, net: SegmentationNet) -> Task:
+    """The whole of ``net`` and the loss of the job's regime."""
+    config, device, seed = plan.benchmark.finetune, inputs.device, inputs.seed
+    regime = load_regime(str(inputs.job.parts["regime"]))
+    slices = _slices(inputs)
+
+    def forward(shown: Tensor) -> Tensor:
+        with device.autocast():
+            return net(shown)
+
+    def loss(step: int) -> Tensor:
+        return regime.loss(forward, slices, config, generator(seed, "finetune", step, device.device))
+
+    return Task(net.train(), loss, forward, config.batch)
 
 
 def _slices(inputs: Inputs) -> Slices:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from glocalseg.augment.views import apply_views, draw_views
 from glocalseg.networks.build import initialise
 from glocalseg.networks.heads import GlobalHead
+from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, pretrained_tensors, save_weights
 from glocalseg.plan import Job, Plan
 from glocalseg.pretraining.base import EMPTY, Views, load_strategy
 from glocalseg.pretraining.contrast import cosine_similarity, info_nce
-from glocalseg.stages.common import finish, open_inputs
+from glocalseg.stages.common import Inputs, Task, finish, open_inputs
 from glocalseg.training.loop import Schedule, train
 from glocalseg.training.randomness import generator, seed_of
 
@@ -27,9 +28,27 @@ def pretrain(job: Job, plan: Plan, root: Path) -> None:
         DivergedError, Interrupted: as ``train``.
     """
     inputs = open_inputs(job, plan, root)
-    config, device, seed = plan.benchmark.pretrain_global, inputs.device, inputs.seed
-    strategy = load_strategy(job.name, plan.benchmark.strategies.get(job.name, {}), level="global")
+    config = plan.benchmark.pretrain_global
     net = inputs.network(plan, running_averages=False)
+    task = make_task(inputs, plan, net)
+    seconds, rate = train(
+        inputs.run,
+        task.trained,
+        task.loss,
+        steps=config.steps,
+        schedule=Schedule(config.learning_rate, config.steps),
+        images_per_step=task.images_per_step,
+        checkpoint_every=config.checkpoint_every,
+    )
+    save_weights(pretrained_tensors(net, 0), inputs.folder / FILE)
+    finish(inputs, timing={"train_seconds": seconds, "images_per_second": rate}, more={"pool": list(inputs.split.pretrain)})
+
+
+def make_task(inputs: Inputs, plan: Plan, net: SegmentationNet) -> Task:
+    """The encoder of ``net`` with g1, and the contrastive loss of the job's strategy. Raises ConfigError."""
+    name, seed, device = inputs.job.name, inputs.seed, inputs.device
+    config = plan.benchmark.pretrain_global
+    strategy = load_strategy(name, plan.benchmark.strategies.get(name, {}), level="global")
     images = inputs.images(inputs.split.pretrain)
     pool = inputs.pool(inputs.split.pretrain)
     with torch.no_grad():
@@ -37,31 +56,24 @@ def pretrain(job: Job, plan: Plan, root: Path) -> None:
     head = GlobalHead(channels, height, width)
     initialise(head, seed_of(seed, "global head"))
     device.place(head)
-    trained = nn.ModuleDict({"encoder": net.encoder, "head": head}).train()
+
+    def forward(shown: Tensor) -> Tensor:
+        with device.autocast():
+            return head(net.encoder(shown)[-1])
 
     def loss(step: int) -> Tensor:
         draws = generator(seed, "global", step, device.device)
         views = strategy.draw(pool, config.images, draws)
         batch = view_images(images, views)
-        augmented = (views.view > 0) & (views.slice != EMPTY)  # the release's zeros stay zeros
         draw = draw_views(views.view, config.views, crop=True, generator=draws)
-        shown = torch.where(augmented.view(-1, 1, 1, 1), apply_views(batch, draw, config.views), batch)
-        with device.autocast():
-            embeddings = head(net.encoder(shown)[-1])
-        similarity = cosine_similarity(embeddings)
+        # originals are shown as they are, and so are the empty images of D1, which a brightness change would colour
+        augmented = ((views.view > 0) & (views.slice != EMPTY)).view(-1, 1, 1, 1)
+        similarity = cosine_similarity(forward(torch.where(augmented, apply_views(batch, draw, config.views), batch)))
         return info_nce(similarity, strategy.positives(views), strategy.negatives(views), temperature=config.temperature)
 
-    seconds, rate = train(
-        inputs.run,
-        trained,
-        loss,
-        steps=config.steps,
-        schedule=Schedule(config.learning_rate, config.steps),
-        images_per_step=len(strategy.draw(pool, config.images, generator(seed, "global", 0, device.device))),
-        checkpoint_every=config.checkpoint_every,
-    )
-    save_weights(pretrained_tensors(net, 0), inputs.folder / FILE)
-    finish(inputs, timing={"train_seconds": seconds, "images_per_second": rate}, more={"pool": list(inputs.split.pretrain)})
+    trained = nn.ModuleDict({"encoder": net.encoder, "head": head}).train()
+    count = len(strategy.draw(pool, config.images, generator(seed, "global", 0, device.device)))
+    return Task(trained, loss, forward, count)
 
 
 def view_images(images: Tensor, views: Views) -> Tensor:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glocalseg.augment.views import apply_training, draw_training
 from glocalseg.config import FinetuneConfig
 from glocalseg.finetuning.base import Regime, Slices
 from glocalseg.finetuning.losses import segmentation_loss
-from glocalseg.training.device import Device
 
 
 class Supervised(Regime):
     """Slices drawn uniformly with replacement from all labelled volumes."""
 
     def loss(
-        self, net: nn.Module, slices: Slices, config: FinetuneConfig, device: Device, generator: torch.Generator
+        self, forward: Callable[[Tensor], Tensor], slices: Slices, config: FinetuneConfig, generator: torch.Generator
     ) -> Tensor:
         index = torch.randint(len(slices.images), (config.batch,), generator=generator, device=generator.device)
         size = (slices.images.shape[2], slices.images.shape[3])
         draw = draw_training(config.batch, size, config.augment, generator)
         images, labels = apply_training(slices.images[index], slices.labels[index], draw)
-        with device.autocast():
-            logits = net(images)
-        return segmentation_loss(logits, labels, config.loss)
+        return segmentation_loss(forward(images), labels, config.loss)
 
 
 REGIME = Supervised
