@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from fabricated_runs import Size, fabricate
 
 from glocalseg.data.geometry import fit
 from glocalseg.evaluation.statistics import Comparison, Interval, Summary
-from glocalseg.report.analysis import Cell, Compared, DatasetAnalysis
+from glocalseg.report.analysis import Cell, Compared, DatasetAnalysis, analyse, draw_means
 from glocalseg.report.bookkeeping import duration
-from glocalseg.report.collect import Collected
+from glocalseg.report.collect import Collected, collect
 from glocalseg.report.curves import principal_components
 from glocalseg.report.findings import findings
 from glocalseg.report.names import budget_order, colours, display, html, latex, markdown, markers, mathtext, plain
-from glocalseg.report.overlays import unframe
+from glocalseg.report.overlays import choose, overlay_plot, unframe
 from glocalseg.report.table import Block, Entry, Table, number, probability, signed
 
 
@@ -87,6 +90,21 @@ def test_a_table_in_markdown_and_latex():
     assert r"G\textsuperscript{D} & \textbf{0.5} {\scriptsize [0, 1]} & wide \\" in table.latex()
     assert r"x & \multicolumn{2}{c}{both} \\" in table.latex()
     assert table.csv() == "v\n0.1\n"
+
+
+def test_no_overlay_where_there_is_no_slice_store_and_the_middle_draw_where_there_is_one(tmp_path: Path):
+    plan = fabricate(tmp_path, Size(methods=("random", "gd"), budgets=(1,), draws=3, seeds=(0, 1), subjects=2))
+    collected = collect(plan, tmp_path)
+    toy = analyse(plan, collected)["toy_a"]
+    choice = choose(toy, plan, collected)
+    assert choice is not None
+    means = draw_means(toy).query("method == 'gd' and budget == '1'").sort_values("dice")["draw"].tolist()
+    assert (choice.method, choice.budget, choice.draw, choice.seed) == ("gd", "1", means[1], 0)
+    ranks, _, dice = zip(*choice.cases, strict=True)
+    assert ranks == ("best", "median", "worst")
+    assert dice[0] > dice[1] > dice[2]
+    (tmp_path / plan.of("data")[0].record).unlink()
+    assert overlay_plot(toy, plan, collected, tmp_path) is None
 
 
 # ---------------------------------------------------------------- findings
