@@ -71,11 +71,15 @@ class TimmEncoder(nn.Module):
                 there = info.reduction()
                 usable = [i for i, r in enumerate(there) if all(s % r == 0 and s // r >= 2 for s in size)][:levels]
                 self.net = timm.create_model(model, in_chans=1, features_only=True, out_indices=usable, **source)
+                again = weights and timm.create_model(model, in_chans=1, features_only=True, out_indices=usable, **source)
             except (RuntimeError, AttributeError, AssertionError, KeyError, OSError) as error:
                 found = f"{model!r} with weights {weights}" if weights else repr(model)
                 raise ConfigError(
                     f"network: encoder: expected a timm model with features_only, found {found}: {error}"
                 ) from None
+        # timm leaves a tensor that the file lacks as it was drawn; what two drawings differ in did not come from the file
+        if again and (drawn := [n for n, t in self.net.state_dict().items() if not torch.equal(t, again.state_dict()[n])]):
+            raise ConfigError(f"network: weights: expected all of {model!r}, found none for {drawn[0]} in {weights}")
         self.reductions = [there[i] for i in usable]
         if len(usable) < 2 or any(b != 2 * a for a, b in pairwise(self.reductions)):
             raise ConfigError(

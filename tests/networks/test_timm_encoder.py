@@ -1,0 +1,151 @@
+"""timm backbones as encoders: strategies and the decoder take them as they take the U-Net."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from glocalseg.config import ConfigError, NetworkConfig
+from glocalseg.networks.build import build_network, local_blocks
+from glocalseg.networks.heads import GlobalHead, LocalHead
+from glocalseg.networks.timm_encoder import TimmEncoder, ensure_torchvision
+from glocalseg.networks.unet import SegmentationNet
+from glocalseg.networks.weights import FILE, load_pretrained, pretrained_tensors, save_weights
+from glocalseg.pretraining.base import Pool, load_strategy
+from glocalseg.pretraining.contrast import cosine_similarity, info_nce
+from glocalseg.pretraining.regions import local_loss, region_vectors
+
+if ensure_torchvision() == "absent":
+    pytest.skip("the extra 'timm' is not installed", allow_module_level=True)
+timm = pytest.importorskip("timm")
+pytestmark = pytest.mark.slow
+RESNET = NetworkConfig(encoder="timm:resnet18")
+SIZE = (64, 96)
+
+
+def net(seed: int = 0, **changes: object) -> SegmentationNet:
+    return build_network(RESNET.model_copy(update=changes), size=SIZE, classes=3, seed=seed)
+
+
+def pool() -> Pool:
+    volume = torch.arange(4).repeat_interleave(8)
+    return Pool(torch.arange(32), volume, torch.arange(4).repeat_interleave(2).repeat(4), torch.rand(32), 4)
+
+
+def test_maps_halve_and_the_output_is_the_frames() -> None:
+    found = net().eval()
+    assert found.encoder.reductions == [2, 4, 8, 16, 32]
+    assert found.encoder.channels == [64, 64, 128, 256, 512]
+    with torch.no_grad():
+        maps = found.encoder(torch.zeros(2, 1, *SIZE))
+        assert [tuple(m.shape) for m in maps] == [
+            (2, c, 64 // r, 96 // r) for c, r in zip((64, 64, 128, 256, 512), (2, 4, 8, 16, 32), strict=True)
+        ]
+        assert found(torch.zeros(2, 1, *SIZE)).shape == (2, 3, *SIZE)
+        assert found.decoder(maps, 2).shape == (2, 128, 8, 12)
+
+
+def test_levels_that_a_frame_cannot_hold_are_left_out() -> None:
+    found = build_network(RESNET, size=(48, 48), classes=2, seed=0).eval()
+    assert found.encoder.reductions == [2, 4, 8, 16]
+    with torch.no_grad():
+        assert found(torch.zeros(1, 1, 48, 48)).shape == (1, 2, 48, 48)
+    assert net(levels=3).encoder.reductions == [2, 4, 8]
+
+
+def test_global_strategies_work_unchanged() -> None:
+    found = net()
+    strategy = load_strategy("gd", {}, level="global")
+    views = strategy.draw(pool(), 24, torch.Generator().manual_seed(0))
+    images = torch.rand(len(views), 1, *SIZE, generator=torch.Generator().manual_seed(1))
+    maps = found.encoder(images)
+    head = GlobalHead(*maps[-1].shape[1:])
+    loss = info_nce(cosine_similarity(head(maps[-1])), strategy.positives(views), strategy.negatives(views), temperature=0.1)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(p.grad is not None for p in found.encoder.parameters())
+
+
+def test_local_strategies_work_unchanged() -> None:
+    found = net()
+    blocks = local_blocks(found, None)
+    assert blocks == 3
+    strategy = load_strategy("lr", {}, level="local")
+    views = strategy.draw(pool(), 4, torch.Generator().manual_seed(0))
+    images = torch.rand(len(views), 1, *SIZE, generator=torch.Generator().manual_seed(1))
+    head = LocalHead(found.decoder.channels[blocks - 1], region_size=3, project=False, momentum=0.1)
+    vectors = region_vectors(head(found.decoder(found.encoder(images), blocks)), 3, None)
+    loss = local_loss(vectors, strategy.positives(views), strategy.negatives(views), temperature=0.1)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all((p.grad is not None) == (i < blocks) for i, b in enumerate(found.decoder.blocks) for p in b.parameters())
+
+
+def test_seeds_alone_decide_the_weights() -> None:
+    a = net(5).state_dict()
+    torch.manual_seed(1)
+    b, c = net(5).state_dict(), net(6).state_dict()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert not torch.equal(a["encoder.net.conv1.weight"], c["encoder.net.conv1.weight"])
+    assert not torch.equal(a["decoder.blocks.0.up.1.weight"], c["decoder.blocks.0.up.1.weight"])
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    before = torch.random.get_rng_state()
+    TimmEncoder("resnet18", size=SIZE, levels=2, weights=None, seed=0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_checkpoint_without_a_layer_is_a_named_error(tmp_path: Path) -> None:
+    tensors = timm.create_model("resnet18", pretrained=False).state_dict()
+    del tensors["layer2.0.conv1.weight"]
+    save_file(tensors, tmp_path / "part.safetensors")
+    with pytest.raises(ConfigError, match=r"found none for layer2.0.conv1.weight in .*part.safetensors"):
+        net(weights=str(tmp_path / "part.safetensors"))
+
+
+def test_a_checkpoint_of_the_whole_timm_model_is_read(tmp_path: Path) -> None:
+    torch.manual_seed(11)
+    model = timm.create_model("resnet18", pretrained=False)
+    path = tmp_path / "resnet18.safetensors"
+    save_file(model.state_dict(), path)
+    found, other = net(1, weights=str(path)), net(2, weights=str(path))
+    source = model.state_dict()
+    for name, tensor in found.encoder.net.state_dict().items():  # type: ignore[union-attr]
+        expected = source[name].sum(dim=1, keepdim=True) if name == "conv1.weight" else source[name]
+        torch.testing.assert_close(tensor, expected)
+        assert torch.equal(tensor, other.encoder.net.state_dict()[name])  # type: ignore[union-attr]
+    assert not torch.equal(found.state_dict()["head.2.weight"], other.state_dict()["head.2.weight"])
+
+
+def test_weights_of_another_model_are_a_named_error(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.safetensors"
+    save_file({"other.weight": torch.zeros(3, 3)}, path)
+    with pytest.raises(
+        ConfigError, match=r"network: weights: expected all of 'resnet18', found none for .*wrong.safetensors"
+    ):
+        net(weights=str(path))
+
+
+@pytest.mark.parametrize("model", ["resnet_18_does_not_exist", "vgg"])
+def test_a_name_that_timm_does_not_know_is_a_named_error(model: str) -> None:
+    with pytest.raises(ConfigError, match=f"network: encoder: expected a timm model with features_only, found '{model}'"):
+        TimmEncoder(model, size=SIZE, levels=None, weights=None, seed=0)
+
+
+def test_a_model_without_halving_maps_is_a_named_error() -> None:
+    with pytest.raises(ConfigError, match="network: encoder: expected"):
+        TimmEncoder("vit_tiny_patch16_224", size=(64, 64), levels=None, weights=None, seed=0)
+
+
+def test_handed_on_weights_come_back(tmp_path: Path) -> None:
+    source, target = net(1), net(2)
+    save_weights(pretrained_tensors(source, 1), tmp_path / FILE)
+    load_pretrained(target, tmp_path / FILE, running_averages=False)
+    a, b = source.state_dict(), target.state_dict()
+    assert torch.equal(a["encoder.net.layer4.0.conv1.weight"], b["encoder.net.layer4.0.conv1.weight"])
+    assert torch.equal(a["decoder.blocks.0.up.1.weight"], b["decoder.blocks.0.up.1.weight"])
+    assert not torch.equal(a["decoder.blocks.1.up.1.weight"], b["decoder.blocks.1.up.1.weight"])

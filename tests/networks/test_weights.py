@@ -1,0 +1,74 @@
+"""What one stage hands to the next (METHOD.md 3.3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from glocalseg.config import NetworkConfig
+from glocalseg.networks.build import build_network
+from glocalseg.networks.unet import SegmentationNet
+from glocalseg.networks.weights import FILE, freeze, load_pretrained, pretrained_tensors, save_weights
+
+SMALL = NetworkConfig(channels=[4, 6, 8, 8])
+
+
+def net(seed: int, classes: int = 3) -> SegmentationNet:
+    return build_network(SMALL, size=(32, 32), classes=classes, seed=seed)
+
+
+def trained(seed: int) -> SegmentationNet:
+    """A network whose every tensor differs from a fresh one's, running averages included."""
+    found = net(seed)
+    with torch.no_grad():
+        for name, tensor in found.state_dict().items():
+            tensor.add_(3 if name.endswith("num_batches_tracked") else 0.5)
+    return found
+
+
+def is_average(name: str) -> bool:
+    return name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+@pytest.mark.parametrize("averages", [False, True])
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+def test_encoder_and_first_blocks_are_handed_on_and_nothing_else(tmp_path: Path, blocks: int, averages: bool) -> None:
+    source, target = trained(1), net(2, classes=5)
+    before: dict[str, Tensor] = {k: v.clone() for k, v in target.state_dict().items()}
+    save_weights(pretrained_tensors(source, blocks), tmp_path / FILE)
+    copied = load_pretrained(target, tmp_path / FILE, running_averages=averages)
+    given = source.state_dict()
+    kept = ("encoder.", *(f"decoder.blocks.{i}." for i in range(blocks)))
+    for name, tensor in target.state_dict().items():
+        if name.startswith(kept) and (averages or not is_average(name)):
+            assert torch.equal(tensor, given[name])
+            assert not torch.equal(tensor, before[name])
+            assert name in copied
+        else:
+            assert torch.equal(tensor, before[name])
+            assert name not in copied
+    assert not any(name.startswith("head.") for name in copied)
+
+
+def test_a_tensor_of_another_shape_is_named(tmp_path: Path) -> None:
+    save_weights(pretrained_tensors(net(0), 1), tmp_path / FILE)
+    wide = build_network(NetworkConfig(channels=[4, 6, 8, 10]), size=(32, 32), classes=3, seed=0)
+    with pytest.raises(ValueError, match=r"weights.safetensors: \S+: expected shape \(\d+, 10, .*found \(\d+, 8, "):
+        load_pretrained(wide, tmp_path / FILE, running_averages=True)
+
+
+def test_a_tensor_without_a_place_is_named(tmp_path: Path) -> None:
+    save_weights({"encoder.other.weight": torch.zeros(2)}, tmp_path / FILE)
+    with pytest.raises(ValueError, match=r"encoder.other.weight: expected shape no such tensor"):
+        load_pretrained(net(0), tmp_path / FILE, running_averages=True)
+
+
+def test_frozen_means_without_gradient() -> None:
+    found = net(0)
+    freeze(found.encoder)
+    found(torch.rand(2, 1, 32, 32)).sum().backward()
+    assert all(p.grad is None for p in found.encoder.parameters())
+    assert all(p.grad is not None for p in found.decoder.parameters())
