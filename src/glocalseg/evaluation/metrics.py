@@ -2,7 +2,7 @@
 
 Rules for empty cases (D20). Both empty: no value, the structure is skipped. One of the two empty: Dice 0; the distances have no
 value, and the tables count how many are missing. Surfaces are those of medpy: voxels of the structure with a face neighbour
-outside it; HD95 is the 95th percentile of both directions' distances taken together, ASSD the mean of the two directions' means.
+outside it; HD95 is the 95th percentile of both directions' distances taken together, ASSD their mean.
 """
 
 from __future__ import annotations
