@@ -130,8 +130,9 @@ class Progress:
             return
         if words[0] in ("Collecting", "Requirement"):
             self.packages += 1
-        state = "installing" if words[0] == "Installing" else f"{self.packages} packages found"
-        self.show(state, force=words[0] == "Installing")
+        installing = line.startswith("Installing collected")
+        state = "installing" if installing else f"{self.packages} packages found"
+        self.show(state, force=installing)
 
     def end(self, state: str) -> None:
         """The last state."""
