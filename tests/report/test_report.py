@@ -165,7 +165,7 @@ def test_ledger_counts_validation_labels(made: tuple[Plan, Path]):
 def test_page_says_which_loss_was_used_and_that_a_structure_collapsed(made: tuple[Plan, Path]):
     said = Page((made[1] / "results/toy/report/index.html").read_text()).said
     assert "soft Dice plus cross-entropy" in said
-    assert "In 3 of 26 fine-tunings a structure was never predicted" in said
+    assert "In 3 of 26 fine-tunings a structure was lost" in said
     assert "posterior (draw 2, seed 1)" in said
 
 
@@ -192,11 +192,30 @@ def test_a_missing_run_is_named_and_its_cell_says_so(made: tuple[Plan, Path], tm
     assert "1 run is missing." in said
     assert "toy_a gd n1 c2 seed1" in said
     assert "3 of 4 runs" in said
+    assert "1 comparison is left open, because runs are missing." in said
+    main = pd.read_csv(tmp_path / "results/toy/tables/main.csv", dtype={"budget": str}).set_index(["method", "budget"])
+    assert main.loc[("gd", "1"), "against_random"] == "runs missing"
     scores = pd.read_csv(tmp_path / "results/toy/scores.csv")
     gone = (scores["method"] == "gd") & (scores["budget"] == "1") & (scores["draw"] == 2) & (scores["seed"] == 1)
     assert not gone.any()
     assert len(pd.read_csv(tmp_path / "results/toy/tables/missing.csv")) == 1
     assert read_record(tmp_path / plan.report.record)["missing"] == [str(finetune(plan, "toy_a gd n1 c2 seed1"))]
+
+
+def test_a_cell_without_its_hard_draw_is_not_the_best(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
+    plan = copy(made, tmp_path)
+    for seed in (0, 1):
+        (tmp_path / finetune(plan, f"toy_a gd n1 c2 seed{seed}")).unlink()
+    said = Page(build(plan, tmp_path).read_text()).said
+    main = pd.read_csv(tmp_path / "results/toy/tables/main.csv", dtype={"budget": str}).set_index(["method", "budget"])
+    assert main.loc[("gd", "1"), "dice_mean"] > main.loc[("gd+lr", "1"), "dice_mean"]
+    assert "Highest mean Dice with 1 labelled volume: GD + LR" in said
+    assert (
+        "**"
+        not in next(
+            r for r in (tmp_path / "results/toy/tables/main.md").read_text().split("\n") if r.startswith("| G<sup>D</sup> |")
+        ).split("|")[2]
+    )
 
 
 def test_a_whole_method_and_the_slice_store_may_be_missing(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -42,17 +43,25 @@ class Cell:
     seeds: tuple[int, ...]
     planned: int
 
+    @property
+    def complete(self) -> bool:
+        """Whether every planned run is in it; a mean over fewer draws must not be set beside one over all."""
+        return self.summary.runs == self.planned
+
 
 @dataclass(frozen=True)
 class Compared:
-    """A method against random initialisation at one budget, corrected within its data set."""
+    """A method against random initialisation at one budget, corrected within its data set.
+
+    ``verdict`` is ``runs missing`` where either cell is incomplete: the draws that are left may be the easy ones.
+    """
 
     dataset: str
     method: str
     budget: str
     comparison: Comparison
     corrected: float
-    verdict: Verdict
+    verdict: Verdict | Literal["runs missing"]
 
 
 @dataclass(frozen=True)
@@ -80,8 +89,8 @@ class DatasetAnalysis:
         return next((c for c in self.comparisons if (c.method, c.budget) == (method, budget)), None)
 
     def best(self, budget: str) -> Cell | None:
-        """The cell with the highest mean at a budget, the upper bound left out."""
-        cells = [c for m in self.methods if (c := self.cell(m, budget))]
+        """The complete cell with the highest mean at a budget, the upper bound left out."""
+        cells = [c for m in self.methods if (c := self.cell(m, budget)) and c.complete]
         return max(cells, key=lambda c: c.summary.mean.estimate, default=None)
 
 
@@ -151,10 +160,12 @@ def _compare(
         if method != BASELINE and (method, budget) in cells and (BASELINE, budget) in cells
     ]  # fmt: skip
     corrected = holm([c.p for _, _, c in pairs])
-    return tuple(
-        Compared(dataset, method, budget, c, p, verdict(c.difference.estimate, p, confidence=s.confidence))
-        for (method, budget, c), p in zip(pairs, corrected, strict=True)
-    )
+    compared = []
+    for (method, budget, c), p in zip(pairs, corrected, strict=True):
+        complete = cells[method, budget].complete and cells[BASELINE, budget].complete
+        said = verdict(c.difference.estimate, p, confidence=s.confidence) if complete else "runs missing"
+        compared.append(Compared(dataset, method, budget, c, p, said))
+    return tuple(compared)
 
 
 def draw_means(analysis: DatasetAnalysis) -> pd.DataFrame:

@@ -153,8 +153,11 @@ def _collapses(collected: Collected, titles: dict[str, str]) -> Table:
         where = "; ".join(f"{r.structure} (draw {r.draw}, seed {r.seed})" for r in rows.itertuples())
         runs = len(rows[["draw", "seed"]].drop_duplicates())
         shown[str(dataset)].append((Entry(display(name)), Entry(str(budget)), Entry(str(runs)), Entry(where)))
-    header = ("Method", "Labelled", "Runs", "Structure that the final network never predicts")
-    caption = "Runs whose final network never predicts a structure in the validation volumes. They are in all averages."
+    header = ("Method", "Labelled", "Runs", "Structure that the network lost")
+    caption = (
+        "Runs whose selected network hardly finds a structure in the validation volumes (Dice below the limit under "
+        "Protocol). They are in all averages."
+    )
     return Table("collapses", "Collapsed structures", caption, data, blocks(titles, header, shown))
 
 

@@ -104,7 +104,7 @@ def _seal(plan: Plan, record: Path, scores: Path, runs: int, missing: list[str])
             "parts": dict(plan.report.parts),
             "runs": runs,
             "missing": missing,
-            "environment": environment(),
+            "environment": {k: v for k, v in environment().items() if k != "commit"},  # the key holds the code already
             "files": {p.relative_to(folder).as_posix(): sha256_file(p) for p in [scores, *files]},
         },
     )

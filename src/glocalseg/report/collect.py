@@ -44,7 +44,7 @@ class Collected:
 
     Tables: ``scores`` (SCORE_COLUMNS); ``validation`` (run, step, structure, dice) and ``training`` (run, step, loss) of
     fine-tunings; ``pretraining`` (dataset, name, seed, step, loss); ``timings`` (a row a run); ``ledger`` (a row per dataset,
-    budget and draw, with lists of volumes); ``collapses`` (a row per structure that a final network never predicts);
+    budget and draw, with lists of volumes); ``collapses`` (a row per structure that a run lost);
     ``diagnostics`` (a row per dataset, strategy and seed).
     """
 

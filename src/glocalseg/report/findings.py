@@ -34,8 +34,13 @@ def _verdicts(a: DatasetAnalysis) -> list[str]:
     better = [c for c in a.comparisons if c.verdict == "better"]
     worse = [c for c in a.comparisons if c.verdict == "worse"]
     total = len(a.comparisons)
+    open_ = sum(c.verdict == "runs missing" for c in a.comparisons)
+    left_open = f"{open_} comparison{'s are' if open_ > 1 else ' is'} left open, because runs are missing." if open_ else ""
     if not better and not worse:
-        return [f"No method was distinguishable from random initialisation in any of {total} corrected comparisons."]
+        nothing = (
+            f"No method was distinguishable from random initialisation in any of {total - open_} corrected comparisons."
+        )
+        return [" ".join(s for s in (nothing if total > open_ else "", left_open) if s)]
     said = []
     for held, word in ((better, "better"), (worse, "worse")):
         if held:
@@ -44,9 +49,9 @@ def _verdicts(a: DatasetAnalysis) -> list[str]:
                 + "; ".join(_by_budget(a, held))
                 + "."
             )
-    if rest := total - len(better) - len(worse):
+    if rest := total - len(better) - len(worse) - open_:
         said.append(f"The other {rest} {'was' if rest == 1 else 'were'} not distinguishable from random initialisation.")
-    return [" ".join(said)]
+    return [" ".join([*said, *([left_open] if left_open else [])])]
 
 
 def _by_budget(a: DatasetAnalysis, held: Sequence[Compared]) -> list[str]:
@@ -70,7 +75,7 @@ def _best(a: DatasetAnalysis) -> list[str]:
             continue
         mean = best.summary.mean
         text = f"{display(best.method)} {number(mean.estimate)} {bracket(mean.low, mean.high, 2)}"
-        if baseline is not None and baseline is not best:
+        if baseline is not None and baseline is not best and baseline.complete:
             compared = a.compared(best.method, budget)
             sure = "" if compared is None or compared.verdict == "better" else ", not distinguishable"
             text += f" against {number(baseline.summary.mean.estimate)} from random weights{sure}"
@@ -82,7 +87,7 @@ def _upper(a: DatasetAnalysis) -> list[str]:
     if a.upper is None or not a.budgets:
         return []
     top = a.upper.summary.mean
-    few = [(n, c) for n in a.budgets if (c := a.best(n))]
+    few = [(n, c) for n in a.budgets if (c := a.best(n)) and a.upper.complete]
     gaps = "; ".join(f"{number(top.estimate - c.summary.mean.estimate, 2)} below it with {volumes(n)}" for n, c in few)
     return (
         [f"Training on all volumes gives {number(top.estimate)}. The best method of each budget lies {gaps}."] if few else []
@@ -93,14 +98,15 @@ def _choice_of_volume(a: DatasetAnalysis) -> list[str]:
     means = draw_means(a)
     budget = a.budgets[0]
     own = means[(means["budget"] == budget) & (means["method"] == BASELINE)]["dice"].dropna()
-    if len(own) < 2:
+    baseline = a.cell(BASELINE, budget)
+    if len(own) < 2 or baseline is None or not baseline.complete:
         return []
     span = float(own.max() - own.min())
     text = (
         f"With {volumes(budget)}, which {'one it was' if budget == '1' else 'ones they were'} moved random initialisation from "
         f"{number(own.min(), 2)} to {number(own.max(), 2)} over {len(own)} draws"
     )
-    gains = [c.comparison.difference.estimate for c in a.comparisons if c.budget == budget]
+    gains = [c.comparison.difference.estimate for c in a.comparisons if c.budget == budget and c.verdict != "runs missing"]
     gains = [g for g in gains if np.isfinite(g)]
     if not gains:
         return [text + "."]
@@ -136,7 +142,9 @@ def _collapses(a: DatasetAnalysis, collected: Collected) -> list[str]:
     tuned = collected.timings[(collected.timings["dataset"] == a.dataset) & (collected.timings["phase"] == "finetune")]
     if not runs:
         return []
-    return [f"In {runs} of {len(tuned)} fine-tunings a structure was never predicted at the end; they are in all averages."]
+    return [
+        f"In {runs} of {len(tuned)} fine-tunings a structure was lost (validation Dice near zero); they are in all averages."
+    ]
 
 
 def _few(a: DatasetAnalysis) -> list[str]:
@@ -144,9 +152,9 @@ def _few(a: DatasetAnalysis) -> list[str]:
     if not cells:
         return []
     draws, seeds = max(c.draws for c in cells), max(c.seeds for c in cells)
-    once = [name for name, n in (("one draw", draws), ("one seed", seeds)) if n == 1]
-    if once:
-        return [f"With {_and(once)}, the intervals say nothing about how another would come out."]
-    if min(draws, seeds) <= 3:
-        return [f"With {draws} draws and {seeds} seeds only large differences can be called, and intervals are wide."]
-    return []
+    said = []
+    if once := [name for name, n in (("one draw", draws), ("one seed", seeds)) if n == 1]:
+        said.append(f"With {_and(once)}, the intervals say nothing about how another would come out.")
+    if few := [f"{n} {name}" for name, n in (("draws", draws), ("seeds", seeds)) if n in (2, 3)]:
+        said.append(f"With {_and(few)}, intervals are wide and only large and steady differences can be called.")
+    return [" ".join(said)]

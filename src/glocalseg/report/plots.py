@@ -106,7 +106,7 @@ def _gain(a: DatasetAnalysis) -> Plot:
     panels[0].set_yticks(range(len(methods)), [mathtext(display(m)) for m in reversed(methods)])
     panels[0].tick_params(axis="y", colors=INK, length=0)
     panels[0].set_ylim(-0.6, len(methods) - 0.4)
-    held = [c for c in a.comparisons if c.verdict != "not distinguishable"]
+    held = [c for c in a.comparisons if c.verdict in ("better", "worse")]
     return finish(
         figure, f"{a.dataset}-gain", dataset=a.dataset, title="Gain over random initialisation, draw by draw",
         caption="Pale points: one draw of the labelled volumes each, the mean of its subjects and seeds, minus Random init with "
@@ -125,7 +125,7 @@ def _gain_row(axes: Axes, a: DatasetAnalysis, method: str, budget: str, y: int, 
     if compared is None or not np.isfinite(compared.comparison.difference.estimate):
         return
     d = compared.comparison.difference
-    held = compared.verdict != "not distinguishable"
+    held = compared.verdict in ("better", "worse")
     axes.plot([d.low, d.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="round")
     face = colour if held else "white"
     axes.plot(d.estimate, y, marker="D", markersize=7, color=colour, markerfacecolor=face, markeredgewidth=1.6)

@@ -74,6 +74,7 @@ def settings(b: Benchmark) -> list[Fact]:
         Fact("Loss of fine-tuning", f"{_LOSSES[b.finetune.loss]}, the same for every method"),
         Fact("Augmentation of fine-tuning", _augmentation(b.finetune.augment)),
         Fact("Checkpoint", f"the best of the validation volumes, looked at every {b.finetune.validate_every} steps"),
+        Fact("Lost structures", f"recorded where the validation Dice is below {b.finetune.collapse_below:g}"),
         Fact("Runs", f"budgets {', '.join(map(str, b.budgets))}; up to {b.draws} draws; seeds {', '.join(map(str, b.seeds))}"),
         Fact("Evaluation", "3-D Dice, HD95 and ASSD in mm on the native grid, per volume and structure, no post-processing"),
         Fact("Dice of a subject", "structures averaged, then the subject's volumes; a structure absent from truth and prediction "
@@ -173,7 +174,7 @@ def data(card: Card) -> DataFacts:
 def provenance(plan: Plan, collected: Collected) -> list[Fact]:
     """Commits, packages, devices and keys of the runs, counted where runs differ."""
     environments = [p.get("environment", {}) for p in collected.payloads.values()]
-    devices = [" ".join(str(v) for v in p.get("device", {}).values() if v is not None) for p in collected.payloads.values()]
+    devices = [_device(p.get("device", {})) for p in collected.payloads.values()]
     total = float(collected.timings["wall_seconds"].sum())
     said = [
         Fact(
@@ -193,6 +194,10 @@ def provenance(plan: Plan, collected: Collected) -> list[Fact]:
 
 def _packages(environment: dict[str, Any]) -> str:
     return ", ".join(f"{name} {found}" for name, found in environment.get("packages", {}).items())
+
+
+def _device(device: dict[str, Any]) -> str:
+    return f"{device.get('type')}, {device.get('name')}, {device.get('precision')}, threads: {device.get('threads')}"
 
 
 def _counted(values: list[str]) -> str:

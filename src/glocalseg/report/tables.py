@@ -16,8 +16,9 @@ from glocalseg.report.table import Block, Entry, Table, blocks, bracket, number,
 
 Analyses = Mapping[str, DatasetAnalysis]
 Cards = Mapping[str, Card]
-_MARK = {"better": " ▲", "worse": " ▼", "not distinguishable": ""}
-_TONE = {"better": "better", "worse": "worse", "not distinguishable": ""}
+_MARK = {"better": " ▲", "worse": " ▼", "not distinguishable": "", "runs missing": ""}
+_TONE = {"better": "better", "worse": "worse", "not distinguishable": "", "runs missing": "missing"}
+_HELD = ("better", "worse")
 
 
 def score_tables(analyses: Analyses, collected: Collected, cards: Cards) -> list[Table]:
@@ -42,9 +43,10 @@ def _main(analyses: Analyses, collected: Collected, titles: dict[str, str]) -> T
         shown[name] = Block(titles[name], header, tuple(rows))
         data += [_summary_row(c, a.compared(*key)) for key, c in a.cells.items()]
     caption = (
-        "Mean Dice over test subjects, draws of the labelled volumes and seeds, with its bootstrap interval, and the median. "
-        "Bold: the highest mean of a column. ▲ better, ▼ worse than Random init on the same subjects, draws and seeds, "
-        "corrected for the number of comparisons; no mark: not distinguishable."
+        "Mean Dice over test subjects, draws of the labelled volumes and seeds, with its bootstrap interval, and the "
+        "median. Bold: the highest mean of a column, among cells with all their runs. ▲ better, ▼ worse than Random "
+        "init on the same subjects, draws and seeds, corrected for the number of comparisons; no mark: not "
+        "distinguishable."
     )
     return Table("main", "Dice by method and number of labelled volumes", caption, pd.DataFrame(data), shown)
 
@@ -97,7 +99,8 @@ def _comparisons(analyses: Analyses, titles: dict[str, str]) -> Table:
     caption = (
         "Each method against Random init, paired on the same subjects, draws and seeds. Gain: mean difference with its "
         "bootstrap interval, which is not corrected. Holm's p is corrected for all comparisons of the data set. Subject wins: "
-        "share of (subject, draw, seed) with the higher Dice. Run wins: (draw, seed) whose mean over subjects is higher."
+        "share of (subject, draw, seed) with the higher Dice. Run wins: (draw, seed) whose mean over subjects is higher. "
+        "No verdict is given where runs are missing: the draws that are left may be the easy ones."
     )
     table = pd.DataFrame(data) if data else pd.DataFrame(columns=["dataset", "method", "budget"])
     return Table(
@@ -110,7 +113,7 @@ def _comparison_row(c: Compared) -> tuple[Entry, ...]:
     return (
         Entry(display(c.method)),
         Entry(c.budget),
-        Entry(signed(d.estimate), note=bracket(d.low, d.high), strong=c.verdict != "not distinguishable"),
+        Entry(signed(d.estimate), note=bracket(d.low, d.high), strong=c.verdict in _HELD),
         Entry(probability(c.comparison.p)),
         Entry(probability(c.corrected)),
         Entry(f"{100 * c.comparison.wins:.0f}%" if np.isfinite(c.comparison.wins) else "–"),
@@ -135,7 +138,7 @@ def _structures(analyses: Analyses, titles: dict[str, str]) -> Table:
         rows = []
         for budget in [*a.budgets, ALL]:
             cells = [c for m in [*a.methods, UPPER_BOUND] if (c := a.cell(m, budget))]
-            best = {s: _highest(cells, s) for s in a.structures}
+            best = {s: _highest([c for c in cells if c.complete], s) for s in a.structures}
             for cell in cells:
                 entries = (_structure_entry(cell, s, best[s]) for s in a.structures)
                 rows.append((Entry(display(cell.method)), Entry(budget), *entries))
