@@ -17,7 +17,7 @@ F = NDArray[np.float32]
 
 
 class Tissue(IntEnum):
-    """What a point is made of. Only the last four are labelled; papillary muscle counts as cavity, as in ACDC."""
+    """What a point is made of. From RV on it is labelled; muscle inside a cavity counts as the cavity, as in ACDC."""
 
     LUNG = 0
     VESSEL = 1
@@ -29,9 +29,10 @@ class Tissue(IntEnum):
     AORTA = 7
     RV_WALL = 8
     RV = 9
-    MYOCARDIUM = 10
-    LV = 11
-    PAPILLARY = 12
+    RV_TRABECULA = 10
+    MYOCARDIUM = 11
+    LV = 12
+    PAPILLARY = 13
 
 
 GROUPS = ("NOR", "MINF", "DCM", "HCM", "RV")
@@ -54,12 +55,15 @@ class SmoothField:
     phases: NDArray[np.float64]  # (K,)
 
     def __call__(self, x: F, y: F, z: float) -> F:
-        """The function's values, shape of x and y broadcast; mean 0, standard deviation about sqrt(K / 2)."""
-        terms = [np.sin(np.float32(a) * x + np.float32(b) * y + np.float32(c * z + p)) for (a, b, c), p in self._rows()]
-        return np.sum(terms, axis=0, dtype=np.float32)
+        """The function on a grid: x (n,), y (m,) to (n, m); mean 0, standard deviation about sqrt(K / 2).
 
-    def _rows(self) -> list[tuple[NDArray[np.float64], float]]:
-        return list(zip(self.waves, self.phases.tolist(), strict=True))
+        sin(u + v) = sin u cos v + cos u sin v, so that a grid costs two outer products a wave and no sine.
+        """
+        total = np.zeros((len(x), len(y)), np.float32)
+        for (a, b, c), phase in zip(self.waves, self.phases, strict=True):
+            u, v = np.float32(a) * x + np.float32(c * z + phase), np.float32(b) * y
+            total += np.outer(np.sin(u), np.cos(v)) + np.outer(np.cos(u), np.sin(v))
+        return total
 
 
 def draw_field(rng: Generator, terms: int, wavelength: tuple[float, float]) -> SmoothField:
@@ -89,6 +93,7 @@ class Heart:
     rv_breadth: float  # share of the left ventricle's outer radius
     rv_end: float  # t where the right ventricle ends
     rv_wall: float
+    trabeculae: float  # how high the grain must be for one; the lower the more there are
     papillary: tuple[float, float, float, float]  # angles from towards_rv + pi of the two, radius, distance share
 
     def outer(self, t: float, theta: F) -> F:
@@ -119,8 +124,8 @@ class Surroundings:
     fat: tuple[float, float]  # thickness around the heart: mean and variation
     warp: tuple[SmoothField, SmoothField]
     warp_size: float
-    patches: SmoothField  # of fat, and of vessels in the lung
-    vessels: SmoothField
+    patches: SmoothField  # of fat
+    grain: SmoothField  # vessels of the lung and trabeculae of the ventricles
 
 
 def profile(t: float, taper: float) -> float:
@@ -132,12 +137,12 @@ def draw_heart(rng: Generator, group: str) -> Heart:
     """The end-diastolic heart of a patient of one of GROUPS."""
     cavity, wall, reach, _ = RANGES[group]
     size = rng.uniform(0.9, 1.1)
-    towards_rv = np.deg2rad(rng.normal(35, 16))
+    towards_rv = np.deg2rad(rng.normal(35, 22))
     thick = rng.uniform(0.15, 0.3) if group == "HCM" else rng.uniform(0.0, 0.12)
-    scar = (rng.uniform(0.35, 0.5) if group == "MINF" else 0.0, rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 0.8))
+    scar = (rng.uniform(0.3, 0.42) if group == "MINF" else 0.0, rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 0.8))
     reach_now = size * rng.uniform(*reach)
     away = -0.45 * reach_now  # the middle of both ventricles, not of the left, lies near the middle of the image
-    offset = rng.normal(0, 4.5, 2).clip(-10, 10)
+    offset = rng.normal(0, 5.5, 2).clip(-11, 11)
     return Heart(
         centre=(float(away * np.cos(towards_rv) + offset[0]), float(away * np.sin(towards_rv) + offset[1])),
         drift=(float(rng.normal(-3, 4)), float(rng.normal(-2, 4))),
@@ -154,6 +159,7 @@ def draw_heart(rng: Generator, group: str) -> Heart:
         rv_breadth=rng.uniform(0.85, 1.1),
         rv_end=rng.uniform(0.68, 0.86),
         rv_wall=rng.uniform(2.0, 3.5),
+        trabeculae=rng.uniform(1.3, 2.6),
         papillary=(rng.uniform(0.7, 1.3), rng.uniform(-1.3, -0.7), rng.uniform(2.5, 4.5), rng.uniform(0.55, 0.75)),
     )
 
@@ -173,77 +179,84 @@ def contract(heart: Heart, rng: Generator, group: str) -> Heart:
 def draw_surroundings(rng: Generator) -> Surroundings:
     """What lies around the heart of one patient."""
     return Surroundings(
-        chest=(np.deg2rad(rng.normal(62, 12)), rng.uniform(44, 56), rng.uniform(110, 180)),
+        chest=(np.deg2rad(rng.normal(62, 12)), rng.uniform(36, 54), rng.uniform(90, 180)),
         chest_layers=(rng.uniform(5, 11), rng.uniform(5, 16)),
-        liver=(np.deg2rad(rng.normal(-70, 15)), rng.uniform(42, 58), rng.uniform(4, 16)),
-        aorta=(rng.uniform(-62, -48), rng.uniform(-42, -8), rng.uniform(8, 11.5)),
+        liver=(np.deg2rad(rng.normal(-70, 18)), rng.uniform(34, 54), rng.uniform(4, 16)),
+        aorta=(rng.uniform(-58, -42), rng.uniform(-44, -8), rng.uniform(8, 11.5)),
         spine=(rng.uniform(-70, -58), rng.uniform(-66, -48), rng.uniform(15, 20)),
         stomach=(rng.uniform(-58, -40), rng.uniform(34, 62), rng.uniform(8, 18), rng.uniform(0.2, 0.9)),
         fat=(rng.uniform(1.0, 5.0), rng.uniform(1.0, 2.5)),
         warp=(draw_field(rng, 3, (45, 110)), draw_field(rng, 3, (45, 110))),
         warp_size=rng.uniform(0.6, 1.3),
         patches=draw_field(rng, 3, (18, 45)),
-        vessels=draw_field(rng, 4, (9, 22)),
+        grain=draw_field(rng, 4, (9, 22)),
     )
 
 
 def tissues(heart: Heart, around: Surroundings, x: F, y: F, depth: float) -> NDArray[np.uint8]:
-    """The tissue at every point of a plane.
+    """The tissue at every point of a plane, (n, m) uint8.
 
     Args:
         heart: ventricles in one phase.
         around: the rest.
-        x, y: float32, any equal shape, mm.
+        x, y: (n,) and (m,) float32, the plane's rows and columns in mm.
         depth: mm from the base along the long axis.
     """
-    bent_x = x + np.float32(around.warp_size) * around.warp[0](x, y, depth)
-    bent_y = y + np.float32(around.warp_size) * around.warp[1](x, y, depth)
     t = depth / heart.length
-    out = _paint_surroundings(around, bent_x, bent_y, depth, t)
-    _paint_heart(out, heart, around, bent_x, bent_y, depth, t)
+    bent_x = x[:, None] + np.float32(around.warp_size) * around.warp[0](x, y, depth)
+    bent_y = y[None, :] + np.float32(around.warp_size) * around.warp[1](x, y, depth)
+    grain = around.grain(x, y, depth)
+    out = np.full(bent_x.shape, Tissue.LUNG, np.uint8)
+    out[grain > 2.6] = Tissue.VESSEL
+    _paint_organs(out, around, bent_x, bent_y, t)
+    _paint_chest(out, around, bent_x, bent_y)
+    _paint_heart(out, heart, around, bent_x, bent_y, t, around.patches(x, y, depth), grain)
     return out
 
 
-def _paint_surroundings(around: Surroundings, x: F, y: F, depth: float, t: float) -> NDArray[np.uint8]:
-    out = np.full(x.shape, Tissue.LUNG, np.uint8)
-    out[around.vessels(x, y, depth) > 2.6] = Tissue.VESSEL
+def _paint_organs(out: NDArray[np.uint8], around: Surroundings, x: F, y: F, t: float) -> None:
     sx, sy, radius, begins = around.stomach
     if t > begins:
-        from_stomach = np.hypot(x - sx, y - sy)
+        from_stomach = np.hypot(x - np.float32(sx), y - np.float32(sy))
         out[from_stomach < radius + 3] = Tissue.MUSCLE
         out[from_stomach < radius] = Tissue.STOMACH
     angle, distance, rise = around.liver
-    out[x * np.cos(angle) + y * np.sin(angle) > np.float32(distance - rise * t)] = Tissue.LIVER
+    out[x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)) > distance - rise * t] = Tissue.LIVER
     for (cx, cy, r), tissue in ((around.spine, Tissue.BONE), (around.aorta, Tissue.AORTA)):
-        out[np.hypot(x - np.float32(cx), y - np.float32(cy)) < np.float32(r)] = tissue
+        out[np.hypot(x - np.float32(cx), y - np.float32(cy)) < r] = tissue
+
+
+def _paint_chest(out: NDArray[np.uint8], around: Surroundings, x: F, y: F) -> None:
     angle, distance, bend = around.chest
     muscle, fat = around.chest_layers
-    beyond = np.hypot(x - (distance - bend) * np.cos(angle), y - (distance - bend) * np.sin(angle)) - np.float32(bend)
+    cx, cy = (np.float32((distance - bend) * turn) for turn in (np.cos(angle), np.sin(angle)))
+    beyond = np.hypot(x - cx, y - cy) - np.float32(bend)
     out[beyond > 0] = Tissue.MUSCLE
     out[beyond > muscle] = Tissue.FAT
     out[beyond > muscle + fat] = Tissue.LUNG  # outside the body: as dark as the lung
-    return out
 
 
-def _paint_heart(out: NDArray[np.uint8], heart: Heart, around: Surroundings, x: F, y: F, depth: float, t: float) -> None:
+def _paint_heart(
+    out: NDArray[np.uint8], heart: Heart, around: Surroundings, x: F, y: F, t: float, patches: F, grain: F
+) -> None:
     along = min(1.0, max(0.0, t))
-    dx, dy = (
-        x - np.float32(heart.centre[0] + heart.drift[0] * along),
-        y - np.float32(heart.centre[1] + heart.drift[1] * along),
-    )
+    dx = x - np.float32(heart.centre[0] + heart.drift[0] * along)
+    dy = y - np.float32(heart.centre[1] + heart.drift[1] * along)
     rho, theta = np.hypot(dx, dy), np.arctan2(dy, dx)
     outer = heart.outer(t, theta)
     to_rv = _beyond_right_ventricle(heart, dx, dy, t)
-    surface = np.minimum(rho - outer, to_rv - np.float32(heart.rv_wall))
     mean, variation = around.fat
-    out[surface < mean + variation * around.patches(x, y, depth)] = Tissue.FAT
+    surface = np.minimum(rho - outer, to_rv - np.float32(heart.rv_wall))
+    out[surface < np.float32(mean) + np.float32(variation) * patches] = Tissue.FAT
     if t >= 1:
         return
     out[to_rv < heart.rv_wall] = Tissue.RV_WALL
     out[to_rv < 0] = Tissue.RV
+    out[(to_rv < 0) & (to_rv > -7) & (grain > heart.trabeculae)] = Tissue.RV_TRABECULA
     out[rho < outer] = Tissue.MYOCARDIUM
     inner = outer - heart.thickness(theta)
     out[rho < inner] = Tissue.LV
+    out[(rho < inner) & (rho > inner - 4) & (grain < -heart.trabeculae)] = Tissue.PAPILLARY
     _paint_papillary(out, heart, dx, dy, inner, rho, t)
 
 
@@ -259,8 +272,9 @@ def _beyond_right_ventricle(heart: Heart, dx: F, dy: F, t: float) -> F:
     u = dx * np.float32(np.cos(angle)) + dy * np.float32(np.sin(angle)) - np.float32((front + back) / 2)
     v = dy * np.float32(np.cos(angle)) - dx * np.float32(np.sin(angle))
     # A bend makes the crescent's horns reach around the septum.
-    u = u + np.float32(0.25 / breadth) * v**2
-    return (np.sqrt((u / half) ** 2 + (v / breadth) ** 2) - 1) * np.float32(min(half, breadth))
+    bent = u + np.float32(0.35 / breadth) * v**2
+    radial: F = np.hypot(bent / np.float32(half), v / np.float32(breadth))
+    return (radial - 1) * np.float32(min(half, breadth))
 
 
 def _paint_papillary(out: NDArray[np.uint8], heart: Heart, dx: F, dy: F, inner: F, rho: F, t: float) -> None:

@@ -17,11 +17,11 @@ from glocalseg.data.phantom_anatomy import F, Heart, SmoothField, Surroundings, 
 
 FINE = 2  # points per pixel and direction in the plane
 THROUGH = (-0.3, 0.0, 0.3)  # planes per slice, as shares of the slice spacing
-LABEL = {Tissue.RV: 1, Tissue.MYOCARDIUM: 2, Tissue.LV: 3, Tissue.PAPILLARY: 3}  # as in ACDC
+LABEL = {Tissue.RV: 1, Tissue.RV_TRABECULA: 1, Tissue.MYOCARDIUM: 2, Tissue.LV: 3, Tissue.PAPILLARY: 3}  # as in ACDC
 BRIGHTNESS = {
     Tissue.LUNG: 0.06, Tissue.VESSEL: 0.4, Tissue.FAT: 0.85, Tissue.MUSCLE: 0.32, Tissue.LIVER: 0.42, Tissue.BONE: 0.5,
-    Tissue.STOMACH: 0.75, Tissue.AORTA: 0.95, Tissue.RV_WALL: 0.34, Tissue.RV: 0.9, Tissue.MYOCARDIUM: 0.34, Tissue.LV: 0.95,
-    Tissue.PAPILLARY: 0.38,
+    Tissue.STOMACH: 0.75, Tissue.AORTA: 0.95, Tissue.RV_WALL: 0.34, Tissue.RV: 0.9, Tissue.RV_TRABECULA: 0.45,
+    Tissue.MYOCARDIUM: 0.34, Tissue.LV: 0.95, Tissue.PAPILLARY: 0.4,
 }  # fmt: skip
 
 
@@ -35,12 +35,11 @@ class Grid:
     shifts: NDArray[np.float64]  # (Z, 2), of the body against the grid, slice by slice
 
     def points(self, k: int, fine: int) -> tuple[F, F]:
-        """x and y in mm of ``fine`` points a pixel and direction in slice k, each (X * fine, Y * fine) float32."""
-        axes = [
+        """x (X * fine,) and y (Y * fine,) in mm of ``fine`` points a pixel and direction in slice k, float32."""
+        x, y = (
             ((np.arange(n * fine) + 0.5) / fine - n / 2) * s - shift
             for n, s, shift in zip(self.shape[:2], self.spacing[:2], self.shifts[k], strict=True)
-        ]
-        x, y = np.meshgrid(*axes, indexing="ij")
+        )
         return x.astype(np.float32), y.astype(np.float32)
 
     def depth(self, k: int) -> float:
@@ -76,20 +75,20 @@ def draw_grid(rng: Generator, matrix: int, length: float) -> Grid:
 
 def draw_contrast(rng: Generator) -> Contrast:
     """The look of one scan."""
-    levels = np.array([BRIGHTNESS[tissue] for tissue in Tissue]) * np.exp(rng.normal(0, 0.1, len(Tissue)))
-    muscle = rng.uniform(0.8, 1.55)  # contrast of blood against muscle is what differs most between scans
-    for tissue in (Tissue.RV_WALL, Tissue.MYOCARDIUM, Tissue.PAPILLARY):
+    levels = np.array([BRIGHTNESS[tissue] for tissue in Tissue]) * np.exp(rng.normal(0, 0.16, len(Tissue)))
+    muscle = rng.uniform(0.7, 1.8)  # contrast of blood against muscle is what differs most between scans
+    for tissue in (Tissue.RV_WALL, Tissue.RV_TRABECULA, Tissue.MYOCARDIUM, Tissue.PAPILLARY):
         levels[tissue] = BRIGHTNESS[tissue] * muscle * np.exp(rng.normal(0, 0.04))
     return Contrast(
         levels=levels.astype(np.float32),
-        gamma=rng.uniform(0.8, 1.25),
+        gamma=rng.uniform(0.75, 1.35),
         mottle=draw_field(rng, 5, (9, 35)),
-        mottle_size=rng.uniform(0.02, 0.07),
+        mottle_size=rng.uniform(0.03, 0.09),
         bias=draw_field(rng, 3, (110, 240)),
-        bias_size=rng.uniform(0.06, 0.2),
+        bias_size=rng.uniform(0.08, 0.25),
         tilt=(float(rng.normal(0, 3.0)), float(rng.normal(2.5, 3.0))),
         blur=rng.uniform(0.4, 0.75),
-        noise=rng.uniform(0.02, 0.07),
+        noise=rng.uniform(0.03, 0.1),
         scale=rng.uniform(150, 900),
     )
 
@@ -117,5 +116,10 @@ def _slice(heart: Heart, around: Surroundings, grid: Grid, contrast: Contrast, k
     mean = fine.reshape(grid.shape[0], FINE, grid.shape[1], FINE).mean(axis=(1, 3))
     x, y = grid.points(k, 1)
     mottled = mean * (1 + contrast.mottle_size * contrast.mottle(x, y, grid.depth(k)))
-    coil = contrast.bias_size * contrast.bias(x, y, grid.depth(k)) + (contrast.tilt[0] * x + contrast.tilt[1] * y) / 1000
+    coil = contrast.bias_size * contrast.bias(x, y, grid.depth(k)) + _tilt(contrast, x, y)
     return (np.maximum(mottled, 0) ** contrast.gamma * np.exp(coil)).astype(np.float32)
+
+
+def _tilt(contrast: Contrast, x: F, y: F) -> F:
+    """Logarithm of the coil's sensitivity, falling off along a line: x (n,), y (m,) to (n, m)."""
+    return np.add.outer(np.float32(contrast.tilt[0] / 1000) * x, np.float32(contrast.tilt[1] / 1000) * y)
