@@ -17,7 +17,7 @@ from snakemake_call import command, environment, snakemake
 
 from conftest import copy_code
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # minutes on a busy machine, one when it is free
 CALL = ("--profile", "local", "--cores", "2", "--configfile", "config/small.yaml")
 BENCHMARK = {
     "name": "small",
@@ -55,7 +55,7 @@ def prepare_tree(destination: Path) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree in which the small benchmark has run, undisturbed."""
     tree = prepare_tree(tmp_path_factory.mktemp("undisturbed") / "tree")
-    result = snakemake(tree, *CALL, timeout=600)
+    result = snakemake(tree, *CALL, timeout=1800)
     assert result.returncode == 0, result.stdout
     assert "Report: results/small/report/index.html" in result.stdout
     assert "8 of " not in result.stdout.split("to make")[0]
@@ -109,7 +109,7 @@ def test_a_missing_run_is_made_again_with_the_same_bits_and_nothing_else(finishe
     result = snakemake(finished, *CALL, "-n")
     assert "finetune" in result.stdout
     assert "pretrain" not in result.stdout.replace("pretraining", "")
-    assert snakemake(finished, *CALL, timeout=300).returncode == 0
+    assert snakemake(finished, *CALL, timeout=900).returncode == 0
     assert bits(record, "weights.safetensors", "scores.csv") == before
 
 
@@ -132,11 +132,11 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_bits(
     ) as running:
         job = wait_for_checkpoint(running, program, record.parent)
         job.send_signal(signal.SIGKILL)
-        said, _ = running.communicate(timeout=120)
+        said, _ = running.communicate(timeout=300)
     assert running.returncode != 0, said
     assert not record.exists(), "the job had ended before it was killed"
     assert list(record.parent.glob("resume*"))
-    again = snakemake(prepared, *call, timeout=300)
+    again = snakemake(prepared, *call, timeout=900)
     assert again.returncode == 0, again.stdout
     assert bits(record, *names) == bits(undisturbed, *names)
     assert not list(record.parent.glob("resume*"))
@@ -144,7 +144,7 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_bits(
 
 def wait_for_checkpoint(snakemake: subprocess.Popen[str], program: str, folder: Path) -> psutil.Process:
     """The running job's process, stopped between two steps as soon as its folder holds a checkpoint."""
-    end = time.monotonic() + 180
+    end = time.monotonic() + 900
     while time.monotonic() < end and snakemake.poll() is None:
         if (folder / "resume.json").exists():
             for process in psutil.Process(snakemake.pid).children(recursive=True):
@@ -163,7 +163,7 @@ def test_an_edited_byte_stops_the_run_and_is_named(finished: Path, tmp_path: Pat
     content[-5] ^= 1
     weights.write_bytes(content)
     shutil.rmtree(one(tree, RUNS.format(phase="pretrain", rest="gd+lr/seed0")).parent)
-    result = snakemake(tree, *CALL, timeout=300)
+    result = snakemake(tree, *CALL, timeout=900)
     assert result.returncode != 0
     assert "CorruptedError" in result.stdout
     assert str(weights.relative_to(tree)) in result.stdout
