@@ -13,7 +13,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from glocalseg.data.phantom_anatomy import F, Heart, SmoothField, Surroundings, Tissue, draw_field, tissues
+from glocalseg.data.phantom_anatomy import F, Heart, SmoothField, Surroundings, Tissue, draw_field
+from glocalseg.data.phantom_tissues import tissues
 
 FINE = 2  # points per pixel and direction in the plane
 THROUGH = (-0.3, 0.0, 0.3)  # planes per slice, as shares of the slice spacing
