@@ -1,0 +1,153 @@
+"""The time that is left, what `make prune` removes, and the environment that `make setup` makes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from conftest import REPOSITORY
+
+
+def load(path: str) -> ModuleType:
+    """A program of the repository as a module, without running it."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, REPOSITORY / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+progress = load("workflow/scripts/_progress.py")
+
+
+# ---------------------------------------------------------------- the time that is left
+
+
+def test_time_left_counts_jobs_of_a_phase_with_their_own_duration_and_several_at_a_time() -> None:
+    missing = {"pretrain_global": 2, "finetune": 10}
+    done = {"pretrain_global": [100.0, 100.0], "finetune": [20.0, 20.0]}
+    # 240 s of work were done in 120 s: two jobs at a time; 8 fine-tunings of 20 s are left
+    assert progress.time_left(missing, done, elapsed=120.0) == pytest.approx(80.0)
+
+
+def test_time_left_is_not_guessed_from_other_phases() -> None:
+    assert progress.time_left({"data": 1, "finetune": 10}, {"data": [5.0]}, elapsed=5.0) is None
+    assert progress.time_left({"finetune": 1}, {"finetune": [5.0]}, elapsed=5.0) is None  # nothing is left
+
+
+def test_a_few_jobs_of_an_unseen_phase_count_with_the_mean() -> None:
+    missing = {"finetune": 5, "report": 1}
+    assert progress.time_left(missing, {"finetune": [10.0] * 3}, elapsed=30.0) == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(9.4, "9 s"), (89, "89 s"), (240, "4 min"), (7500, "2 h 05 min"), (5380, "1 h 30 min")]
+)
+def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
+    assert progress.duration(seconds) == text
+
+
+def test_the_line_of_a_job_uses_what_the_jobs_before_it_noted(tmp_path: Path) -> None:
+    benchmark = tmp_path / "b.json"
+    assert progress.line(benchmark, "finetune", "fine-tune", "x gd n1", 12) == "done: fine-tune x gd n1 in 12 s"
+    (tmp_path / "b.run").write_text(json.dumps({"started": 0, "missing": {"finetune": 3}}))
+    assert "left" in progress.line(benchmark, "finetune", "fine-tune", "x gd n1", 12)
+    assert "left" in progress.line(benchmark, "finetune", "fine-tune", "x gd n1", 12)
+    assert "left" not in progress.line(benchmark, "finetune", "fine-tune", "x gd n1", 12)
+
+
+# ---------------------------------------------------------------- prune
+
+
+def prune(folder: Path, *arguments: str) -> str:
+    """What `make prune` prints in a folder, for the hippocampus configuration."""
+    program = REPOSITORY / "workflow/scripts/prune.py"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    command = [sys.executable, str(program), str(REPOSITORY / "config/hippocampus.yaml"), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_prune_removes_only_what_no_configuration_gives_and_only_when_told(tmp_path: Path) -> None:
+    from glocalseg.config import load_benchmark, load_cards
+    from glocalseg.plan import make_plan
+
+    benchmark = load_benchmark(REPOSITORY / "config/hippocampus.yaml")
+    cards = REPOSITORY / "config/datasets"
+    plan = make_plan(benchmark, load_cards(benchmark.datasets, cards), lock_folder=cards)
+    current = [tmp_path / plan.of(phase)[0].record for phase in ("data", "pretrain_global", "finetune", "diagnose")]
+    old = [record.parent.with_name("0123456789") / record.name for record in current]
+    raw = tmp_path / "data/raw/hippocampus/0123456789/fetched.json"
+    for record in [*current, *old, raw]:
+        record.parent.mkdir(parents=True)
+        record.write_text("{}")
+    listed = prune(tmp_path)
+    assert "4 that no configuration" in listed
+    assert all(str(record.parent.relative_to(tmp_path)) in listed for record in old)
+    assert all(record.exists() for record in old)
+    assert "removed" in prune(tmp_path, "--confirm")
+    assert not any(record.parent.exists() for record in old)
+    assert all(record.exists() for record in [*current, raw])
+
+
+# ---------------------------------------------------------------- the environment
+
+
+def test_conda_environments_have_the_versions_of_the_lock_file() -> None:
+    conda = load("envs/conda.py")
+    for kind in ("cpu", "cuda"):
+        assert (REPOSITORY / "envs" / f"{kind}.yaml").read_text() == conda.text(kind), "run python envs/conda.py"
+
+
+def test_the_lock_file_pins_all_that_the_package_needs_and_no_build_of_torch() -> None:
+    import tomllib
+
+    pins = {}
+    for line in (REPOSITORY / "requirements.lock").read_text().splitlines():
+        if not line.startswith("#"):
+            name, version = line.split("==")
+            pins[name.lower().replace("_", "-")] = version
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
+    names = {r.split(">")[0].split("=")[0].strip().lower() for r in wanted}
+    assert names <= pins.keys(), names - pins.keys()
+    assert "+" not in pins["torch"]
+
+
+def test_torch_for_a_machine_with_and_without_a_gpu() -> None:
+    install = load("envs/install.py")
+    assert install.torch_pins("2.13.0", gpu=True) == ["torch==2.13.0"]
+    assert install.torch_pins("2.13.0", gpu=False) == ["torch==2.13.0+cpu", "torch==2.13.0"]
+
+
+def test_without_a_cpu_build_setup_says_so_and_takes_the_plain_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install = load("envs/install.py")
+    fake = tmp_path / "python"
+    fake.write_text(
+        '#!/bin/sh\ncase "$*" in *+cpu*) echo "ERROR: No matching distribution found for torch==9+cpu"; exit 1;; esac\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr(install, "pinned", lambda name: "9")
+    monkeypatch.setattr(install, "has_gpu", lambda: False)
+    install.install_packages(str(fake), tmp_path / "pip.log", [])
+    said = capsys.readouterr().out
+    assert "several GB of CUDA packages" in said
+    assert "TORCH_INDEX" in said
+
+
+def test_another_failure_of_pip_stops_with_what_it_said(tmp_path: Path) -> None:
+    install = load("envs/install.py")
+    fake = tmp_path / "python"
+    fake.write_text('#!/bin/sh\necho "ERROR: disk full"\nexit 1\n')
+    fake.chmod(0o755)
+    with pytest.raises(SystemExit, match="disk full"):
+        install.pip(str(fake), tmp_path / "pip.log", [], "packages", install.NO_MATCH)
