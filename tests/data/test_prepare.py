@@ -1,0 +1,150 @@
+"""Preparation: the same store however a volume is stored and however many workers there are."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nifti_layouts import make_card, save
+
+from glocalseg.config import Card
+from glocalseg.data.prepare import PrepareError, correct_bias, normalise, prepare
+from glocalseg.data.readers.base import ReaderError
+from glocalseg.data.store import open_store
+
+
+def card(**changes: Any) -> Card:
+    base: dict[str, Any] = {"reader": "folders", "frame": {"spacing": [1, 1], "size": [16, 16]}}
+    return make_card(**{**base, **changes})
+
+
+def volume(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise of another scale for every seed, and a label that is 1 and 2 in the middle: (12, 20, 7)."""
+    image = np.random.default_rng(seed).normal(100 * seed, 20, (12, 20, 7)).astype(np.float32)
+    label = np.zeros(image.shape, np.uint8)
+    label[4:8, 8:12, 1:6] = 1
+    label[5:7, 9:11, 2:5] = 2
+    return image, label
+
+
+def write(root: Path, *, turned: bool = False, cases: int = 3) -> Path:
+    affine = np.diag([1.0, 0.5, 2.0, 1.0])
+    for seed in range(1, cases + 1):
+        for folder, voxels in zip(("imagesTr", "labelsTr"), volume(seed), strict=True):
+            file = nib.Nifti1Image(voxels, affine)
+            if turned:
+                file = file.as_reoriented(np.array([[2, -1], [0, 1], [1, -1]]))
+            path = root / folder / f"case_{seed}.nii.gz"
+            save(path, np.asarray(file.dataobj), file.affine)
+    return root
+
+
+def run(card: Card, root: Path, folder: Path, *, workers: int = 1, bounds: Any = "paper") -> Path:
+    record = folder / "manifest.json"
+    prepare(card, root, record, partition_bounds=bounds, parts={"phase": "data"}, workers=workers)
+    return record
+
+
+def digests(record: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in record.parent.iterdir() if p != record}
+
+
+def test_the_store_holds_every_slice_on_the_frame(tmp_path: Path) -> None:
+    store = open_store(run(card(), write(tmp_path / "raw"), tmp_path / "store"))
+    assert store.images.shape == store.labels.shape == (21, 16, 16)
+    first = store.volumes.iloc[0]
+    assert (first["depth"], first["height"], first["width"]) == (7, 12, 20)
+    assert (first["spacing_depth"], first["spacing_height"], first["spacing_width"]) == (2, 1, 0.5)
+    assert (first["resampled_height"], first["resampled_width"]) == (12, 10)
+    image, label = volume(2)
+    np.testing.assert_array_equal(store.native_label("case_2"), label.transpose(2, 0, 1))
+    low, high = np.percentile(image, (1, 99))
+    found = store.images[store.rows(["case_2"])][:, 2:14, 3:13]  # 12 x 10 in the middle of 16 x 16
+    by_two = image.transpose(2, 0, 1).reshape(7, 12, 10, 2).mean(axis=3)  # linear at half the pixels: the mean of two
+    np.testing.assert_allclose(found, (by_two - low) / (high - low), atol=1e-4)
+    assert store.slices["partition"][:7].tolist() == [0, 0, 1, 1, 2, 3, 3]
+    assert store.slices["position"][:7].tolist() == pytest.approx([(k + 0.5) / 7 for k in range(7)])
+    assert store.manifest["cut_off"] == {}
+    assert store.manifest["parts"] == {"phase": "data"}
+
+
+def test_labels_hold_no_new_value_and_sit_on_their_structure(tmp_path: Path) -> None:
+    tiny = card(frame={"spacing": [0.7, 0.9], "size": [24, 24]})
+    store = open_store(run(tiny, write(tmp_path / "raw"), tmp_path / "store"))
+    assert set(np.unique(store.labels)) == {0, 1, 2}
+    counts = [np.count_nonzero(store.labels == k) / np.count_nonzero(store.native_labels == k) for k in (1, 2)]
+    assert counts == pytest.approx([0.5 / 0.63] * 2, rel=0.3)  # the ratio of the pixels' areas
+
+
+def test_turned_and_flipped_files_give_the_same_store(tmp_path: Path) -> None:
+    straight = run(card(), write(tmp_path / "a"), tmp_path / "store_a")
+    turned = run(card(), write(tmp_path / "b", turned=True), tmp_path / "store_b")
+    assert digests(straight) == digests(turned)
+    other = run(card(slice_axis="I"), tmp_path / "a", tmp_path / "store_c")
+    np.testing.assert_array_equal(open_store(other).images[:7], open_store(straight).images[:7][::-1])
+
+
+def test_any_number_of_workers_writes_the_same_bits(tmp_path: Path) -> None:
+    root = write(tmp_path / "raw", cases=4)
+    assert digests(run(card(), root, tmp_path / "one")) == digests(run(card(), root, tmp_path / "two", workers=2))
+
+
+def test_what_the_frame_cuts_off_is_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tiny = card(frame={"spacing": [0.2, 1], "size": [16, 16]})  # the label is 20 pixels high
+    manifest = open_store(run(tiny, write(tmp_path / "raw", cases=1), tmp_path / "store")).manifest
+    assert manifest["cut_off"] == {"case_1": {"voxels": 5 * 2 * 4, "of": 5 * 2 * 20}}
+    assert "case_1: the frame cuts off 40 of 200" in caplog.text
+
+
+def test_release_leaves_the_last_slices_without_partition(tmp_path: Path) -> None:
+    store = open_store(run(card(), write(tmp_path / "raw", cases=1), tmp_path / "store", bounds="release"))
+    assert store.slices["partition"].tolist() == [0, 1, 2, 3, -1, -1, -1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_volume_is_named(tmp_path: Path, workers: int) -> None:
+    root = write(tmp_path / "raw")
+    save(root / "labelsTr" / "case_2.nii.gz", np.full((12, 20, 7), 5, np.uint8), np.diag([1.0, 0.5, 2.0, 1.0]))
+    with pytest.raises(PrepareError, match=r"case_2\.nii\.gz: expected label values \[0, 1, 2\], found also \[5"):
+        run(card(), root, tmp_path / "store", workers=workers)
+    assert not (tmp_path / "store").exists()
+
+
+def test_too_few_slices_and_constant_images_are_named(tmp_path: Path) -> None:
+    root = write(tmp_path / "raw")
+    with pytest.raises(PrepareError, match="case_1: expected at least 9 slices, one a partition, found 7"):
+        run(card(partitions=9), root, tmp_path / "store")
+    with pytest.raises(PrepareError, match="x: expected different percentiles"):
+        normalise(np.ones((4, 4, 4), np.float32), (1, 99), name="x")
+
+
+def test_no_case_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ReaderError, match="found"):
+        run(card(), tmp_path, tmp_path / "store")
+
+
+def test_intensities_are_scaled_by_percentiles_and_not_clipped() -> None:
+    image = np.random.default_rng(0).normal(500, 50, (6, 20, 20)).astype(np.float32)
+    found = normalise(image, (1, 99), name="x")
+    assert found.dtype == np.float32
+    assert np.percentile(found, (1, 99)) == pytest.approx((0, 1), abs=1e-4)
+    assert found.min() < -0.05
+    assert found.max() > 1.05
+
+
+def test_bias_correction_flattens_a_bias_field() -> None:
+    rows = np.arange(18)
+    tissue = np.where((rows[:, None] // 3 + rows // 3) % 2, 200, 100) + np.zeros((4, 1, 1))
+    biased = (tissue * np.exp(np.linspace(-0.4, 0.4, 18))).astype(np.float32)
+    flat = correct_bias(biased, (3.0, 1.0, 1.0))
+
+    def tilt(image: np.ndarray) -> float:
+        return float(np.log(image[..., -6:].mean() / image[..., :6].mean()))
+
+    assert tilt(biased) > 0.4
+    assert abs(tilt(flat)) < 0.5 * tilt(biased)
+    assert flat.dtype == np.float32
