@@ -1,4 +1,4 @@
-"""Configuration, the plan of jobs, and what every rule needs: no rule is defined here."""
+"""Configuration, the plan of jobs, and what all rules share."""
 
 import os
 import shlex
@@ -109,7 +109,7 @@ def parents(pattern):
 
 
 def wanted(wildcards):
-    """What `rule all` makes: the report; or, while data has no lock file yet, only the verified data."""
+    """What is made by default, the report; or, while data has no lock file yet, only the verified data."""
     if not UNLOCKED or workflow.dryrun:
         return ancient(str(PLAN.report.record))
     for name in UNLOCKED:
