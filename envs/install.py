@@ -128,7 +128,7 @@ class Progress:
         words = line.split()
         if not words:
             return
-        if words[0] in ("Collecting", "Requirement"):
+        if words[0] in ("Collecting", "Processing", "Requirement"):
             self.packages += 1
         installing = line.startswith("Installing collected")
         state = "installing" if installing else f"{self.packages} packages found"
