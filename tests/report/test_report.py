@@ -273,3 +273,8 @@ def test_two_data_sets_one_draw_one_seed(tmp_path: Path):
     assert len(page.ids) == len(set(page.ids))
     assert "With one draw and one seed, the intervals say nothing about how another would come out." in page.said
     assert (tmp_path / "results/toy/figures/toy_b-overlays.png").is_file()
+
+
+def test_a_benchmark_without_any_pretraining_has_a_report(tmp_path: Path):
+    plan = fabricate(tmp_path, Size(methods=("random",), budgets=(1,), draws=1, seeds=(0,)))
+    assert build(plan, tmp_path).is_file()

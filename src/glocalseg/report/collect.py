@@ -78,9 +78,9 @@ def collect(plan: Plan, root: Path) -> Collected:
     found = {job.record for job in [*there, *stores]}
     return Collected(
         scores=_stack((_scores(root, job) for job in tuned), SCORE_COLUMNS),
-        validation=_stack((_log(root, job, "validation.csv") for job in tuned), ["budget", "structure", "dice"]),
-        training=_stack((_log(root, job, "log.csv") for job in tuned), ["budget", "step", "loss"]),
-        pretraining=_stack((_log(root, job, "log.csv") for job in pretrained), ["name", "step", "loss"]),
+        validation=_stack((_log(root, job, "validation.csv") for job in tuned), ["dataset", "budget", "structure", "dice"]),
+        training=_stack((_log(root, job, "log.csv") for job in tuned), ["dataset", "budget", "step", "loss"]),
+        pretraining=_stack((_log(root, job, "log.csv") for job in pretrained), ["dataset", "name", "step", "loss"]),
         timings=_timings(there, payloads),
         ledger=_ledger(tuned, payloads),
         collapses=_collapses(tuned, payloads),

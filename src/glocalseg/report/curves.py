@@ -24,7 +24,7 @@ def run_plots(a: DatasetAnalysis, collected: Collected) -> list[Plot]:
     """The figures of one data set's runs; those without any data are left out."""
     plots = [
         _embeddings(a.dataset, [e for e in collected.embeddings if e.dataset == a.dataset]),
-        _pretraining(a, collected.pretraining[collected.pretraining.get("dataset") == a.dataset]),
+        _pretraining(a, collected.pretraining[collected.pretraining["dataset"] == a.dataset]),
         _validation(a, collected.validation),
         _throughput(a, collected.timings),
     ]
