@@ -83,11 +83,13 @@ def bits(record: Path, *names: str) -> list[str]:
 
 
 def test_the_report_and_the_scores_are_there(finished: Path) -> None:
-    page = (finished / "results/small/report/index.html").read_text()
-    assert "gd+lr" in page
+    assert "</html>" in (finished / "results/small/report/index.html").read_text()
+    table = pd.read_csv(finished / "results/small/scores.csv")
+    assert set(table["method"]) == {"random", "gd+lr"}
     scores = pd.read_csv(one(finished, FINETUNE).parent / "scores.csv")
     assert set(scores["metric"]) == {"dice", "hd95", "assd"}
     assert scores["subject"].nunique() == 2
+    assert len(table) == 2 * len(scores)
 
 
 def test_a_second_call_has_nothing_to_do_whatever_the_dates_and_the_metadata(finished: Path) -> None:
