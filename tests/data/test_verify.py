@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from nifti_layouts import SHAPE, image_voxels, label_voxels, make_card, save, write_acdc, write_msd
 
-from glocalseg.data.verify import VerifyError, verify, verify_or_raise
+from glocalseg.data.fetch import fetch
+from glocalseg.data.verify import VerifyError, require_unchanged, verify, verify_or_raise
+from glocalseg.provenance import CorruptedError
 
 CASES = ["case_01", "case_02", "case_03"]
 IMAGE, LABEL = "imagesTr/case_02.nii.gz", "labelsTr/case_02.nii.gz"
@@ -209,3 +211,16 @@ def test_a_broken_lock_file_is_a_problem(root: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.lock.json").write_text("[")
     with pytest.raises(VerifyError, match="JSON that maps files"):
         verify_or_raise(make_card(), root, lock=tmp_path / "tiny.lock.json")
+
+
+def test_data_that_changed_after_it_was_verified_is_refused(root: Path, tmp_path: Path) -> None:
+    raw, lock = tmp_path / "raw", tmp_path / "tiny.lock.json"
+    card = make_card(source={"kind": "folder", "path": str(root)})
+    with pytest.raises(CorruptedError, match=r"verified\.json"):
+        require_unchanged(card, root, raw, lock=lock)
+    fetch(card, raw, incoming=tmp_path / "incoming")
+    verify_or_raise(card, root, record=raw / "verified.json", lock=lock)
+    require_unchanged(card, root, raw, lock=lock)
+    save(root / IMAGE, image_voxels(77))
+    with pytest.raises(VerifyError, match=r"imagesTr/case_02\.nii\.gz: expected sha256"):
+        require_unchanged(card, root, raw, lock=lock)

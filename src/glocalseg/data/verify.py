@@ -17,6 +17,7 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from glocalseg.config import Card, FolderSource, RegistrationSource, SplitLists
+from glocalseg.data.fetch import RECORD as FETCHED
 from glocalseg.data.progress import Progress
 from glocalseg.data.readers.base import (
     Case,
@@ -29,7 +30,7 @@ from glocalseg.data.readers.base import (
     open_nifti,
     scan_cases,
 )
-from glocalseg.provenance import sha256_file, write_json
+from glocalseg.provenance import open_sealed, sha256_file, write_json
 
 RECORD = "verified.json"
 AFFINE_TOLERANCE = 0.1  # share of the smallest voxel side by which a corner of image and label may lie apart
@@ -93,6 +94,24 @@ def verify_or_raise(
         subjects = len({c.subject for c in cases})
         found = {"dataset": card.name, "subjects": subjects, "volumes": [c.volume for c in cases]}
         write_json(record, {**found, "files": {}})
+
+
+def require_unchanged(card: Card, root: Path, raw: Path, *, lock: Path) -> None:
+    """Check, before anything is computed from it, that a data set's bytes are those that were fetched and verified.
+
+    Args:
+        raw: ``data/raw/<dataset>/<identity>``, with fetch's and verify's records.
+
+    Raises:
+        CorruptedError: if a record or a fetched file is missing or changed.
+        VerifyError: if a file that a person brought is not the one that the lock file names.
+    """
+    open_sealed(raw / RECORD)
+    open_sealed(raw / FETCHED)
+    if isinstance(card.source, RegistrationSource | FolderSource):
+        cases, problems = scan_cases(card, root)
+        if problems := [*problems, *check_lock(lock, lock_digest(cases, root))]:
+            raise VerifyError(card, problems)
 
 
 # ---------------------------------------------------------------- lock file
