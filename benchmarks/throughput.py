@@ -25,8 +25,10 @@ from torch import Tensor
 from glocalseg.config import Benchmark, Card, Frame, SplitRule, load_benchmark, load_card
 from glocalseg.data.store import write_store
 from glocalseg.plan import Job, Plan, make_plan
-from glocalseg.stages import finetune, pretrain_global, pretrain_local
 from glocalseg.stages.common import Task, open_inputs
+from glocalseg.stages.finetune import make_task as finetune
+from glocalseg.stages.pretrain_global import make_task as pretrain_global
+from glocalseg.stages.pretrain_local import make_task as pretrain_local
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 SUBJECTS, DEPTH = 40, 10
@@ -87,7 +89,7 @@ def _tasks(args: argparse.Namespace, precision: str, root: Path) -> Iterator[tup
     _write_slices(root / plan.of("data")[0].record, args.size)
     for job in _one_of_each(benchmark, plan):
         inputs = open_inputs(replace(job, start=None), plan, root)
-        yield job, STAGES[job.phase].make_task(inputs, plan, inputs.network(plan, running_averages=False))
+        yield job, STAGES[job.phase](inputs, plan, inputs.network(plan, running_averages=False))
 
 
 def _card(size: int) -> Card:
