@@ -28,6 +28,8 @@ rule all:
     default_target: True
     input:
         wanted,
+    message:
+        "all of it is there"
 
 
 onstart:

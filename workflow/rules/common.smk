@@ -19,6 +19,7 @@ from glocalseg.provenance import digest, write_json
 
 CARDS = HERE / "config" / "datasets"
 STATE = Path(".snakemake") / "glocalseg"
+STORE = "data/slices/{dataset}/{key}/manifest.json"
 CONDA = any(str(m).lower().endswith("conda") for m in workflow.deployment_settings.deployment_method)
 
 
@@ -94,7 +95,10 @@ def program(name, threads=BENCHMARK.threads):
 
 
 def parents(pattern):
-    """Input function: the records that the job behind ``pattern`` starts from, whatever their dates."""
+    """Input function: the records that the job behind ``pattern`` starts from, whatever their dates.
+
+    None for a record that is there: it is current, and Snakemake would make it again if a parent were missing.
+    """
 
     def inputs(wildcards):
         record = pattern.format(**wildcards)
@@ -103,15 +107,21 @@ def parents(pattern):
                 f"{record}: benchmark {BENCHMARK.name!r} has no such path with this configuration and code. "
                 "`snakemake -n` lists those it has"
             )
-        return [ancient(str(p)) for p in JOBS[record].parents]
+        return [] if os.path.exists(record) else [ancient(str(p)) for p in JOBS[record].parents]
 
     return inputs
 
 
+def verified(wildcards):
+    """Input function of a slice store that is not there: the verified data."""
+    store = STORE.format(**wildcards)
+    return [] if os.path.exists(store) else ancient(VERIFIED[wildcards.dataset])
+
+
 def wanted(wildcards):
-    """What is made by default, the report; or, while data has no lock file yet, only the verified data."""
+    """What is made by default, all of the plan; or, while data has no lock file yet, only the verified data."""
     if not UNLOCKED or workflow.dryrun:
-        return ancient(str(PLAN.report.record))
+        return [ancient(record) for record in JOBS]
     for name in UNLOCKED:
         if Path(VERIFIED[name]).is_file():
             sys.exit(

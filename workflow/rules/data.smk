@@ -45,9 +45,9 @@ rule verify:
 
 rule prepare:
     input:
-        lambda wildcards: ancient(VERIFIED[wildcards.dataset]),
+        verified,
     output:
-        "data/slices/{dataset}/{key}/manifest.json",
+        STORE,
     log:
         "logs/prepare/{dataset}/{key}.log",
     conda:
