@@ -17,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 LOCK = HERE / "requirements.lock"
+QUIETLY = ("--progress-bar", "off", "--disable-pip-version-check")
 NO_MATCH = "No matching distribution found for torch=="
 
 
@@ -57,8 +58,14 @@ def install_packages(python: str, log: Path, extra: list[str]) -> None:
     """Install the lock file in one call, so that no package is replaced by the next one's wishes."""
     wanted = torch_pins(pinned("torch"), gpu=has_gpu())
     for number, pin in enumerate(wanted, 1):
-        found = pip(python, log, [*extra, pin, "-r", str(LOCK)], f"packages of {LOCK.name} with {pin}", NO_MATCH)
-        if found:
+        what = f"packages of {LOCK.name} with {pin}"
+        packages = [*extra, pin, "-r", str(LOCK)]
+        # The lock names all that a CPU build needs, so nothing has to be worked out, and nothing else can come in; a CUDA build
+        # needs more than the lock names, and so may another Python.
+        alone = ["--no-deps"] if pin.endswith("+cpu") else []
+        if pip(python, log, [*alone, *packages], what, NO_MATCH):
+            if alone and not checked(python):
+                pip(python, log, packages, "what they need")
             return
         if number < len(wanted):
             print(
@@ -68,6 +75,11 @@ def install_packages(python: str, log: Path, extra: list[str]) -> None:
                 flush=True,
             )
     sys.exit(f"no torch for Python {platform.python_version()} on {platform.machine()} in the package index: see {log}")
+
+
+def checked(python: str) -> bool:
+    """Whether every package of the environment has what it needs."""
+    return subprocess.run([python, "-m", "pip", "check"], capture_output=True).returncode == 0
 
 
 def torch_pins(version: str, *, gpu: bool) -> list[str]:
@@ -95,7 +107,7 @@ def pip(python: str, log: Path, arguments: list[str], what: str, unless: str | N
     Returns:
         False if pip failed and said ``unless``. Any other failure stops with the end of the log.
     """
-    command = [python, "-m", "pip", "install", "--progress-bar", "off", "--disable-pip-version-check", *arguments]
+    command = [python, "-m", "pip", "install", "--no-compile", *QUIETLY, *arguments]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
