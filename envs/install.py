@@ -32,6 +32,9 @@ def main() -> None:
     log.write_text("")
     extra = ["--extra-index-url", args.torch_index] if args.torch_index else []
     install_packages(python, log, extra)
+    # on all cores, where pip would use one; its status counts for nothing: some packages ship templates that are no Python
+    print("  compiling on all cores", flush=True)
+    subprocess.run([python, "-m", "compileall", "-qq", "-j", "0", str(args.venv / "lib")], stdout=subprocess.DEVNULL)
     pip(python, log, ["--no-deps", "--no-build-isolation", "--editable", str(HERE)], "the project itself")
     print(f"{args.venv}: ready after {time.monotonic() - started:.0f} s")
 
