@@ -2,6 +2,7 @@
 #
 #   make benchmark                                          the quick benchmark on the embedded phantom
 #   make benchmark CONFIG=config/hippocampus.yaml MIRROR=<folder or url>
+#   make test-slurm                                         tests on a real SLURM, which it installs: as root, in no cluster
 #   make prune                                              what no configuration gives any more; CONFIRM=yes removes it
 #   make setup TORCH_INDEX=<url>                            an index with CPU builds of torch, where the usual one has none
 
@@ -11,10 +12,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 CONFIGS ?= $(wildcard config/*.yaml)
 
-.PHONY: help setup benchmark test lint prune
+.PHONY: help setup benchmark test test-slurm lint prune
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
 
 setup: $(READY)
 
@@ -32,6 +33,9 @@ benchmark: $(READY)
 
 test: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+test-slurm: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -18,6 +18,7 @@ wildcard_constraints:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/machine.smk"
 include: "workflow/rules/messages.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/pretrain.smk"
@@ -34,8 +35,13 @@ rule all:
 
 
 onstart:
+    check_cluster()
     start_of_run()
 
 
 onsuccess:
     end_of_run()
+
+
+onerror:
+    failed_run()

@@ -28,7 +28,8 @@ def copy_code(destination: Path) -> Path:
             shutil.copytree(source, destination / name, ignore=ignored)
         else:
             shutil.copy(source, destination / name)
-    (destination / "local").symlink_to("profiles/local")
+    for name in ("local", "slurm"):
+        (destination / name).symlink_to(f"profiles/{name}")
     return destination
 
 

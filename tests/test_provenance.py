@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glocalseg import provenance
-from glocalseg.provenance import CorruptedError, closure, content_key, digest, open_sealed, seal, write_atomic
+from glocalseg.provenance import (
+    FAILURE,
+    CorruptedError,
+    closure,
+    content_key,
+    digest,
+    open_sealed,
+    restore,
+    seal,
+    write_atomic,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -101,3 +111,50 @@ def test_a_failed_write_keeps_the_old_content(tmp_path: Path, monkeypatch: pytes
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json"]
+
+
+# ---------------------------------------------------------------- records that come back
+
+
+def finished_folder(folder: Path) -> Path:
+    """A finished folder of one file."""
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(b"abc")
+    seal(folder / "run.json", {"job": 1})
+    return folder / "run.json"
+
+
+def test_a_removed_record_comes_back_with_the_same_bytes(tmp_path: Path) -> None:
+    record = finished_folder(tmp_path / "run")
+    before = record.read_bytes()
+    record.unlink()
+    assert restore(record)
+    assert record.read_bytes() == before
+    assert restore(record)  # a record that is there stays
+
+
+@pytest.mark.parametrize("damage", ["edited", "lost", "twin"])
+def test_a_record_does_not_come_back_to_a_changed_folder(tmp_path: Path, damage: str) -> None:
+    record = finished_folder(tmp_path / "run")
+    record.unlink()
+    if damage == "edited":
+        (record.parent / "weights.bin").write_bytes(b"abd")
+    elif damage == "lost":
+        (record.parent / "weights.bin").unlink()
+    else:
+        (record.parent / ".run.json").write_text("{")
+    assert not restore(record)
+    assert not record.exists()
+
+
+def test_an_unfinished_folder_has_nothing_to_come_back(tmp_path: Path) -> None:
+    assert not restore(tmp_path / "run.json")
+
+
+def test_sealing_removes_the_note_of_an_earlier_failure_and_counts_no_twin(tmp_path: Path) -> None:
+    (tmp_path / FAILURE).write_text("{}")
+    (tmp_path / "a").write_text("a")
+    for _ in range(2):
+        seal(tmp_path / "run.json", {})
+        assert list(open_sealed(tmp_path / "run.json")["files"]) == ["a"]
+    assert not (tmp_path / FAILURE).exists()

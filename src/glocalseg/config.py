@@ -222,6 +222,10 @@ class NetworkConfig(Model):
         description="share of the newest batch in the running averages; raise it for short trainings",
     )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compiled: Literal["auto", "never", "always"] = Field(
+        default="auto",
+        description="auto: on a GPU, for trainings long enough to earn the compiler's minute back",
+    )
 
 
 class ViewConfig(Model):
@@ -292,6 +296,22 @@ class StatisticsConfig(Model):
     seed: int = 0
 
 
+Gpu = Annotated[str, Field(pattern=r"^([0-9]+|(GPU|MIG)-[\w/.-]+)$", coerce_numbers_to_str=True)]
+
+
+class Hardware(Model):
+    """Which GPUs the jobs of this machine may use, and how many at a time on one: in no key, as no device is."""
+
+    gpus: Literal["all"] | list[Gpu] = Field(default="all", description="as CUDA_VISIBLE_DEVICES takes them; []: CPU only")
+    jobs_per_gpu: int = Field(default=1, ge=1, description="a second job on the same GPU only if this allows it")
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        if self.gpus != "all" and len(set(self.gpus)) != len(self.gpus):
+            raise ValueError(f"gpus must be different from one another, found {self.gpus}")
+        return self
+
+
 class Benchmark(Model):
     """One benchmark: datasets x methods x budgets x draws x seeds, and everything that shapes a number in it."""
 
@@ -314,6 +334,7 @@ class Benchmark(Model):
         default={}, description="options of single strategies, as their files define them (D1, D3, D4 are gd's)"
     )
     statistics: StatisticsConfig = StatisticsConfig()
+    hardware: Hardware = Hardware()
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

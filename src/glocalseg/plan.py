@@ -85,7 +85,7 @@ def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: P
             jobs[job.record] = job
     runs = sorted(str(r) for r in jobs)
     parts = {
-        "benchmark": benchmark.model_dump(by_alias=True, exclude={"mirror"}),
+        "benchmark": benchmark.model_dump(by_alias=True, exclude={"mirror", "hardware"}),
         "cards": {name: card.model_dump() for name, card in cards.items()},
         "runs": runs,
         "code": code_digest(f"{PACKAGE}.report.build"),

@@ -23,6 +23,7 @@ KEY_DIGITS = 10
 # Their effect on a number is in the key already: as resolved values (config), or none at all.
 NOT_SCIENCE = frozenset({f"{PACKAGE}.config", f"{PACKAGE}.provenance", f"{PACKAGE}.plan"})
 RESUME = "resume"  # undeclared state of an unfinished run, in files that start with this
+FAILURE = f"{RESUME}-failure.json"  # why the last attempt at it ended: error and message
 
 
 class CorruptedError(RuntimeError):
@@ -150,7 +151,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def seal(record: Path, payload: Mapping[str, Any]) -> None:
-    """Finish a folder: drop the resume state, hash every file, write ``record`` last.
+    """Finish a folder: drop the resume state, hash every file, write ``record`` last, its twin before it.
 
     Args:
         record: ``<folder>/run.json`` or ``<folder>/manifest.json``.
@@ -159,8 +160,35 @@ def seal(record: Path, payload: Mapping[str, Any]) -> None:
     folder = record.parent
     for leftover in [*folder.glob(f"{RESUME}*"), *folder.glob(".*.part")]:
         leftover.unlink()
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p != record)
-    write_json(record, {**payload, "files": {name: sha256_file(folder / name) for name in names}})
+    own = (record, _twin(record))
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p not in own)
+    finished = {**payload, "files": {name: sha256_file(folder / name) for name in names}}
+    for path in reversed(own):
+        write_json(path, finished)
+
+
+def restore(record: Path) -> bool:
+    """True if the folder is finished: its record is there, or came back from its twin, every file being as sealed.
+
+    Snakemake removes a record before it runs a job again, even where the job had ended well beside one that failed.
+    """
+    twin = _twin(record)
+    if record.is_file():
+        return True
+    if not twin.is_file():
+        return False
+    try:
+        payload = read_record(twin)
+        intact = all(sha256_file(record.parent / name) == expected for name, expected in payload["files"].items())
+    except (OSError, CorruptedError):
+        return False
+    if intact:
+        write_json(record, payload)
+    return intact
+
+
+def _twin(record: Path) -> Path:
+    return record.with_name(f".{record.name}")
 
 
 def open_sealed(record: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, load_pretrained, pretrained_tensors, save_weights
 from glocalseg.pretraining.base import Pool, load_strategy
 from glocalseg.pretraining.contrast import cosine_similarity, info_nce
-from glocalseg.pretraining.regions import local_loss, region_vectors
+from glocalseg.pretraining.regions import Repulsion, local_loss, region_vectors
 
 if ensure_torchvision() == "absent":
     pytest.skip("the extra 'timm' is not installed", allow_module_level=True)
@@ -32,7 +32,7 @@ def net(seed: int = 0, **changes: object) -> SegmentationNet:
 
 def pool() -> Pool:
     volume = torch.arange(4).repeat_interleave(8)
-    return Pool(torch.arange(32), volume, torch.arange(4).repeat_interleave(2).repeat(4), torch.rand(32), 4)
+    return Pool(torch.arange(32), volume, torch.arange(4).repeat_interleave(2).repeat(4), torch.rand(32), 4, 4)
 
 
 def test_maps_halve_and_the_output_is_the_frames() -> None:
@@ -78,7 +78,8 @@ def test_local_strategies_work_unchanged() -> None:
     images = torch.rand(len(views), 1, *SIZE, generator=torch.Generator().manual_seed(1))
     head = LocalHead(found.decoder.channels[blocks - 1], region_size=3, project=False, momentum=0.1)
     vectors = region_vectors(head(found.decoder(found.encoder(images), blocks)), 3, None)
-    loss = local_loss(vectors, strategy.positives(views), strategy.negatives(views), temperature=0.1)
+    repulsion = Repulsion.of(strategy.negatives(views))
+    loss = local_loss(vectors, strategy.positives(views), repulsion, temperature=0.1)
     loss.backward()
     assert torch.isfinite(loss)
     assert all((p.grad is not None) == (i < blocks) for i, b in enumerate(found.decoder.blocks) for p in b.parameters())

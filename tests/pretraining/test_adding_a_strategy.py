@@ -34,6 +34,7 @@ def test_the_example_draws_and_has_a_finite_loss(neighbour: str) -> None:
         partition=at * 4 // depth,
         position=(at + 0.5) / depth,
         partitions=4,
+        volumes=volumes,
     )
     strategy = load_strategy(neighbour, {"reach": 0.2}, level="global")
     views = strategy.draw(pool, 24, torch.Generator().manual_seed(0))

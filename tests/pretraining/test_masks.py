@@ -25,7 +25,8 @@ def pool_of(depths: list[int], *, partitions: int = S, tail: int = 0) -> Pool:
             partition.append(-1 if i >= q - tail else min(i * partitions // (q - tail), partitions - 1))
             position.append((i + 0.5) / q)
     n = len(volume)
-    return Pool(torch.arange(n), torch.tensor(volume), torch.tensor(partition), torch.tensor(position), partitions)
+    columns = (torch.arange(n), torch.tensor(volume), torch.tensor(partition), torch.tensor(position))
+    return Pool(*columns, partitions=partitions, volumes=len(depths))
 
 
 POOL = pool_of([8, 11, 9, 12, 10, 8, 13])

@@ -13,8 +13,8 @@ import pytest
 from fabricated_runs import Size, fabricate
 
 from glocalseg.plan import Plan
-from glocalseg.provenance import CorruptedError, open_sealed, read_record, seal
-from glocalseg.report.build import build
+from glocalseg.provenance import FAILURE, CorruptedError, open_sealed, read_record, seal
+from glocalseg.report.build import PARTIAL, build
 from glocalseg.report.collect import ReportError
 
 TABLES = [
@@ -199,7 +199,22 @@ def test_a_missing_run_is_named_and_its_cell_says_so(made: tuple[Plan, Path], tm
     gone = (scores["method"] == "gd") & (scores["budget"] == "1") & (scores["draw"] == 2) & (scores["seed"] == 1)
     assert not gone.any()
     assert len(pd.read_csv(tmp_path / "results/toy/tables/missing.csv")) == 1
-    assert read_record(tmp_path / plan.report.record)["missing"] == [str(finetune(plan, "toy_a gd n1 c2 seed1"))]
+    partial = tmp_path / plan.report.record.with_name(PARTIAL)
+    assert read_record(partial)["missing"] == [str(finetune(plan, "toy_a gd n1 c2 seed1"))]
+    assert not (tmp_path / plan.report.record).exists(), "a report that lacks runs must not look finished"
+
+
+def test_a_failed_run_says_why(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
+    plan = copy(made, tmp_path)
+    for seed, said in ((0, '{"error": "DivergedError", "message": "step 3: <nan>"}'), (1, "not JSON")):
+        record = tmp_path / finetune(plan, f"toy_a gd n1 c2 seed{seed}")
+        record.unlink()
+        (record.parent / FAILURE).write_text(said)
+    page = Page(build(plan, tmp_path).read_text()).said
+    assert "toy_a gd n1 c2 seed0 DivergedError: step 3: <nan>" in page
+    rows = pd.read_csv(tmp_path / "results/toy/tables/missing.csv").set_index("seed")["failure"]
+    assert rows[0] == "DivergedError: step 3: <nan>"
+    assert pd.isna(rows[1])
 
 
 def test_a_cell_without_its_hard_draw_is_not_the_best(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):

@@ -22,7 +22,8 @@ from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training import loop
 from glocalseg.training.checkpoint import RECORD
 from glocalseg.training.device import Device
-from glocalseg.training.loop import DivergedError, Interrupted, Job, Schedule, train
+from glocalseg.training.divergence import DivergedError
+from glocalseg.training.loop import Interrupted, Job, Schedule, train
 from glocalseg.training.randomness import generator
 
 STEPS = 12

@@ -10,7 +10,7 @@ from snakemake.logging import logger
 from snakemake.utils import update_config
 
 HERE = Path(workflow.basedir)
-sys.path.insert(0, str(HERE / "src"))
+sys.path[:0] = [str(HERE / "src"), str(HERE / "workflow" / "scripts")]
 
 from glocalseg.config import ConfigError, load_cards, parse_benchmark
 from glocalseg.plan import UNVERIFIED, dataset_identity, make_plan, strategy_level, verified_record
@@ -78,7 +78,6 @@ JOBS = {str(record): job for record, job in PLAN.jobs.items()}
 VERIFIED = {name: str(verified_record(card, CARDS)) for name, card in PLAN.cards.items()}
 UNLOCKED = [name for name, card in PLAN.cards.items() if dataset_identity(card, CARDS) == UNVERIFIED]
 ENVIRONMENT = "../../envs/" + ("cuda" if Path(os.sep, "dev", "nvidia0").exists() else "cpu") + ".yaml"
-GPUS = 1 if Path(os.sep, "dev", "nvidia0").exists() else 0
 MORE_THREADS = 8  # for rules whose result does not depend on the number of processes; Snakemake caps it at --cores
 
 

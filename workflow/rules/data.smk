@@ -34,8 +34,8 @@ rule verify:
         run=program("verify", threads=1),
     threads: MORE_THREADS
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
     priority: 100
     message:
         "verify {wildcards.dataset}: every case, file by file"
@@ -56,8 +56,8 @@ rule prepare:
         run=program("prepare", threads=1),
     threads: MORE_THREADS
     resources:
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=growing(16000),
+        runtime=growing(480),
     priority: 100
     message:
         "prepare {wildcards.dataset}: slices, partitions, labels"

@@ -2,6 +2,12 @@
 
 import time
 
+from glocalseg.provenance import restore
+from glocalseg.report.names import PHASES
+from snakemake.shell import shell
+
+SAID = 12  # missing runs that are named on the console; the report names all
+
 
 def start_of_run():
     """Say what will run, and note when it began and what is missing, from which jobs work out the time left."""
@@ -27,3 +33,22 @@ def end_of_run():
     elif all(Path(VERIFIED[name]).is_file() for name in UNLOCKED) and UNLOCKED:
         locks = ", ".join(str(CARDS / f"{name}.lock.json") for name in UNLOCKED)
         logger.info(f"Verified. Commit {locks}, then give the same command again.")
+
+
+def failed_run():
+    """Say which runs are missing, and make the report of those that are there: it names the missing ones too."""
+    if not getattr(workflow.scheduler, "failed", None):
+        return  # stopped by a person, or never started
+    runs = [job for job in PLAN.jobs.values() if job.phase != "report"]
+    missing = [job for job in runs if not restore(job.record)]
+    logger.error(f"{len(runs) - len(missing)} of {len(runs)} results are there. Missing:")
+    for job in missing[:SAID]:
+        logger.error(f"  {PHASES[job.phase]}: {job.label}")
+    if len(missing) > SAID:
+        logger.error(f"  and {len(missing) - SAID} more")
+    if missing and any(job.record.is_file() for job in PLAN.of("finetune")):
+        partial = PLAN.report.record.with_name("report-partial.json")
+        log = Path("logs") / "report" / BENCHMARK.name / "partial.log"
+        shell(f"{program('report', threads=1)} --record {partial} --log {log} || cat {log}")
+        logger.info(f"Report of what is there: {PLAN.report.record.parent / 'report' / 'index.html'}")
+    logger.info("What is there is kept: the same command makes the rest.")

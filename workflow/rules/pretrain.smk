@@ -18,8 +18,8 @@ rule pretrain_global:
         run=program("pretrain_global"),
     threads: BENCHMARK.threads
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=growing(6000),
+        runtime=growing(240),
         gpu=GPUS,
     priority: 50
     message:
@@ -43,8 +43,8 @@ rule pretrain_local:
         run=program("pretrain_local"),
     threads: BENCHMARK.threads
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=growing(6000),
+        runtime=growing(240),
         gpu=GPUS,
     priority: 50
     message:
@@ -65,9 +65,12 @@ rule diagnose:
     params:
         run=program("diagnose"),
     threads: BENCHMARK.threads
+    group:
+        "diagnose.{dataset}.seed{seed}"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(6000),
+        runtime=growing(20),
+        one_at_a_time=1,
         gpu=GPUS,
     message:
         "diagnose {wildcards.dataset} {wildcards.name} seed{wildcards.seed}"

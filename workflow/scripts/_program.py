@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import logging
 import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import _gpus
 import _progress
 
 from glocalseg.config import Card, load_benchmark, load_cards
 from glocalseg.plan import Job, Plan, make_plan
+from glocalseg.provenance import FAILURE, digest, restore, write_json
 
 CARDS = Path(__file__).resolve().parents[2] / "config" / "datasets"
 
@@ -41,12 +44,13 @@ class Call:
         return self.plan.cards[self.record.parts[2]]
 
 
-def run(phase: str, work: Callable[[Call], object]) -> None:
+def run(phase: str, work: Callable[[Call], object], *, gpu: bool = False) -> None:
     """Do one job of the workflow and exit: 0 when its record is there, 1 with the reason on the log otherwise.
 
     Args:
         phase: name for the console and for the estimate of the time left.
         work: makes the record.
+        gpu: hold one GPU of this machine meanwhile, where it has any, and see only that one.
     """
     started = time.monotonic()
     args = _arguments()
@@ -56,9 +60,9 @@ def run(phase: str, work: Callable[[Call], object]) -> None:
         try:
             benchmark = load_benchmark(args.benchmark)
             plan = make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
-            call = Call(plan, args.record, args.workers)
-            args.record.parent.mkdir(parents=True, exist_ok=True)
-            work(call)
+            with _alone(args.record, args.benchmark.parent):
+                if not restore(args.record):
+                    _make(Call(plan, args.record, args.workers), work, gpu=gpu)
         except Exception as error:
             _explain(error)
             sys.exit(1)
@@ -92,6 +96,41 @@ def _output_to(log: Path | None) -> Iterator[IO[str]]:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+
+
+def _make(call: Call, work: Callable[[Call], object], *, gpu: bool) -> None:
+    """Make the record; where that fails, leave the reason beside it, for the report."""
+    folder = call.record.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _gpus.one(call.plan.benchmark.hardware) if gpu else nullcontext() as device:
+            if device is not None:
+                print(f"GPU {device}", file=sys.stderr, flush=True)
+            work(call)
+    except Exception as error:
+        if call.record in call.plan.jobs and call.record != call.plan.report.record:
+            write_json(folder / FAILURE, {"error": type(error).__name__, "message": str(error)})
+        raise
+
+
+@contextmanager
+def _alone(record: Path, state: Path) -> Iterator[None]:
+    """Make no record twice at a time: wait for a job of an earlier call that was killed while its jobs ran on.
+
+    The lock goes with its process. On a file system without locks it is not there, and two jobs would do the same work.
+    """
+    path = state / "locks" / f"{digest(str(record))[:10]}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{record}: another process makes it; waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(f, fcntl.LOCK_EX)
+        except OSError as error:
+            print(f"{path}: no lock: {error}", file=sys.stderr)
+        yield
+        path.unlink(missing_ok=True)
 
 
 def _explain(error: Exception) -> None:

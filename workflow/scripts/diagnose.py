@@ -15,4 +15,4 @@ def work(call: Call) -> None:
 
 
 if __name__ == "__main__":
-    run("diagnose", work)
+    run("diagnose", work, gpu=True)

@@ -15,4 +15,4 @@ def work(call: Call) -> None:
 
 
 if __name__ == "__main__":
-    run("fine-tune", work)
+    run("fine-tune", work, gpu=True)

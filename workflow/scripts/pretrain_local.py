@@ -15,4 +15,4 @@ def work(call: Call) -> None:
 
 
 if __name__ == "__main__":
-    run("pretrain", work)
+    run("pretrain", work, gpu=True)

@@ -44,7 +44,8 @@ def affine_grid(matrix: Tensor, size: tuple[int, int], displacement: Tensor | No
         (N, H, W, 2) float32.
     """
     height, width = size
-    half = torch.tensor([width / 2, height / 2], device=matrix.device)
+    # filled on the device: a tensor made of numbers would be copied to it, and the copy waited for
+    half = torch.stack([torch.full((), side / 2, device=matrix.device) for side in (width, height)])
     points = identity_grid(size, matrix.device) * half
     moved = points.expand(len(matrix), height, width, 2) if displacement is None else points + displacement
     return torch.einsum("nij,nhwj->nhwi", matrix, moved) / half

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlparse
 
+import requests
+
 from glocalseg.config import ArchiveSource, Card, FolderSource, GeneratedSource, RegistrationSource
 from glocalseg.data.archive import unpack
 from glocalseg.data.download import FetchError, Retry, download, forget, require_space
 from glocalseg.provenance import RESUME, seal, write_json
 
-__all__ = ["RECORD", "FetchError", "dataset_root", "fetch"]
+__all__ = ["RECORD", "FetchError", "check_source", "dataset_root", "fetch"]
 RECORD = "fetched.json"
 FILES = "files"
 
@@ -59,6 +61,34 @@ def fetch(card: Card, raw: Path, *, mirror: str | None = None, incoming: Path, r
             _check_folder(card, Path(source.path))
         found = {"dataset": card.name, "kind": source.kind, "folder": dataset_root(card, raw, incoming).as_posix()}
         write_json(raw / RECORD, {**found, "files": {}})  # its bytes are known to verification, by the lock file
+
+
+def check_source(card: Card, *, mirror: str | None = None, incoming: Path, timeout: float = 10.0) -> None:
+    """Look whether this machine could fetch the data, without fetching it: the archive's server answers, the files are there.
+
+    Args:
+        mirror, incoming: as ``fetch``.
+        timeout: seconds for the server to answer; any answer will do.
+
+    Raises:
+        FetchError: what was expected, what was found, and what to do.
+    """
+    source = card.source
+    if isinstance(source, ArchiveSource):
+        url, local = _locate(card, source, mirror)
+        if local is None:
+            try:
+                requests.head(url, timeout=timeout, allow_redirects=True)
+            except requests.RequestException as error:
+                raise FetchError(
+                    f"{card.name}: expected an answer from {urlparse(url).netloc}, found {type(error).__name__}: the data was not "
+                    "fetched yet, and this machine does not reach its server. Fetch it on one that does, in this same folder: "
+                    "the same command with `--profile local --until fetch`"
+                ) from None
+    elif isinstance(source, RegistrationSource):
+        _check_incoming(card, source, incoming)
+    elif not isinstance(source, GeneratedSource):
+        _check_folder(card, Path(source.path))
 
 
 # ---------------------------------------------------------------- archives

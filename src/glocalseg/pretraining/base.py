@@ -17,13 +17,17 @@ EMPTY = -1  # a row that shows an image of zeros (D1, release)
 
 @dataclass(frozen=True)
 class Pool:
-    """The slices that pretraining may draw. All (n,); ``row`` indexes the image tensor; ``partition`` is -1 for none."""
+    """The slices that pretraining may draw. All (n,); ``row`` indexes the image tensor; ``partition`` is -1 for none.
+
+    ``volume`` counts from 0 to ``volumes`` - 1; a number here, because asking the tensor would wait for the device.
+    """
 
     row: Tensor
     volume: Tensor
     partition: Tensor
     position: Tensor
     partitions: int
+    volumes: int
 
     def take(self, index: Tensor, view: Tensor) -> Views:
         """The views that show the pool's slices ``index`` (N,) as ``view`` (N,)."""
@@ -52,7 +56,8 @@ def same(values: Tensor) -> Tensor:
 class Strategy:
     """One contrastive strategy. A subclass is a frozen dataclass: its fields are its options, by name in a benchmark.
 
-    Global strategies compare whole slices, local ones regions of decoder maps.
+    Global strategies compare whole slices, local ones regions of decoder maps. Nothing here may ask a tensor for its values
+    (``.item()``, ``nonzero``, a bool index, ``if tensor``): the step would wait for the device.
     """
 
     level: ClassVar[Literal["global", "local"]]
@@ -66,7 +71,10 @@ class Strategy:
         raise NotImplementedError
 
     def negatives(self, views: Views) -> Tensor:
-        """Global: (N, N) bool, k is pushed from i. Local: (25, 25) bool, region v of a map is pushed from region u."""
+        """Global: (N, N) bool, k is pushed from i. Local: (25, 25) bool on the CPU, region v of a map is pushed from region u.
+
+        Local strategies are asked once, before the training: their negatives do not depend on the batch.
+        """
         raise NotImplementedError
 
 

@@ -26,10 +26,11 @@ def one_per_partition(pool: Pool, volumes: int, generator: torch.Generator) -> T
     Raises:
         ConfigError: if the pool has fewer volumes.
     """
-    there = int(pool.volume.max()) + 1 if len(pool.volume) else 0
-    if volumes > there:
-        raise ConfigError(f"images: expected a batch of at most {there} volumes, the pretraining list, found {volumes}")
-    chosen = torch.randperm(there, generator=generator, device=pool.row.device)[:volumes]
+    if volumes > pool.volumes:
+        raise ConfigError(
+            f"images: expected a batch of at most {pool.volumes} volumes, the pretraining list, found {volumes}"
+        )
+    chosen = torch.randperm(pool.volumes, generator=generator, device=pool.row.device)[:volumes]
     partition = torch.arange(pool.partitions, device=pool.row.device)
     member = (pool.volume == chosen[:, None, None]) & (pool.partition == partition[None, :, None])
     # the largest of independent uniform numbers is a uniform choice among the members

@@ -9,16 +9,9 @@ import pandas as pd
 from glocalseg.config import Card
 from glocalseg.plan import Job
 from glocalseg.report.collect import Collected
-from glocalseg.report.names import ALL, UPPER_BOUND, budget_order, display
+from glocalseg.report.names import ALL, PHASES, UPPER_BOUND, budget_order, display
 from glocalseg.report.table import Entry, Table, blocks, number
 
-PHASES = {
-    "data": "Preparation",
-    "pretrain_global": "Global pretraining",
-    "pretrain_local": "Local pretraining",
-    "diagnose": "Diagnostics",
-    "finetune": "Fine-tuning and test",
-}
 _LISTED = 8  # names shown in the page's ledger; the CSV lists all
 
 
@@ -162,18 +155,22 @@ def _collapses(collected: Collected, titles: dict[str, str]) -> Table:
 
 
 def _missing(collected: Collected, titles: dict[str, str]) -> Table:
-    data = pd.DataFrame([missing_row(job) for job in collected.missing], columns=list(missing_row_columns))
+    data = pd.DataFrame(
+        [missing_row(job, collected.failures.get(job.record)) for job in collected.missing],
+        columns=list(missing_row_columns),
+    )
     shown: dict[str, list[tuple[Entry, ...]]] = {name: [] for name in titles}
     for job in collected.missing:
-        shown[job.dataset].append((Entry(PHASES[job.phase]), Entry(job.label), Entry(str(job.record.parent))))
-    header = ("Phase", "Run", "Folder")
+        why = collected.failures.get(job.record, "stopped or not run")
+        shown[job.dataset].append((Entry(PHASES[job.phase]), Entry(job.label), Entry(why), Entry(str(job.record.parent))))
+    header = ("Phase", "Run", "Why", "Folder")
     caption = "Runs of the plan that have no run.json: they failed, were stopped, or have not run. No average holds them."
     return Table("missing", "Missing runs", caption, data, blocks(titles, header, shown))
 
 
-missing_row_columns = ("phase", "dataset", "name", "budget", "draw", "seed", "folder")
+missing_row_columns = ("phase", "dataset", "name", "budget", "draw", "seed", "folder", "failure")
 
 
-def missing_row(job: Job) -> tuple[object, ...]:
+def missing_row(job: Job, failure: str | None) -> tuple[object, ...]:
     """A missing run as a row of ``missing_row_columns``."""
-    return (job.phase, job.dataset, job.name, job.budget, job.draw, job.seed, str(job.record.parent))
+    return (job.phase, job.dataset, job.name, job.budget, job.draw, job.seed, str(job.record.parent), failure)

@@ -20,13 +20,15 @@ from glocalseg.report.table import Table
 from glocalseg.report.tables import score_tables
 
 FOLDERS = ("tables", "figures", "report")
+PARTIAL = "report-partial.json"  # the record of a report that lacks runs: never taken for the finished one
 PLAIN_LIMIT = 5_000_000  # bytes of scores.csv above which it is written compressed
 
 
 def build(plan: Plan, root: Path) -> Path:
     """Write ``results/<benchmark>/{tables,figures,report}`` and ``scores.csv``, then the plan's report record; print where.
 
-    Runs without a record are named in the report as missing. What an earlier report left is removed first.
+    Runs without a record are named in the report as missing, with the reason if they left one, and the record is then
+    ``report-partial.json``. What an earlier report left is removed first.
 
     Args:
         plan: the benchmark's plan.
@@ -45,8 +47,8 @@ def build(plan: Plan, root: Path) -> Path:
     analyses = analyse(plan, collected)
     tables = [*score_tables(analyses, collected, plan.cards), *record_tables(collected, plan.cards)]
     plots = _plots(plan, collected, analyses, root)
-    record = root / plan.report.record
-    folder = record.parent
+    folder = (root / plan.report.record).parent
+    record = folder / (PARTIAL if collected.missing else plan.report.record.name)
     _clear(folder)
     scores = _write_scores(collected, folder)
     for table in tables:

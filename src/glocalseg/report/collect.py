@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from glocalseg.plan import Job, Plan
-from glocalseg.provenance import CorruptedError, open_sealed
+from glocalseg.provenance import FAILURE, CorruptedError, open_sealed
 
 SCORE_COLUMNS = [
     "dataset", "method", "budget", "draw", "seed", "subject", "volume", "structure", "metric", "value",
@@ -45,7 +45,8 @@ class Collected:
     Tables: ``scores`` (SCORE_COLUMNS); ``validation`` (run, step, structure, dice) and ``training`` (run, step, loss) of
     fine-tunings; ``pretraining`` (dataset, name, seed, step, loss); ``timings`` (a row a run); ``ledger`` (a row per dataset,
     budget and draw, with lists of volumes); ``collapses`` (a row per structure that a run lost);
-    ``diagnostics`` (a row per dataset, strategy and seed).
+    ``diagnostics`` (a row per dataset, strategy and seed). ``failures`` says why the last attempt at a missing run ended, by record,
+    where it said so: one that was killed did not.
     """
 
     scores: pd.DataFrame
@@ -59,6 +60,7 @@ class Collected:
     embeddings: tuple[Embedding, ...]
     payloads: dict[Path, dict[str, Any]]
     missing: tuple[Job, ...]
+    failures: dict[Path, str]
 
 
 def collect(plan: Plan, root: Path) -> Collected:
@@ -76,6 +78,7 @@ def collect(plan: Plan, root: Path) -> Collected:
     pretrained = [job for job in there if job.phase.startswith("pretrain")]
     diagnosed = [job for job in there if job.phase == "diagnose"]
     found = {job.record for job in [*there, *stores]}
+    missing = tuple(job for job in plan.jobs.values() if job.phase != "report" and job.record not in found)
     return Collected(
         scores=_stack((_scores(root, job) for job in tuned), SCORE_COLUMNS),
         validation=_stack((_log(root, job, "validation.csv") for job in tuned), ["dataset", "budget", "structure", "dice"]),
@@ -87,8 +90,17 @@ def collect(plan: Plan, root: Path) -> Collected:
         diagnostics=_diagnostics(root, diagnosed),
         embeddings=tuple(_embedding(root, job) for job in diagnosed),
         payloads=payloads,
-        missing=tuple(job for job in plan.jobs.values() if job.phase != "report" and job.record not in found),
+        missing=missing,
+        failures={job.record: said for job in missing if (said := _failure(root / job.record.parent / FAILURE))},
     )
+
+
+def _failure(note: Path) -> str | None:
+    try:
+        said = json.loads(note.read_text())
+        return f"{said['error']}: {said['message']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _stack(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

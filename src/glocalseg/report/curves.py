@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from glocalseg.report.analysis import DatasetAnalysis
-from glocalseg.report.bookkeeping import PHASES
 from glocalseg.report.collect import Collected, Embedding
 from glocalseg.report.figures import INK, MUTED, Plot, canvas, finish
-from glocalseg.report.names import ALL, UPPER_BOUND, colours, display, markers, mathtext, plain, volumes
+from glocalseg.report.names import ALL, PHASES, UPPER_BOUND, colours, display, markers, mathtext, plain, volumes
 
 _POINTS = 400  # of a curve: more cannot be seen
 _PARTITIONS = ["#440154", "#31688e", "#35b779", "#d8b500", "#e8743b", "#a83279", "#5f9ea0", "#8c6d31"]

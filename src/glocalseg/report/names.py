@@ -14,6 +14,13 @@ from markupsafe import Markup, escape
 UPPER_BOUND = "upper_bound"
 BASELINE = "random"
 ALL = "all"
+PHASES = {
+    "data": "Preparation",
+    "pretrain_global": "Global pretraining",
+    "pretrain_local": "Local pretraining",
+    "diagnose": "Diagnostics",
+    "finetune": "Fine-tuning and test",
+}
 
 _PARTS = {
     "random": "Random init",

@@ -12,11 +12,10 @@ from markupsafe import Markup
 from glocalseg.plan import Plan
 from glocalseg.report import protocol
 from glocalseg.report.analysis import DatasetAnalysis
-from glocalseg.report.bookkeeping import PHASES
 from glocalseg.report.collect import Collected
 from glocalseg.report.figures import Plot
 from glocalseg.report.findings import findings
-from glocalseg.report.names import html
+from glocalseg.report.names import PHASES, html
 from glocalseg.report.table import Table
 
 
@@ -65,7 +64,7 @@ def _context(
     return {
         "benchmark": b,
         "datasets": [_dataset(plan, collected, name, analyses.get(name), tables, plots) for name in b.datasets],
-        "missing": [(PHASES[job.phase], job.label) for job in collected.missing],
+        "missing": [(PHASES[job.phase], job.label, collected.failures.get(job.record)) for job in collected.missing],
         "finished": len(collected.payloads),
         "planned": len([j for j in plan.jobs.values() if j.phase not in ("report", "data")]),
         "collapsed": len(collected.collapses),

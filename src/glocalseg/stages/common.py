@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from glocalseg.config import Card, ConfigError
+from glocalseg.config import Card, ConfigError, PretrainConfig
 from glocalseg.data.splits import Split, make_split
 from glocalseg.data.store import SliceStore, open_store
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.networks.weights import FILE, load_pretrained
+from glocalseg.networks.weights import FILE, load_pretrained, pretrained_tensors, save_weights
 from glocalseg.plan import Job, Plan
 from glocalseg.pretraining.base import Pool
 from glocalseg.provenance import environment, open_sealed, seal
@@ -84,6 +84,7 @@ class Inputs:
             partition=torch.tensor(table["partition"].to_numpy(np.int64), device=to),
             position=torch.tensor(table["position"].to_numpy(np.float32), device=to),
             partitions=self.card.partitions,
+            volumes=len(volumes),
         )
 
 
@@ -92,7 +93,7 @@ def open_inputs(job: Job, plan: Plan, root: Path) -> Inputs:
 
     Raises:
         CorruptedError: if the data or the start is missing or changed.
-        ConfigError: if the card's split does not fit the data.
+        ConfigError: if the card's split does not fit the data, or steps are to be compiled and cannot be.
     """
     started = time.perf_counter()
     if job.data is None or job.seed is None:
@@ -104,10 +105,31 @@ def open_inputs(job: Job, plan: Plan, root: Path) -> Inputs:
         open_sealed(root / job.start)
         start = root / job.start.parent / FILE
     split = make_split(card.splits, store.volumes, job.budget or "all", job.draw or 1)
-    device = choose_device(plan.benchmark.network.precision, plan.benchmark.threads)
+    network, trained = plan.benchmark.network, getattr(plan.benchmark, job.phase, None)  # a diagnosis trains nothing
+    steps = trained.steps if trained else 0
+    device = choose_device(network.precision, plan.benchmark.threads, compiled=network.compiled, steps=steps)
     folder = root / job.record.parent
     folder.mkdir(parents=True, exist_ok=True)
     return Inputs(job, folder, card, store, split, device, start, started, job.seed)
+
+
+def pretrain(inputs: Inputs, config: PretrainConfig, net: SegmentationNet, task: Task, *, blocks: int) -> None:
+    """Train a pretraining's task, hand on the encoder and the first ``blocks`` decoder blocks of ``net``, and seal the folder.
+
+    Raises:
+        DivergedError, Interrupted: as ``train``.
+    """
+    seconds, rate = loop.train(
+        inputs.run,
+        task.trained,
+        task.loss,
+        steps=config.steps,
+        schedule=loop.Schedule(config.learning_rate, config.steps),
+        images_per_step=task.images_per_step,
+        checkpoint_every=config.checkpoint_every,
+    )
+    save_weights(pretrained_tensors(net, blocks), inputs.folder / FILE)
+    finish(inputs, timing={"train_seconds": seconds, "images_per_second": rate}, more={"pool": list(inputs.split.pretrain)})
 
 
 def finish(inputs: Inputs, *, timing: Mapping[str, float], more: Mapping[str, Any]) -> None:

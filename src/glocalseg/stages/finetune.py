@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from glocalseg.augment.views import apply_training
+from glocalseg.config import ConfigError
 from glocalseg.evaluation.metrics import case_scores, dice_scores
 from glocalseg.evaluation.predict import predict
 from glocalseg.finetuning.base import Slices, load_regime
@@ -61,10 +63,11 @@ def finetune(job: Job, plan: Plan, root: Path) -> None:
     """Train, select and test one run, and seal its folder.
 
     Raises:
-        CorruptedError, ConfigError: as ``open_inputs``.
+        CorruptedError, ConfigError: as ``open_inputs``; also if no validation volume holds a structure.
         DivergedError, Interrupted: as ``train``.
     """
     inputs = open_inputs(job, plan, root)
+    _require_validation(inputs)
     config, device = plan.benchmark.finetune, inputs.device
     net = inputs.network(plan, running_averages=False)
     task = make_task(inputs, plan, net)
@@ -111,11 +114,13 @@ def make_task(inputs: Inputs, plan: Plan, net: SegmentationNet) -> Task:
     regime = load_regime(str(inputs.job.parts["regime"]))
     slices = _slices(inputs)
 
+    @device.compile
     def forward(shown: Tensor) -> Tensor:
         with device.autocast():
             return net(shown)
 
     def loss(step: int) -> Tensor:
+        device.begin_step()
         return regime.loss(forward, slices, config, generator(seed, "finetune", step, device.device))
 
     return Task(net.train(), loss, forward, config.batch)
@@ -128,14 +133,31 @@ def _slices(inputs: Inputs) -> Slices:
         images=inputs.images(inputs.split.train),
         labels=inputs.device.images(one_hot),
         unlabelled=inputs.images(inputs.split.pretrain),
+        augment=inputs.device.compile(apply_training),
     )
+
+
+def _require_validation(inputs: Inputs) -> None:
+    """Nothing, if a validation volume holds a structure: its Dice is then a number at every step, whatever is predicted (D20)."""
+    volumes = inputs.split.validation
+    if not any(np.isin(inputs.store.native_label(v), list(inputs.card.structures)).any() for v in volumes):
+        names = ", ".join(inputs.card.structures.values())
+        raise ConfigError(
+            f"{inputs.card.name}: splits: validation: expected {names} in one of {', '.join(volumes)}, which the weights "
+            "are selected by, found none of them"
+        )
 
 
 def _validate(net: nn.Module, inputs: Inputs) -> dict[str, float]:
     """Mean Dice of each structure over the validation volumes, on their native grids."""
     found = predict(net, inputs.store, inputs.split.validation, inputs.device)
     cases = [dice_scores(p, inputs.store.native_label(v), inputs.card.structures) for v, p in found.items()]
-    return {name: float(np.nanmean([case[name] for case in cases])) for name in inputs.card.structures.values()}
+    return {name: _mean([case[name] for case in cases]) for name in inputs.card.structures.values()}
+
+
+def _mean(scores: list[float]) -> float:
+    """Mean of the scores that are numbers; nan if none is: the structure is in no volume, and no prediction says so."""
+    return float("nan") if np.isnan(scores).all() else float(np.nanmean(scores))
 
 
 def _write_scores(inputs: Inputs, predictions: dict[str, NDArray[np.uint8]]) -> None:

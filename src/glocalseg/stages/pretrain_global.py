@@ -11,12 +11,11 @@ from glocalseg.augment.views import apply_views, draw_views
 from glocalseg.networks.build import initialise
 from glocalseg.networks.heads import GlobalHead
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.networks.weights import FILE, pretrained_tensors, save_weights
 from glocalseg.plan import Job, Plan
 from glocalseg.pretraining.base import EMPTY, Views, load_strategy
 from glocalseg.pretraining.contrast import cosine_similarity, info_nce
-from glocalseg.stages.common import Inputs, Task, finish, open_inputs
-from glocalseg.training.loop import Schedule, train
+from glocalseg.stages import common
+from glocalseg.stages.common import Inputs, Task, open_inputs
 from glocalseg.training.randomness import generator, seed_of
 
 
@@ -28,20 +27,8 @@ def pretrain(job: Job, plan: Plan, root: Path) -> None:
         DivergedError, Interrupted: as ``train``.
     """
     inputs = open_inputs(job, plan, root)
-    config = plan.benchmark.pretrain_global
     net = inputs.network(plan, running_averages=False)
-    task = make_task(inputs, plan, net)
-    seconds, rate = train(
-        inputs.run,
-        task.trained,
-        task.loss,
-        steps=config.steps,
-        schedule=Schedule(config.learning_rate, config.steps),
-        images_per_step=task.images_per_step,
-        checkpoint_every=config.checkpoint_every,
-    )
-    save_weights(pretrained_tensors(net, 0), inputs.folder / FILE)
-    finish(inputs, timing={"train_seconds": seconds, "images_per_second": rate}, more={"pool": list(inputs.split.pretrain)})
+    common.pretrain(inputs, plan.benchmark.pretrain_global, net, make_task(inputs, plan, net), blocks=0)
 
 
 def make_task(inputs: Inputs, plan: Plan, net: SegmentationNet) -> Task:
@@ -57,18 +44,22 @@ def make_task(inputs: Inputs, plan: Plan, net: SegmentationNet) -> Task:
     initialise(head, seed_of(seed, "global head"))
     device.place(head)
 
+    @device.compile
     def forward(shown: Tensor) -> Tensor:
         with device.autocast():
             return head(net.encoder(shown)[-1])
 
+    augment = device.compile(apply_views)
+
     def loss(step: int) -> Tensor:
+        device.begin_step()
         draws = generator(seed, "global", step, device.device)
         views = strategy.draw(pool, config.images, draws)
         batch = view_images(images, views)
         draw = draw_views(views.view, config.views, crop=True, generator=draws)
         # originals are shown as they are, and so are the empty images of D1, which a brightness change would colour
         augmented = ((views.view > 0) & (views.slice != EMPTY)).view(-1, 1, 1, 1)
-        similarity = cosine_similarity(forward(torch.where(augmented, apply_views(batch, draw, config.views), batch)))
+        similarity = cosine_similarity(forward(torch.where(augmented, augment(batch, draw, config.views), batch)))
         return info_nce(similarity, strategy.positives(views), strategy.negatives(views), temperature=config.temperature)
 
     trained = nn.ModuleDict({"encoder": net.encoder, "head": head}).train()

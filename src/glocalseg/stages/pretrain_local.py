@@ -10,12 +10,12 @@ from glocalseg.augment.views import apply_views, draw_views
 from glocalseg.networks.build import initialise, local_blocks
 from glocalseg.networks.heads import LocalHead
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.networks.weights import FILE, freeze, pretrained_tensors, save_weights
+from glocalseg.networks.weights import freeze
 from glocalseg.plan import Job, Plan
 from glocalseg.pretraining.base import load_strategy
-from glocalseg.pretraining.regions import local_loss, region_vectors
-from glocalseg.stages.common import Inputs, Task, finish, open_inputs
-from glocalseg.training.loop import Schedule, train
+from glocalseg.pretraining.regions import Repulsion, local_loss, region_vectors
+from glocalseg.stages import common
+from glocalseg.stages.common import Inputs, Task, open_inputs
 from glocalseg.training.randomness import generator, seed_of
 
 
@@ -29,19 +29,7 @@ def pretrain(job: Job, plan: Plan, root: Path) -> None:
     inputs = open_inputs(job, plan, root)
     config = plan.benchmark.pretrain_local
     net = inputs.network(plan, running_averages=True)
-    blocks = local_blocks(net, config.blocks)
-    task = make_task(inputs, plan, net)
-    seconds, rate = train(
-        inputs.run,
-        task.trained,
-        task.loss,
-        steps=config.steps,
-        schedule=Schedule(config.learning_rate, config.steps),
-        images_per_step=task.images_per_step,
-        checkpoint_every=config.checkpoint_every,
-    )
-    save_weights(pretrained_tensors(net, blocks), inputs.folder / FILE)
-    finish(inputs, timing={"train_seconds": seconds, "images_per_second": rate}, more={"pool": list(inputs.split.pretrain)})
+    common.pretrain(inputs, config, net, make_task(inputs, plan, net), blocks=local_blocks(net, config.blocks))
 
 
 def make_task(inputs: Inputs, plan: Plan, net: SegmentationNet) -> Task:
@@ -69,18 +57,24 @@ def make_task(inputs: Inputs, plan: Plan, net: SegmentationNet) -> Task:
     if config.frozen_batchnorm == "paper":  # D21
         net.encoder.eval()
 
+    first = strategy.draw(pool, config.images, generator(seed, "local", 0, device.device))
+    repulsion = Repulsion.of(strategy.negatives(first), device.device)
+
+    @device.compile
     def forward(shown: Tensor) -> Tensor:
         with device.autocast():
             return head(net.decoder(net.encoder(shown), blocks))
 
+    augment = device.compile(apply_views)
+
     def loss(step: int) -> Tensor:
+        device.begin_step()
         draws = generator(seed, "local", step, device.device)
         views = strategy.draw(pool, config.images, draws)
         draw = draw_views(views.view, config.views, crop=False, generator=draws)
-        maps = forward(apply_views(images[views.slice], draw, config.views))
+        maps = forward(augment(images[views.slice], draw, config.views))
         with device.autocast():
             vectors = region_vectors(maps, config.region_size, head.project)
-        return local_loss(vectors, strategy.positives(views), strategy.negatives(views), temperature=config.temperature)
+        return local_loss(vectors, strategy.positives(views), repulsion, temperature=config.temperature)
 
-    count = len(strategy.draw(pool, config.images, generator(seed, "local", 0, device.device)))
-    return Task(trained, loss, forward, count)
+    return Task(trained, loss, forward, len(first))

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import resource
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from glocalseg.training.compiled import Compiled, choose_backend, compile_step
+
 Precision = Literal["auto", "float32", "bfloat16"]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device and the precision of its convolutions; losses and statistics are always float32."""
+    """A device and the precision of its convolutions; losses and statistics are always float32.
+
+    ``backend`` is what ``torch.compile`` compiles the steps by, None where they run as they are written.
+    """
 
     device: torch.device
     precision: Literal["float32", "bfloat16"]
     threads: int
+    backend: str | None = None
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Context in which the network runs in this precision."""
@@ -35,11 +45,23 @@ class Device:
         """A contiguous float32 copy here."""
         return tensor.to(self.device, torch.float32).contiguous()
 
+    def compile(self, function: Callable[P, R]) -> Callable[P, R]:
+        """A pure function of tensors as this device runs it: compiled, or as it is."""
+        if self.backend is None:
+            return function
+        return compile_step(function, self.backend, cuda_graphs=self.device.type == "cuda")
+
+    def begin_step(self) -> None:
+        """Say that a step begins: what compiled functions returned in the last one may be overwritten from here on."""
+        if self.backend is not None and self.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()
+
     def describe(self) -> dict[str, Any]:
-        """Type, name, precision and threads, for run.json."""
+        """Type, name, precision, threads and whether steps are compiled, for run.json."""
         cuda = self.device.type == "cuda"
         name = torch.cuda.get_device_name(self.device) if cuda else _processor()
-        return {"type": self.device.type, "name": name, "precision": self.precision, "threads": self.threads}
+        how = {"precision": self.precision, "threads": self.threads, "compiled": self.backend is not None}
+        return {"type": self.device.type, "name": name, **how}
 
     def peak_memory_mb(self) -> float:
         """Peak memory in MB: of the GPU's allocator, or resident on a CPU."""
@@ -48,20 +70,36 @@ class Device:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def choose_device(precision: Precision, threads: int) -> Device:
+def choose_device(precision: Precision, threads: int, *, compiled: Compiled = "never", steps: int = 0) -> Device:
     """The first GPU that this process sees, else the CPU; sets the number of CPU threads.
 
-    ``auto`` is bfloat16 where the hardware multiplies it natively (CUDA 8.0 and up, CPUs with AMX), else float32.
+    Args:
+        precision: ``auto`` is bfloat16 where the hardware multiplies it natively (CUDA 8.0 and up, CPUs with AMX), else float32.
+        threads: of the CPU.
+        compiled: ``auto`` compiles a training on a GPU that is long enough to earn it back.
+        steps: of the training; 0 where nothing is trained.
+
+    Raises:
+        ConfigError: ``compiled`` is ``always`` and no compiler works.
     """
     torch.set_num_threads(threads)
     if torch.cuda.is_available():
+        _repeat_to_the_bit()
         device, native = torch.device("cuda"), torch.cuda.get_device_capability() >= (8, 0)
-        torch.backends.cudnn.benchmark = False  # its choice of algorithm would differ from run to run
-        torch.use_deterministic_algorithms(True, warn_only=True)
     else:
         device, native = torch.device("cpu"), has_amx()
     chosen = precision if precision != "auto" else ("bfloat16" if native else "float32")
-    return Device(device, chosen, threads)
+    return Device(device, chosen, threads, choose_backend(compiled, device, steps))
+
+
+def _repeat_to_the_bit() -> None:
+    """Let CUDA take the same algorithms in the same order in every run."""
+    # cuBLAS reads it when it starts: with workspaces of one size, what else runs on the GPU cannot change how it splits a sum
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False  # its choice of algorithm would differ from run to run
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # nothing here reads memory before it is written, and filling it would cost a kernel an allocation
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def has_amx() -> bool:

@@ -14,14 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from glocalseg.training.checkpoint import State, load_state, optimiser_tensors, restore_optimiser, save_state
+from glocalseg.training.divergence import Watch
 from glocalseg.training.meter import Meter, write_rows
 
 LOG_COLUMNS = ["step", "loss", "learning_rate", "images_per_second"]
 LOG_ROWS = 100  # about as many rows as a log gets
-
-
-class DivergedError(RuntimeError):
-    """A training whose loss is no longer a number."""
 
 
 class Interrupted(SystemExit):
@@ -95,7 +92,7 @@ def train(
         Wall seconds (those before an interruption included) and images per second.
 
     Raises:
-        DivergedError: if the loss is nan or infinite; the last checkpoint stays.
+        DivergedError: if a loss or a weight is nan or infinite; nothing is logged, selected or saved of it.
         Interrupted: on SIGTERM, after a checkpoint was written.
     """
     parameters = [p for p in net.parameters() if p.requires_grad]
@@ -107,9 +104,11 @@ def train(
         first, seconds, rows = state.step, state.extra["seconds"], state.extra["rows"]
         _restore(net, optimiser, observer, state)
     meter = Meter(job.label, steps=steps, images_per_step=images_per_step, done=first, seconds=seconds)
+    watch = Watch(job.label, parameters, first)
     log_every = max(1, steps // LOG_ROWS)
 
     def save(done: int) -> None:
+        watch.weights(done)
         save_state(job.folder, job.key, _state(done, net, optimiser, observer, {"seconds": meter.seconds, "rows": rows}))
 
     with _stop_on_sigterm() as stopped:
@@ -121,16 +120,16 @@ def train(
             value = loss(step)
             value.backward()
             optimiser.step()
+            watch.add(value)
             done = step + 1
-            logged = float(value.detach()) if done % log_every == 0 or done == steps else None
+            logged = watch.loss(done) if done % log_every == 0 or done == steps else None
             if logged is not None:
-                if not math.isfinite(logged):
-                    raise DivergedError(f"{job.label}: step {done}: expected a finite loss, found {logged}")
                 speed = round(meter.images_per_second(done), 1)
                 rows.append({"step": done, "loss": logged, "learning_rate": rate, "images_per_second": speed})
                 write_rows(job.folder / "log.csv", rows, LOG_COLUMNS)
             meter.tick(done, logged)
             if observer is not None and (done % observe_every == 0 or done == steps):
+                watch.weights(done)
                 observer.observe(done)
             stop = stopped()  # asked once: a signal between two questions would leave without saving
             if stop or (done % checkpoint_every == 0 and done < steps):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from glocalseg.augment.views import apply_training, draw_training
+from glocalseg.augment.views import draw_training
 from glocalseg.config import FinetuneConfig
 from glocalseg.finetuning.base import Regime, Slices
 from glocalseg.finetuning.losses import segmentation_loss
@@ -22,7 +22,7 @@ class Supervised(Regime):
         index = torch.randint(len(slices.images), (config.batch,), generator=generator, device=generator.device)
         size = (slices.images.shape[2], slices.images.shape[3])
         draw = draw_training(config.batch, size, config.augment, generator)
-        images, labels = apply_training(slices.images[index], slices.labels[index], draw)
+        images, labels = slices.augment(slices.images[index], slices.labels[index], draw)
         return segmentation_loss(forward(images), labels, config.loss)
 
 

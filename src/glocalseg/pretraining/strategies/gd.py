@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from glocalseg.config import ConfigError
 from glocalseg.pretraining.base import EMPTY, Pool, Strategy, Views, same
 from glocalseg.pretraining.sampling import one_per_partition, repeated
 
@@ -31,6 +32,11 @@ class Partition(Strategy):
     def draw(self, pool: Pool, images: int, generator: torch.Generator) -> Views:
         shown = 3 if self.views == "paper" else 2
         volumes = max(2, images // (shown * pool.partitions))
+        if self.zero_group == "release" and volumes == 2:
+            raise ConfigError(
+                f"strategies.gd.zero_group: release empties two volumes of every batch: expected pretrain_global.images of "
+                f"at least {3 * shown * pool.partitions}, three volumes, found {images}"
+            )
         index = one_per_partition(pool, volumes, generator)
         views = pool.take(*repeated(index, shown))
         if self.zero_group == "release":

@@ -35,7 +35,7 @@ class LocalPartition(Strategy):
         return (views.view == 1)[:, None] & (own | other)
 
     def negatives(self, views: Views) -> Tensor:
-        return neighbour_mask(4, self.regions).to(views.slice.device)
+        return neighbour_mask(4, self.regions)
 
 
 STRATEGY = LocalPartition

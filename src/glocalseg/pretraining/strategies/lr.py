@@ -32,7 +32,7 @@ class LocalRandom(Strategy):
         return same(views.slice) & ~same(views.view)
 
     def negatives(self, views: Views) -> Tensor:
-        return neighbour_mask(5, self.regions).to(views.slice.device)
+        return neighbour_mask(5, self.regions)
 
 
 STRATEGY = LocalRandom

@@ -1,0 +1,157 @@
+"""What is said before a run on a cluster that cannot work, and what its jobs are called. A real SLURM: test_slurm.py."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from snakemake_call import snakemake
+from test_small_dag import prepare_tree
+
+from conftest import REPOSITORY
+from glocalseg.plan import Job
+
+sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
+import _slurm as slurm  # noqa: E402
+
+SINFO = """\
+cpu|cpu*|2-00:00:00|64|256000|(null)
+gpu|gpu|1-00:00:00|32+|128000+|gpu:a100:4(S:0-1)
+gpu|gpu|1-00:00:00|16|64000|gpu:v100:2
+long|long|infinite|64|256000|(null)
+"""
+HERE = Path("/somewhere")
+
+
+def problems(*requests: object, queue: str | None = "", sinfo: str | None = SINFO, missing: str = "") -> list[str]:
+    """What a cluster with these answers is said to lack."""
+    answers = {"sinfo": sinfo, "squeue": queue}
+    return list(
+        slurm.problems(
+            requests,
+            HERE,
+            ask=lambda *words: answers[words[0]],
+            which=lambda name: None if name in missing.split() else name,
+        )
+    )
+
+
+def request(**values: object) -> object:
+    return slurm.Request("finetune", **{"partition": "gpu", "gpu": 1, "mem_mb": 6000, "runtime": 600, **values})
+
+
+def test_a_fitting_request_has_no_problems() -> None:
+    assert problems(request(), request(partition="", gpu=0), request(partition="long", gpu=0, runtime=10**6)) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"partition": "gpus"}, "slurm_partition: expected one of cpu, gpu, long, found 'gpus'"),
+        ({"runtime": 1441}, "finetune: runtime: expected at most 1440 minutes in partition 'gpu', found 1441"),
+        ({"mem_mb": 130000}, "finetune: mem_mb: expected at most 128000, the largest node of partition 'gpu', found 130000"),
+        ({"threads": 33}, "finetune: threads: expected at most 32"),
+        ({"partition": "cpu"}, "finetune: gpu: expected 0, because partition 'cpu' has no GPUs, found 1"),
+        ({"partition": ""}, "finetune: gpu: expected 0, because partition 'cpu' has no GPUs, found 1"),
+        (
+            {"model": "h100"},
+            "finetune: gpu_model: expected a model of partition 'gpu' (gpu:a100:4(S:0-1),gpu:v100:2), found 'h100'",
+        ),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_one_line(values: dict[str, object], said: str) -> None:
+    (line,) = problems(request(**values), request(**values))
+    assert line.startswith(said)
+
+
+def test_a_model_that_is_there_is_accepted() -> None:
+    assert problems(request(model="v100")) == []
+
+
+def test_without_a_default_partition_one_has_to_be_named() -> None:
+    (line,) = problems(request(partition=""), sinfo=SINFO.replace("cpu*", "cpu"))
+    assert "found none given and no default one" in line
+
+
+def test_missing_commands_and_a_silent_controller_are_said_in_plain_words() -> None:
+    assert problems(request(), missing="sbatch squeue")[0].startswith(
+        "sbatch, squeue: expected SLURM's commands, found none"
+    )
+    assert problems(request(), sinfo=None)[0].startswith("sinfo: expected SLURM's controller to answer, it did not")
+
+
+def test_jobs_of_an_earlier_call_are_named_and_those_of_another_folder_are_not() -> None:
+    assert problems(request(), queue="7|other|/elsewhere\n") == []
+    (line,) = problems(request(), queue="7|other|/elsewhere\n8|finetune_x|/somewhere\n9|finetune_y|/somewhere\n")
+    assert "found 2 (finetune_x, ...)" in line
+    assert "`scancel 8 9`" in line
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("infinite", None),
+        ("30", 30),
+        ("90:00", 90),
+        ("1:30:00", 90),
+        ("2-00", 2880),
+        ("1-02:03", 1563),
+        ("1-02:03:59", 1563),
+    ],
+)
+def test_time_limits_are_read_in_every_form(limit: str, expected: int | None) -> None:
+    assert slurm.minutes(limit) == expected
+
+
+def job(**values: object) -> Job:
+    return Job(
+        "finetune", Path("x"), {}, **{"dataset": "acdc", "name": "gd+lr", "budget": 1, "draw": 2, "seed": 0, **values}
+    )
+
+
+def test_names_say_what_runs() -> None:
+    assert slurm.job_name("finetune", [job()]) == "finetune_acdc_gd+lr_n1_c2_seed0"
+    shared = [job(budget=b, draw=c) for b in (8, 1, 10) for c in (2, 1)]
+    assert slurm.job_name("finetune", shared) == "finetune_acdc_gd+lr_n1.8.10_c1.2_seed0"
+    data = Job("data", Path("x"), {}, dataset="acdc")
+    assert slurm.job_name("prepare", [data]) == "prepare_acdc"
+
+
+# ---------------------------------------------------------------- through Snakemake
+
+
+def path_without_slurm(folder: Path) -> str:
+    """A PATH with every program of this machine but SLURM's."""
+    folder.mkdir()
+    for place in os.environ["PATH"].split(os.pathsep):
+        for program in Path(place).glob("*") if Path(place).is_dir() else []:
+            hidden = program.name.startswith(("sbatch", "squeue", "scancel", "sinfo", "sacct", "scontrol", "sshare", "srun"))
+            if not hidden and not (folder / program.name).exists():
+                (folder / program.name).symlink_to(program)
+    return str(folder)
+
+
+def test_without_slurm_the_profile_says_so_and_submits_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = prepare_tree(tmp_path / "tree")
+    monkeypatch.setenv("PATH", path_without_slurm(tmp_path / "bin"))
+    said = snakemake(tree, "--profile", "slurm", "--configfile", "config/small.yaml")
+    assert said.returncode != 0
+    assert "sbatch, squeue, scancel, sinfo: expected SLURM's commands, found none on this machine" in said.stdout
+    assert "Traceback" not in said.stdout
+    assert not (tree / "data").exists()
+
+
+def test_the_slurm_profile_lists_the_whole_grid_and_groups_the_short_runs(tree: Path) -> None:
+    said = snakemake(tree, "--profile", "slurm", "-n", "--configfile", "config/paper.yaml")
+    assert said.returncode == 0, said.stdout
+    assert "Group job finetune.acdc.gd+lr.seed0" in said.stdout
+
+
+def test_resources_grow_with_the_attempt(tree: Path) -> None:
+    probe = tree / "workflow/rules/probe.smk"
+    probe.write_text("print('GROWN', [growing(6000)(None, attempt) for attempt in (1, 2, 3)])\n")
+    snakefile = tree / "Snakefile"
+    snakefile.write_text(snakefile.read_text() + '\ninclude: "workflow/rules/probe.smk"\n')
+    assert "GROWN [6000, 12000, 18000]" in snakemake(tree, "-n", "--configfile", "config/hippocampus.yaml").stdout

@@ -1,0 +1,108 @@
+"""What every program of the workflow does around its work: nothing twice, nothing again, and a reason where it failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from snakemake_call import environment
+
+from conftest import REPOSITORY
+from glocalseg.config import load_benchmark, load_cards
+from glocalseg.plan import make_plan
+from glocalseg.provenance import FAILURE
+
+QUICK = REPOSITORY / "config/quick.yaml"
+PROGRAM = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = [{src!r}, {scripts!r}]
+from _program import run
+from glocalseg.provenance import seal
+
+def work(call):
+    with open("worked.txt", "a") as f:
+        f.write("x")
+    if Path("fail").exists():
+        raise RuntimeError("made to fail")
+    Path("started").touch()
+    while Path("hold").exists():
+        time.sleep(0.05)
+    (call.record.parent / "weights").write_text("w")
+    seal(call.record, {{}})
+
+run("test", work)
+"""
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    """A fine-tuning of the quick benchmark in an empty folder, with a program that only pretends to make it."""
+    text = PROGRAM.format(src=str(REPOSITORY / "src"), scripts=str(REPOSITORY / "workflow/scripts"))
+    (tmp_path / "program.py").write_text(text)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/quick.yaml").write_text(QUICK.read_text())
+    benchmark = load_benchmark(QUICK)
+    cards = REPOSITORY / "config/datasets"
+    return tmp_path / make_plan(benchmark, load_cards(benchmark.datasets, cards), lock_folder=cards).of("finetune")[0].record
+
+
+def start(root: Path, record: Path) -> subprocess.Popen[str]:
+    call = [sys.executable, "program.py", "--benchmark", "state/quick.yaml", "--record", str(record.relative_to(root))]
+    return subprocess.Popen(call, cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(running: subprocess.Popen[str]) -> tuple[int, str]:
+    said, _ = running.communicate(timeout=120)
+    return running.returncode, said
+
+
+def test_what_is_there_is_not_made_again_and_a_lost_record_comes_back(record: Path, tmp_path: Path) -> None:
+    assert finish(start(tmp_path, record))[0] == 0
+    assert finish(start(tmp_path, record))[0] == 0
+    record.unlink()
+    assert finish(start(tmp_path, record))[0] == 0
+    assert record.is_file()
+    assert (tmp_path / "worked.txt").read_text() == "x"
+
+
+def test_a_second_process_waits_and_then_finds_it_done(record: Path, tmp_path: Path) -> None:
+    (tmp_path / "hold").touch()
+    first = start(tmp_path, record)
+    while not (tmp_path / "started").exists():
+        assert first.poll() is None
+    second = start(tmp_path, record)
+    assert second.stdout is not None
+    waiting = second.stdout.readline()
+    (tmp_path / "hold").unlink()
+    assert "another process makes it; waiting for it" in waiting
+    assert [finish(p)[0] for p in (first, second)] == [0, 0]
+    assert (tmp_path / "worked.txt").read_text() == "x"
+    assert not list((tmp_path / "state/locks").iterdir())
+
+
+def test_a_killed_process_holds_up_nobody(record: Path, tmp_path: Path) -> None:
+    (tmp_path / "hold").touch()
+    first = start(tmp_path, record)
+    while not (tmp_path / "started").exists():
+        assert first.poll() is None
+    os.kill(first.pid, 9)
+    finish(first)
+    (tmp_path / "hold").unlink()
+    assert finish(start(tmp_path, record))[0] == 0
+
+
+def test_a_failure_leaves_its_reason_until_the_run_ends_well(record: Path, tmp_path: Path) -> None:
+    (tmp_path / "fail").touch()
+    status, said = finish(start(tmp_path, record))
+    assert status == 1
+    assert "made to fail" in said
+    note = record.parent / FAILURE
+    assert json.loads(note.read_text()) == {"error": "RuntimeError", "message": "made to fail"}
+    (tmp_path / "fail").unlink()
+    assert finish(start(tmp_path, record))[0] == 0
+    assert not note.exists()

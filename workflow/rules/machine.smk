@@ -1,0 +1,68 @@
+"""What depends on where jobs run: the GPUs of this machine, a SLURM cluster, and the Snakemake inside a cluster's job."""
+
+import os
+import sys
+
+import _gpus
+import _slurm
+from glocalseg.data.fetch import FetchError, check_source
+
+
+localrules:
+    all,
+    fetch,
+    report,
+
+
+DEVICES = _gpus.visible(BENCHMARK.hardware, os.environ)
+GPUS = 1 if DEVICES else 0  # of one job here; a cluster's profile says what jobs ask for there
+
+if workflow.is_main_process and DEVICES and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", len(DEVICES) * BENCHMARK.hardware.jobs_per_gpu)
+
+
+def growing(amount):
+    """A resource that grows with every attempt at a job."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def check_cluster():
+    """Before anything is submitted: say what this cluster lacks, one line each."""
+    if getattr(workflow.executor_plugin, "name", "") != "slurm":
+        return
+    import snakemake_executor_plugin_slurm as plugin
+
+    found = _slurm.problems(requested(), Path.cwd()) + unreachable()
+    if found:
+        sys.exit("\n".join(["This run cannot start:", *found]))
+    _slurm.adapt(plugin, JOBS)
+
+
+def requested():
+    """What the jobs to run ask of the cluster, an allocation that several share as one."""
+    for job in workflow.dag.needrun_jobs():
+        if not job.is_local:
+            unit = workflow.dag.get_job_group(job) or job
+            r = unit.resources
+            yield _slurm.Request(
+                job.rule.name,
+                partition=str(r.get("slurm_partition") or ""),
+                threads=unit.threads,
+                mem_mb=r.get("mem_mb", 0),
+                runtime=r.get("runtime", 0),
+                gpu=r.get("gpu") or 0,
+                model=str(r.get("gpu_model") or ""),
+            )
+
+
+def unreachable():
+    """Why data that is yet to be fetched cannot be fetched from this machine, one line a data set."""
+    lines = []
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name == "fetch":
+            name = job.wildcards.dataset
+            try:
+                check_source(PLAN.cards[name], mirror=BENCHMARK.mirror, incoming=Path("data/incoming") / name)
+            except FetchError as error:
+                lines.append(str(error))
+    return lines

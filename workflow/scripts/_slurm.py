@@ -1,0 +1,200 @@
+"""What a SLURM cluster is asked before a run, and what its jobs are called. Nothing here knows Snakemake's objects."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glocalseg.plan import Job
+
+Ask = Callable[..., str | None]
+COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one kind of job asks for: ``runtime`` in minutes, ``mem_mb`` in MB, ``gpu`` a number, ``model`` of GPU or empty."""
+
+    rule: str
+    partition: str = ""
+    threads: int = 1
+    mem_mb: int = 0
+    runtime: int = 0
+    gpu: int = 0
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one kind of node of a partition has: ``minutes`` a job may take (None: any), ``gres`` as SLURM writes it."""
+
+    partition: str
+    default: bool
+    minutes: int | None
+    cpus: int
+    mem_mb: int
+    gres: str
+
+
+def ask(*command: str) -> str | None:
+    """What a command prints; None if it is not there, fails or does not answer in 20 seconds."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
+def problems(
+    requests: Iterable[Request], folder: Path, *, ask: Ask = ask, which: Callable[[str], str | None] = shutil.which
+) -> list[str]:
+    """What is missing on this cluster, one plain line each; empty if the run can start.
+
+    Args:
+        requests: what the jobs of the run ask for.
+        folder: the repository's root, from which the jobs run.
+        ask: prints of a command, as ``ask``.
+        which: path of a program, as ``shutil.which``.
+    """
+    absent = [name for name in COMMANDS if which(name) is None]
+    if absent:
+        return [
+            f"{', '.join(absent)}: expected SLURM's commands, found none on this machine. Start on a login node of the "
+            "cluster (`module load slurm` may be needed), or run here with `--profile local`"
+        ]
+    said = ask("sinfo", "--noheader", "--format", "%R|%P|%l|%c|%m|%G")
+    if said is None:
+        return ["sinfo: expected SLURM's controller to answer, it did not. `sinfo` says why; try again when it works"]
+    nodes = parse_nodes(said)
+    found = [line for request in dict.fromkeys(requests) for line in _unfit(request, nodes)]
+    return [*dict.fromkeys(found), *_left_running(folder, ask)]
+
+
+def parse_nodes(said: str) -> list[Node]:
+    """The nodes that ``sinfo --format %R|%P|%l|%c|%m|%G`` lists."""
+    nodes = []
+    for line in said.splitlines():
+        fields = line.strip().split("|")
+        if len(fields) == 6:
+            name, marked, limit, cpus, memory, gres = fields
+            number = [int(re.sub(r"\D", "", value) or 0) for value in (cpus, memory)]
+            nodes.append(Node(name, marked.endswith("*"), minutes(limit), *number, "" if gres == "(null)" else gres))
+    return nodes
+
+
+def minutes(limit: str) -> int | None:
+    """Minutes of ``days-hours:minutes:seconds`` in any of SLURM's shorter forms; None for no limit."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", limit.strip())
+    if not found:
+        return None
+    days, *rest = found.groups()
+    numbers = [int(part) for part in rest if part is not None]
+    if days is not None:  # days-hours[:minutes[:seconds]]
+        hours, mins = (*numbers, 0)[:2]
+        return (int(days) * 24 + hours) * 60 + mins
+    return {1: lambda n: n[0], 2: lambda n: n[0], 3: lambda n: n[0] * 60 + n[1]}[len(numbers)](numbers)
+
+
+def _unfit(request: Request, nodes: Sequence[Node]) -> list[str]:
+    """Why the jobs of a rule would be refused or wait for ever."""
+    names = sorted({node.partition for node in nodes})
+    own = [n for n in nodes if n.partition == request.partition] if request.partition else [n for n in nodes if n.default]
+    where = f"partition {own[0].partition!r}" if own else ""
+    if not own:
+        told = f"found {request.partition!r}" if request.partition else "found none given and no default one"
+        return [f"slurm_partition: expected one of {', '.join(names)}, {told} (profiles/slurm/config.yaml)"]
+    limit = max((node.minutes or 10**9) for node in own)
+    lines = []
+    if request.runtime > limit:
+        lines.append(f"{request.rule}: runtime: expected at most {limit} minutes in {where}, found {request.runtime}")
+    for key, asked, most in (
+        ("threads", request.threads, max(node.cpus for node in own)),
+        ("mem_mb", request.mem_mb, max(node.mem_mb for node in own)),
+    ):
+        if asked > most:
+            lines.append(f"{request.rule}: {key}: expected at most {most}, the largest node of {where}, found {asked}")
+    gres = ",".join(node.gres for node in own)
+    if request.gpu and not re.search(r"\bgpu\b", gres):
+        lines.append(
+            f"{request.rule}: gpu: expected 0, because {where} has no GPUs, found {request.gpu}: name another partition, or "
+            "set gpu to 0 in profiles/slurm/config.yaml to train on CPUs"
+        )
+    elif request.gpu and request.model and not re.search(rf"\bgpu:{re.escape(request.model)}\b", gres):
+        lines.append(f"{request.rule}: gpu_model: expected a model of {where} ({gres}), found {request.model!r}")
+    return lines
+
+
+def _left_running(folder: Path, ask: Ask) -> list[str]:
+    """Jobs of an earlier call that still run here: the same runs would be made twice at the same time."""
+    said = ask("squeue", "--noheader", "--user", str(os.getuid()), "--format", "%A|%j|%Z") or ""
+    rows = [line.strip().split("|") for line in said.splitlines() if line.count("|") == 2]
+    left = [(number, name) for number, name, place in rows if Path(place).resolve() == folder.resolve()]
+    if not left:
+        return []
+    numbers = " ".join(number for number, _ in left)
+    return [
+        f"squeue: expected no jobs of an earlier call in {folder}, found {len(left)} ({left[0][1]}, ...). "
+        f"Wait for them, or end them with `scancel {numbers}`; then give the same command again"
+    ]
+
+
+# ---------------------------------------------------------------- names
+
+
+def job_name(rule: str, jobs: Sequence[Job]) -> str:
+    """``finetune_hippocampus_gd+lr_n1_c2_seed0``; where several runs share an allocation, ``n1.2.8`` names all of them."""
+    parts = [rule, *_values("", [job.dataset or job.name for job in jobs])]
+    if any(job.dataset for job in jobs):
+        parts += _values("", [job.name for job in jobs])
+    for letter, field in (("n", "budget"), ("c", "draw"), ("seed", "seed")):
+        parts += _values(letter, [getattr(job, field) for job in jobs])
+    return "_".join(parts)
+
+
+def _values(letter: str, values: Iterable[object]) -> list[str]:
+    different = list(dict.fromkeys(str(v) for v in values if v not in (None, "")))
+    different.sort(key=lambda text: (not text.isdigit(), int(text) if text.isdigit() else 0, text))
+    return [letter + ".".join(different)] if different else []
+
+
+def outputs_of(job: Any) -> list[str]:
+    """The declared outputs of a Snakemake job or group of jobs."""
+    members = getattr(job, "jobs", None) or [job]
+    return [str(path) for member in members for path in member.output]
+
+
+def adapt(plugin: Any, known: Mapping[str, Job]) -> None:
+    """Two things that the executor plugin (2.8) has no setting for: telling names, and allocations that survive a failed run.
+
+    It calls every job by the id of the run, because it asks for their states by that name. So its submit command gets the name
+    put in, and its questions ask for the user's jobs instead; states are looked up by job number either way. And the Snakemake
+    inside an allocation goes on with the other runs when one fails.
+
+    Args:
+        plugin: module ``snakemake_executor_plugin_slurm``.
+        known: the plan's jobs by record.
+
+    Raises:
+        AttributeError: if this version of the plugin is built differently.
+    """
+    names = ("get_submit_command", "query_job_status_squeue", "query_job_status_sacct")
+    submit, squeue, sacct = (getattr(plugin, name) for name in names)
+    arguments = plugin.Executor.additional_general_args
+
+    def submit_by_name(job: Any, params: dict[str, object], **more: object) -> str:
+        jobs = [known[path] for path in outputs_of(job) if path in known]
+        name = job_name(min(job.rules), jobs) if jobs else f"{min(job.rules)}_{job.wildcards.dataset}"
+        return str(submit(job, {**params, "run_uuid": name}, **more))
+
+    def of_user(query: Callable[[str], str]) -> Callable[[str], str]:
+        return lambda run: query(run).replace(f"--name {run}", f"--user {os.getuid()}")
+
+    for name, function in zip(names, (submit_by_name, of_user(squeue), of_user(sacct)), strict=True):
+        setattr(plugin, name, function)
+    plugin.Executor.additional_general_args = lambda executor: f"{arguments(executor)} --keep-going"
