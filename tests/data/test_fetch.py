@@ -29,7 +29,7 @@ from nifti_layouts import make_card, write_acdc, write_msd
 from glocalseg.config import Card, GeneratedSource
 from glocalseg.data import download as download_module
 from glocalseg.data.download import FetchError, Retry, download
-from glocalseg.data.fetch import dataset_root, fetch
+from glocalseg.data.fetch import check_source, dataset_root, fetch
 from glocalseg.data.readers.base import require_cases
 from glocalseg.provenance import CorruptedError, open_sealed
 
@@ -147,7 +147,7 @@ def _fetch(card: Card, tmp_path: Path, **options: Any) -> Path:
 
 
 def _left(raw: Path) -> set[str]:
-    return {p.name for p in raw.iterdir()}
+    return {p.name for p in raw.iterdir() if p.name != ".fetched.json"}  # the record's twin
 
 
 def test_an_archive_becomes_a_sealed_folder(server: Server, archive: bytes, tmp_path: Path) -> None:
@@ -507,3 +507,24 @@ def test_generated_data_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch:
     assert len(require_cases(card, dataset_root(card, raw, tmp_path / "incoming"))) == 1
     assert calls == [card.source, card.source]
     assert "files/training/patient001/Info.cfg" in open_sealed(raw / "fetched.json")["files"]
+
+
+# ---------------------------------------------------------------- whether it could be fetched
+
+
+def test_any_answer_of_the_server_will_do(server: Server, archive: bytes, tmp_path: Path) -> None:
+    server.statuses = [404]
+    check_source(_card(archive, server.url), incoming=tmp_path)
+    assert len(server.requests) <= 1
+
+
+def test_a_server_out_of_reach_is_named_with_the_way_out(archive: bytes, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match=r"expected an answer from 127\.0\.0\.1:9, found ConnectionError.*--until fetch"):
+        check_source(_card(archive, "http://127.0.0.1:9/a.tar"), incoming=tmp_path)
+
+
+def test_data_that_a_person_brings_is_looked_for(archive: bytes, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="A person has to get this data"):
+        check_source(_registration(), incoming=tmp_path / "incoming")
+    with pytest.raises(FetchError, match="found no such file"):
+        check_source(_card(archive, None, file="a.tar"), mirror=str(tmp_path), incoming=tmp_path)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from glocalseg.config import ConfigError, NetworkConfig
 from glocalseg.networks.build import build_network, local_blocks
 from glocalseg.networks.heads import GlobalHead, LocalHead
-from glocalseg.networks.timm_encoder import TimmEncoder, ensure_torchvision
+from glocalseg.networks.timm_encoder import TimmEncoder, _draws_random_numbers, ensure_torchvision
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, load_pretrained, pretrained_tensors, save_weights
 from glocalseg.pretraining.base import Pool, load_strategy
@@ -140,6 +140,21 @@ def test_a_name_that_timm_does_not_know_is_a_named_error(model: str) -> None:
 def test_a_model_without_halving_maps_is_a_named_error() -> None:
     with pytest.raises(ConfigError, match="network: encoder: expected"):
         TimmEncoder("vit_tiny_patch16_224", size=(64, 64), levels=None, weights=None, seed=0)
+
+
+@pytest.mark.parametrize("model", ["focalnet_tiny_srf", "nextvit_small"])  # stochastic depth by default
+def test_a_model_that_draws_while_it_trains_is_a_named_error(model: str) -> None:
+    with pytest.raises(ConfigError, match=f"expected a model without dropout and stochastic depth, found '{model}'"):
+        TimmEncoder(model, size=SIZE, levels=None, weights=None, seed=0)
+
+
+@pytest.mark.parametrize(("layer", "expected"), [(torch.nn.Dropout(0.1), True), (torch.nn.Dropout(0.0), False)])
+def test_what_draws_is_found_by_trying(layer: torch.nn.Module, expected: bool) -> None:
+    norm = torch.nn.BatchNorm2d(1)
+    before = torch.random.get_rng_state()
+    assert _draws_random_numbers(torch.nn.Sequential(norm, layer), (8, 8)) is expected
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert norm.num_batches_tracked == 0
 
 
 def test_handed_on_weights_come_back(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
+from glocalseg.pretraining import regions
 from glocalseg.pretraining.contrast import cosine_similarity, info_nce
-from glocalseg.pretraining.regions import SIDE, local_loss, neighbour_mask, region_starts, region_vectors
+from glocalseg.pretraining.regions import SIDE, Repulsion, local_loss, neighbour_mask, region_starts, region_vectors
 
 TAU = 0.1
 
@@ -103,8 +105,11 @@ def table(per_anchor: int) -> dict[int, list[int]]:
     return {u: mask[u].nonzero().squeeze(1).tolist() for u in range(25) if mask[u].any()}
 
 
+@pytest.mark.parametrize("pairs", [regions._listed_pairs, regions._all_pairs])  # of a CPU, of any other device
 @pytest.mark.parametrize(("size", "region", "per_anchor"), [((9, 9), 3, 5), ((8, 11), 3, 4), ((6, 5), 1, 5)])
-def test_local_loss_and_its_gradient_are_those_of_the_loop(size: tuple[int, int], region: int, per_anchor: int) -> None:
+def test_local_loss_and_its_gradient_are_those_of_the_loop(
+    size: tuple[int, int], region: int, per_anchor: int, pairs: Callable[..., Tensor]
+) -> None:
     g = torch.Generator().manual_seed(2)
     maps = torch.randn(4, 2, *size, generator=g, dtype=torch.float64).requires_grad_()
     positives = torch.zeros(4, 4, dtype=torch.bool)
@@ -113,10 +118,23 @@ def test_local_loss_and_its_gradient_are_those_of_the_loop(size: tuple[int, int]
     (wanted,) = torch.autograd.grad(expected, maps)
     fast = maps.detach().float().requires_grad_()
     vectors = region_vectors(fast, region, None)
-    found = local_loss(vectors, positives, neighbour_mask(per_anchor), temperature=TAU)
+    found = pairs(vectors, positives, Repulsion.of(neighbour_mask(per_anchor)), TAU)
     (gradient,) = torch.autograd.grad(found, fast)
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(gradient.double(), wanted, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("pairs", [regions._listed_pairs, regions._all_pairs])
+def test_no_pair_of_maps_gives_nan_which_the_loop_names(pairs: Callable[..., Tensor]) -> None:
+    vectors, none = torch.ones(3, 25, 1), torch.zeros(3, 3, dtype=torch.bool)
+    assert torch.isnan(pairs(vectors, none, Repulsion.of(neighbour_mask(5)), TAU))
+
+
+def test_repulsion_holds_the_anchors_alone() -> None:
+    mask = neighbour_mask(4)
+    found = Repulsion.of(mask)
+    assert found.anchors.tolist() == [u for u in range(25) if mask[u].any()]
+    assert torch.equal(found.regions, mask[found.anchors])
 
 
 def test_a_projection_is_applied_to_each_flattened_region() -> None:
@@ -176,10 +194,10 @@ def test_nine_anchors_are_the_even_grid() -> None:
 def test_local_loss_of_known_embeddings(per_anchor: int, negatives: int) -> None:
     positives = ~torch.eye(2, dtype=torch.bool)
     same = torch.ones(2, 25, 1)
-    found = local_loss(same, positives, neighbour_mask(per_anchor), temperature=TAU)
+    found = local_loss(same, positives, Repulsion.of(neighbour_mask(per_anchor)), temperature=TAU)
     assert found.item() == pytest.approx(math.log(1 + negatives), rel=1e-5)
     apart = torch.eye(25).expand(2, 25, 25)  # every region its own direction, equal in both maps
-    found = local_loss(apart, positives, neighbour_mask(per_anchor), temperature=TAU)
+    found = local_loss(apart, positives, Repulsion.of(neighbour_mask(per_anchor)), temperature=TAU)
     assert found.item() == pytest.approx(math.log1p(negatives * math.exp(-10)), rel=1e-3)
 
 

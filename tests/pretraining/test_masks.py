@@ -112,6 +112,20 @@ def test_gd_as_released() -> None:
     assert torch.equal(s.positives(views), expected)
 
 
+def test_a_release_batch_of_two_volumes_would_be_empty_and_is_refused() -> None:
+    """D1 empties the last two volumes of a batch, so that it takes three."""
+    release = strategy("gd", zero_group="release")
+    with pytest.raises(
+        ConfigError, match=r"strategies.gd.zero_group: .* pretrain_global.images of at least 36, .* found 35"
+    ):
+        release.draw(POOL, 35, generator())
+    assert (release.draw(POOL, 36, generator()).slice != EMPTY).sum() == 12
+    shorter = strategy("gd", zero_group="release", views="release")
+    with pytest.raises(ConfigError, match="of at least 24, three volumes, found 23"):
+        shorter.draw(POOL, 23, generator())
+    assert (shorter.draw(POOL, 24, generator()).slice != EMPTY).sum() == 8
+
+
 @pytest.mark.parametrize(("option", "changed"), [("zero_group", "slice"), ("views", "view"), ("cross_views", "mask")])
 def test_each_switch_of_gd_changes_its_own_matter_alone(option: str, changed: str) -> None:
     paper, release = strategy("gd"), strategy("gd", **{option: "release"})

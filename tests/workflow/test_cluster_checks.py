@@ -14,7 +14,7 @@ from conftest import REPOSITORY
 from glocalseg.plan import Job
 
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
-import _slurm as slurm  # noqa: E402
+import _slurm as slurm
 
 SINFO = """\
 cpu|cpu*|2-00:00:00|64|256000|(null)

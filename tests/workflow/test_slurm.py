@@ -1,7 +1,8 @@
 """A real SLURM of one machine: everything that can happen to a job, on a small graph, against an undisturbed local run.
 
-``make test-slurm`` runs these, as root, on a machine that belongs to no cluster: they install SLURM and write /etc/slurm/slurm.conf,
-so ``make test`` leaves them out. The graph runs once, disturbed; each test then looks at one thing that came of it.
+``make test-slurm`` runs these, as root, on a machine that belongs to no cluster: they install SLURM and write
+/etc/slurm/slurm.conf, so ``make test`` leaves them out. The graph runs once, disturbed; each test looks at one thing that
+came of it.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(2400)]
 T = TypeVar("T")
 SCRIPTS = REPOSITORY / "tests" / "slurm"
 LOCAL = ("--profile", "local", "--cores", "1", "--configfile", "config/small.yaml")
-# Polling and memory as fits one machine. The first attempt at the local pretraining gets too little memory, the first attempt at a
-# global one a minute, which is too little for the strategy that rests 2.5 s before each of its 40 steps.
+# Polling and memory as fits one machine. The first attempt at the local pretraining gets too little memory, the first attempt
+# at a global one a minute, which is too little for the strategy that rests 2.5 s before each of its 40 steps.
 SLURM = (
     *("--profile", "slurm", "--configfile", "config/small.yaml", "--slurm-init-seconds-before-status-checks", "2"),
     *("--retries", "1", "--set-resources", "verify:mem_mb=3000", "prepare:mem_mb=3000"),
@@ -171,7 +172,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
 
 @pytest.fixture(scope="module")
 def disturbed(cluster: None, reference: tuple[Path, subprocess.Popen[str]], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The graph through sbatch: a job requeued and then cancelled, two that cannot succeed, too little memory, too little time."""
+    """The graph through sbatch: a job requeued, then cancelled; two that cannot succeed; too little memory; too little time."""
     run = Run(tree_of(tmp_path_factory.mktemp("cluster") / "tree"))
     for job in failing(run):
         obstacle(run, job).mkdir(parents=True)

@@ -83,9 +83,13 @@ def parse_nodes(said: str) -> list[Node]:
         fields = line.strip().split("|")
         if len(fields) == 6:
             name, marked, limit, cpus, memory, gres = fields
-            number = [int(re.sub(r"\D", "", value) or 0) for value in (cpus, memory)]
-            nodes.append(Node(name, marked.endswith("*"), minutes(limit), *number, "" if gres == "(null)" else gres))
+            held = "" if gres == "(null)" else gres
+            nodes.append(Node(name, marked.endswith("*"), minutes(limit), _number(cpus), _number(memory), held))
     return nodes
+
+
+def _number(text: str) -> int:
+    return int(re.sub(r"\D", "", text) or 0)  # sinfo writes 32+ where nodes differ
 
 
 def minutes(limit: str) -> int | None:
@@ -98,7 +102,7 @@ def minutes(limit: str) -> int | None:
     if days is not None:  # days-hours[:minutes[:seconds]]
         hours, mins = (*numbers, 0)[:2]
         return (int(days) * 24 + hours) * 60 + mins
-    return {1: lambda n: n[0], 2: lambda n: n[0], 3: lambda n: n[0] * 60 + n[1]}[len(numbers)](numbers)
+    return numbers[0] * 60 + numbers[1] if len(numbers) == 3 else numbers[0]
 
 
 def _unfit(request: Request, nodes: Sequence[Node]) -> list[str]:

@@ -81,9 +81,9 @@ def check_source(card: Card, *, mirror: str | None = None, incoming: Path, timeo
                 requests.head(url, timeout=timeout, allow_redirects=True)
             except requests.RequestException as error:
                 raise FetchError(
-                    f"{card.name}: expected an answer from {urlparse(url).netloc}, found {type(error).__name__}: the data was not "
-                    "fetched yet, and this machine does not reach its server. Fetch it on one that does, in this same folder: "
-                    "the same command with `--profile local --until fetch`"
+                    f"{card.name}: expected an answer from {urlparse(url).netloc}, found {type(error).__name__}: the data is "
+                    "not here yet, and this machine does not reach its server. Fetch it on one that does, in this same "
+                    "folder: the same command with `--profile local --until fetch`"
                 ) from None
     elif isinstance(source, RegistrationSource):
         _check_incoming(card, source, incoming)

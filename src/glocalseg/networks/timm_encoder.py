@@ -7,6 +7,7 @@ declares the two operator schemas that the import asks for; calling them still f
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import importlib.util
 from functools import cache
@@ -52,7 +53,7 @@ class TimmEncoder(nn.Module):
         seed: of the random weights.
 
     Raises:
-        ConfigError: unknown model, no pyramid of maps, or a weights file that does not fit.
+        ConfigError: unknown model, no pyramid of maps, a weights file that does not fit, or a model that draws random numbers.
     """
 
     def __init__(self, model: str, *, size: tuple[int, int], levels: int | None, weights: Path | None, seed: int) -> None:
@@ -86,7 +87,20 @@ class TimmEncoder(nn.Module):
                 f"network: encoder: expected maps that halve at {size}, found {model!r} with reductions {there}"
             )
         self.channels = [info.channels()[i] for i in usable]
+        if _draws_random_numbers(self.net, size):
+            raise ConfigError(
+                f"network: encoder: expected a model without dropout and stochastic depth, found {model!r}: what it draws while "
+                "it trains comes from no generator of the run, which could be neither repeated nor resumed"
+            )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Maps of (N, 1, H, W) images, finest first: (N, C_i, H / r_i, W / r_i)."""
         return list(self.net(images))
+
+
+def _draws_random_numbers(net: nn.Module, size: tuple[int, int]) -> bool:
+    """True if a network draws from torch's generator while it trains; tried, because models hide it in many kinds of layers."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before = torch.random.get_rng_state()
+        copy.deepcopy(net).train()(torch.zeros(2, 1, *size))  # a copy: batch norm's averages would move
+        return not torch.equal(before, torch.random.get_rng_state())

@@ -45,8 +45,8 @@ class Collected:
     Tables: ``scores`` (SCORE_COLUMNS); ``validation`` (run, step, structure, dice) and ``training`` (run, step, loss) of
     fine-tunings; ``pretraining`` (dataset, name, seed, step, loss); ``timings`` (a row a run); ``ledger`` (a row per dataset,
     budget and draw, with lists of volumes); ``collapses`` (a row per structure that a run lost);
-    ``diagnostics`` (a row per dataset, strategy and seed). ``failures`` says why the last attempt at a missing run ended, by record,
-    where it said so: one that was killed did not.
+    ``diagnostics`` (a row per dataset, strategy and seed). ``failures`` says, by record, why the last attempt at a missing run
+    ended, where it said so: one that was killed did not.
     """
 
     scores: pd.DataFrame
