@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from small_benchmark import find, small_plan, write_data
 from torch import nn
 
+from glocalseg.config import ConfigError
+from glocalseg.data.store import SliceStore
+from glocalseg.plan import Plan
+from glocalseg.stages import finetune
 from glocalseg.stages.finetune import Selection
 
 
@@ -60,3 +69,48 @@ def test_a_restored_selection_goes_on() -> None:
     assert restored.best == {"step": 3, "dice": pytest.approx(0.8)}
     assert restored.weights["weight"].item() == 3
     assert [r["step"] for r in restored.rows] == [1] * 3 + [2] * 3 + [3] * 3
+
+
+def test_the_mean_of_no_score_is_no_score_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert math.isnan(finetune._mean([math.nan, math.nan]))
+        assert finetune._mean([0.5, math.nan, 0.0]) == 0.25
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Plan:
+    """Two steps of fine-tuning; the native labels of the validation volumes hold ``request.param`` in one voxel, or nothing."""
+    plan = small_plan(finetune={"steps": 2, "validate_every": 1})
+    write_data(tmp_path, plan)
+    native = SliceStore.native_label
+
+    def label(store: SliceStore, volume: str) -> NDArray[np.uint8]:
+        found = np.array(native(store, volume))
+        if volume in held_out:
+            found[:] = 0
+            found[0, 0, 0] = request.param if volume == held_out[0] else 0
+        return found
+
+    inputs = finetune.open_inputs(find(plan, "finetune", "random", 2), plan, tmp_path)
+    held_out = inputs.split.validation
+    monkeypatch.setattr(SliceStore, "native_label", label)
+    return plan
+
+
+@pytest.mark.parametrize("plan", [0], indirect=True)
+def test_validation_volumes_without_a_structure_are_refused_before_training(plan: Plan, tmp_path: Path) -> None:
+    """A network that predicts nothing there would have no score, at no step, and nothing could be selected."""
+    job = find(plan, "finetune", "random", 2)
+    with pytest.raises(ConfigError, match=r"made_up: splits: validation: expected disc, core in one of v\d, v\d, .* found none"):
+        finetune.finetune(job, plan, tmp_path)
+    assert not (tmp_path / job.record.parent / "log.csv").exists()
+
+
+@pytest.mark.parametrize("plan", [2], indirect=True)
+def test_one_voxel_of_one_structure_is_enough_to_select_by(plan: Plan, tmp_path: Path) -> None:
+    job = find(plan, "finetune", "random", 2)
+    finetune.finetune(job, plan, tmp_path)
+    best = json.loads((tmp_path / job.record).read_text())["best"]
+    assert best["step"] in (1, 2)
+    assert best["dice"] >= 0
