@@ -36,6 +36,7 @@ rule all:
 
 onstart:
     check_cluster()
+    limit_gpu_jobs()
     start_of_run()
 
 

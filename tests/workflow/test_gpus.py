@@ -117,6 +117,13 @@ def test_jobs_of_a_configuration_that_allows_more_count_for_one_that_allows_less
                 assert device == "1"
 
 
+@pytest.fixture(autouse=True)
+def _variable_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several leases in one process, ended in another order than they began, leave the variable changed."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "restored after the test")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+
+
 def test_the_variable_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     with pytest.raises(KeyError, match="CUDA_VISIBLE_DEVICES is 1"), gpus.lease(["1"], 1, tmp_path):  # a job that fails
@@ -227,6 +234,20 @@ def test_gpus_are_numbered_as_cuda_does_in_a_container_that_was_given_others(tmp
         (tmp_path / name).touch()
     assert gpus.visible(Hardware(), {}, tmp_path) == ["0", "1"]
     assert gpus.visible(Hardware(), {}, tmp_path / "without") == []
+
+
+def test_in_a_slurm_job_the_scheduler_has_chosen(dev: Path) -> None:
+    environment = {"CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_ID": "17"}
+    assert gpus.visible(Hardware(gpus=[2, 3]), environment, dev) == ["0"]
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("all", None), ([], "")], ids=["let be", "CPU only"])
+def test_without_gpus_cuda_is_let_be_unless_told(monkeypatch: pytest.MonkeyPatch, wanted: object, expected: str | None) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus, "visible", lambda *_: [])
+    with gpus.one(Hardware(gpus=wanted)) as device:  # type: ignore[arg-type]
+        assert device is None
+        assert os.environ.get("CUDA_VISIBLE_DEVICES") == expected
 
 
 @pytest.mark.parametrize(

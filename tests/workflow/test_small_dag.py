@@ -34,6 +34,7 @@ BENCHMARK = {
     "pretrain_local": {"steps": 10, "images": 8, "checkpoint_every": 2},
     "finetune": {"steps": 40, "batch": 4, "validate_every": 10, "checkpoint_every": 2},
     "statistics": {"resamples": 100},
+    "hardware": {"gpus": ["GPU-one", "GPU-two"]},  # where they are not, jobs compute on the CPU, having leased one all the same
 }
 RUNS = "results/{phase}/small_phantom/{rest}/*/run.json"
 PRETRAIN = RUNS.format(phase="pretrain", rest="gd/seed0")
@@ -91,6 +92,14 @@ def test_the_report_and_the_scores_are_there(finished: Path) -> None:
     assert set(scores["metric"]) == {"dice", "hd95", "assd"}
     assert scores["subject"].nunique() == 2
     assert len(table) == 2 * len(scores)
+
+
+def test_every_training_job_leased_one_gpu(finished: Path) -> None:
+    for phase in ("pretrain", "diagnose", "finetune"):
+        for log in (finished / "logs" / phase).rglob("*.log"):
+            leased = re.findall(r"^GPU (.*)$", log.read_text(), re.MULTILINE)
+            assert len(leased) == 1, log
+            assert leased[0] in ("GPU-one", "GPU-two")
 
 
 def test_a_second_call_has_nothing_to_do_whatever_the_dates_and_the_metadata(finished: Path) -> None:

@@ -77,7 +77,7 @@ RESOLVED = resolved(BENCHMARK)
 JOBS = {str(record): job for record, job in PLAN.jobs.items()}
 VERIFIED = {name: str(verified_record(card, CARDS)) for name, card in PLAN.cards.items()}
 UNLOCKED = [name for name, card in PLAN.cards.items() if dataset_identity(card, CARDS) == UNVERIFIED]
-ENVIRONMENT = "../../envs/" + ("cuda" if Path(os.sep, "dev", "nvidia0").exists() else "cpu") + ".yaml"
+ENVIRONMENT = f"../../envs/{'cuda' if any(Path(os.sep, 'dev').glob('nvidia[0-9]*')) else 'cpu'}.yaml"
 MORE_THREADS = 8  # for rules whose result does not depend on the number of processes; Snakemake caps it at --cores
 
 

@@ -21,7 +21,7 @@ rule finetune:
         mem_mb=growing(6000),
         runtime=growing(30),
         one_at_a_time=1,
-        gpu=GPUS,
+        gpu=one_gpu,
     message:
         "fine-tune {wildcards.dataset} {wildcards.method} n{wildcards.budget} c{wildcards.draw} seed{wildcards.seed}"
     shell:

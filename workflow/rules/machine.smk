@@ -14,11 +14,23 @@ localrules:
     report,
 
 
-DEVICES = _gpus.visible(BENCHMARK.hardware, os.environ)
-GPUS = 1 if DEVICES else 0  # of one job here; a cluster's profile says what jobs ask for there
+def one_gpu(wildcards):
+    """What a job asks for on this machine: 1 if it has GPUs. A cluster's profile says what jobs ask for there."""
+    return 1 if workflow.local_exec and not workflow.dryrun and devices() else 0
 
-if workflow.is_main_process and DEVICES and "gpu" not in workflow.global_resources:
-    workflow.register_resource("gpu", len(DEVICES) * BENCHMARK.hardware.jobs_per_gpu)
+
+def devices():
+    """The GPUs that jobs on this machine may use; a configuration that names others is one line and no traceback."""
+    try:
+        return _gpus.visible(BENCHMARK.hardware, os.environ)
+    except ConfigError as error:
+        sys.exit(str(error))
+
+
+def limit_gpu_jobs():
+    """Let as many jobs that need a GPU run here at a time as there are GPUs for, unless --resources says another number."""
+    if workflow.local_exec and devices() and "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", len(devices()) * BENCHMARK.hardware.jobs_per_gpu)
 
 
 def growing(amount):

@@ -20,7 +20,7 @@ rule pretrain_global:
     resources:
         mem_mb=growing(6000),
         runtime=growing(240),
-        gpu=GPUS,
+        gpu=one_gpu,
     priority: 50
     message:
         "pretrain (global) {wildcards.dataset} {wildcards.name} seed{wildcards.seed}"
@@ -45,7 +45,7 @@ rule pretrain_local:
     resources:
         mem_mb=growing(6000),
         runtime=growing(240),
-        gpu=GPUS,
+        gpu=one_gpu,
     priority: 50
     message:
         "pretrain (local) {wildcards.dataset} {wildcards.name} seed{wildcards.seed}"
@@ -71,7 +71,7 @@ rule diagnose:
         mem_mb=growing(6000),
         runtime=growing(20),
         one_at_a_time=1,
-        gpu=GPUS,
+        gpu=one_gpu,
     message:
         "diagnose {wildcards.dataset} {wildcards.name} seed{wildcards.seed}"
     shell:

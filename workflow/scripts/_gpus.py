@@ -30,9 +30,13 @@ POLL = 0.2  # seconds
 def one(hardware: Hardware) -> Iterator[str | None]:
     """The GPU that this job has until the end of the block and the only one that it sees; None where there is none.
 
+    Where no GPU is found and none was asked for, CUDA may still know one (that of WSL has no ``/dev/nvidia0``): it is let be.
     To be entered before CUDA starts, which reads CUDA_VISIBLE_DEVICES once. Raises ConfigError as ``visible``.
     """
     devices = visible(hardware, os.environ)
+    if not devices and hardware.gpus == "all":
+        yield None
+        return
     with lease(devices, hardware.jobs_per_gpu, lock_folder(os.environ)) as device:
         yield device
 
@@ -42,7 +46,7 @@ def visible(hardware: Hardware, environment: Mapping[str, str], folder: Path = P
 
     Args:
         hardware: what the configuration allows.
-        environment: where CUDA_VISIBLE_DEVICES, if set, allows no others; empty, it allows none.
+        environment: where CUDA_VISIBLE_DEVICES, if set, allows no others; empty, it allows none. In a SLURM job it alone counts.
         folder: holds ``nvidia0``, ``nvidia1``, ...
 
     Raises:
@@ -53,7 +57,7 @@ def visible(hardware: Hardware, environment: Mapping[str, str], folder: Path = P
     found = [p for p in folder.glob("nvidia*") if re.fullmatch(r"nvidia[0-9]+", p.name)]
     # counted, not read off the names: in a container that was given only nvidia3, CUDA calls it 0
     there = [str(n) for n in range(len(found))]
-    if isinstance(hardware.gpus, str):
+    if isinstance(hardware.gpus, str) or "SLURM_JOB_ID" in environment:  # SLURM has chosen, and counts from 0
         return there if allowed is None else allowed
     if allowed == []:
         return []

@@ -121,16 +121,25 @@ def _alone(record: Path, state: Path) -> Iterator[None]:
     """
     path = state / "locks" / f"{digest(str(record))[:10]}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{record}: another process makes it; waiting for it", file=sys.stderr, flush=True)
-            fcntl.flock(f, fcntl.LOCK_EX)
-        except OSError as error:
-            print(f"{path}: no lock: {error}", file=sys.stderr)
+    f = path.open("w")
+    while not _lock(f, record):  # the one that was waited for took the file away: another process may hold a new one
+        f.close()
+        f = path.open("w")
+    with f:
         yield
         path.unlink(missing_ok=True)
+
+
+def _lock(f: IO[str], record: Path) -> bool:
+    """Wait for the lock of a file; False if the file has no name any more."""
+    try:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{record}: another process makes it; waiting for it", file=sys.stderr, flush=True)
+        fcntl.flock(f, fcntl.LOCK_EX)
+    except OSError as error:
+        print(f"{f.name}: no lock: {error}", file=sys.stderr)
+    return os.fstat(f.fileno()).st_nlink > 0
 
 
 def _explain(error: Exception) -> None:
