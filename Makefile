@@ -3,6 +3,7 @@
 #   make benchmark                                          the quick benchmark on the embedded phantom
 #   make benchmark CONFIG=config/hippocampus.yaml MIRROR=<folder or url>
 #   make test-slurm                                         tests on a real SLURM, which it installs: as root, in no cluster
+#   make check                                              every file of every result against its sha256
 #   make prune                                              what no configuration gives any more; CONFIRM=yes removes it
 #   make setup TORCH_INDEX=<url>                            an index with CPU builds of torch, where the usual one has none
 
@@ -12,10 +13,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 CONFIGS ?= $(wildcard config/*.yaml)
 
-.PHONY: help setup benchmark test test-slurm lint prune
+.PHONY: help setup benchmark test test-slurm lint check prune
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
 
 setup: $(READY)
 
@@ -32,7 +33,7 @@ benchmark: $(READY)
 	@$(BIN)/python workflow/scripts/where.py $(CONFIG)
 
 test: $(READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slurm: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm
@@ -42,6 +43,9 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/snakemake --lint
+
+check: $(READY)
+	@$(BIN)/python workflow/scripts/check.py $(CONFIGS)
 
 prune: $(READY)
 	@$(BIN)/python workflow/scripts/prune.py $(CONFIGS) $(if $(filter yes,$(CONFIRM)),--confirm)

@@ -1,21 +1,26 @@
-"""Images per second of each phase and of its no-data twin, in the same run.
+"""Images per second of each phase, beside its twin without data and the floor of its network, in the same run.
 
 The twin is the same network step, forward, backward and optimiser, on one fixed batch with a trivial loss: what it lacks is the
-sampling, the augmentation and the loss, so the ratio of the two says what those cost. Steps of both alternate, so that a noisy
-machine disturbs both alike; compare ratios, not rates, across machines. The data are random numbers in the layout of a data set.
+sampling, the augmentation and the loss. The floor lacks the optimiser as well. So the ratios of a step to these two say what the
+rest costs. Steps of the three alternate, so that a noisy machine disturbs all alike; compare ratios, not rates, across
+machines. The data are random numbers in the layout of a data set.
 
-    python benchmarks/throughput.py [--size 64] [--threads 2] [--rounds 30] [--precision float32 bfloat16] [--csv FILE]
+    python benchmarks/throughput.py [--config config/paper.yaml] [--size 64] [--threads 2] [--rounds 30] [--warmup 5]
+        [--precision float32 bfloat16] [--compiled auto never always] [--csv FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,67 +34,119 @@ from glocalseg.stages.common import Task, open_inputs
 from glocalseg.stages.finetune import make_task as finetune
 from glocalseg.stages.pretrain_global import make_task as pretrain_global
 from glocalseg.stages.pretrain_local import make_task as pretrain_local
+from glocalseg.training.device import Device
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 SUBJECTS, DEPTH = 40, 10
 STAGES = {"pretrain_global": pretrain_global, "pretrain_local": pretrain_local, "finetune": finetune}
+COMPILED_WARMUP = 10  # the compiler, the warm-up and the recording of the CUDA graphs, and their first replays
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Median seconds of a full step, of its twin without data, and of its network's forward and backward alone."""
+
+    step: float
+    twin: float
+    floor: float
 
 
 def main() -> None:
-    """Print one line a phase and precision; write them as CSV when asked."""
+    """Print one line a phase, precision and way to compile; write them as CSV when asked."""
     args = _arguments()
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for precision in args.precision:
-            for job, task in _tasks(args, precision, Path(folder)):
-                full, twin = _seconds(task, args.size, args.rounds)
-                row = {
-                    "phase": job.phase,
-                    "name": job.name,
-                    "precision": precision,
-                    "images_per_step": task.images_per_step,
-                    "images_per_second": round(task.images_per_step / full, 1),
-                    "no_data_twin": round(task.images_per_step / twin, 1),
-                    "data_and_loss_share": round(1 - twin / full, 3),
-                }
-                rows.append(row)
-                print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+        for precision, compiled in product(args.precision, args.compiled):
+            for job, task, device in _tasks(args, precision, compiled, Path(folder)):
+                if not rows:
+                    print(_header(args, device), flush=True)
+                taken = _seconds(task, device, args)
+                measured = _measured(job, task, device, taken, compiled)
+                print("  ".join(f"{k} {v}" for k, v in measured.items()), flush=True)
+                rows.append(measured | _made_on(args, device))
     table = pd.DataFrame(rows)
-    if len(args.precision) > 1:
-        wide = table.pivot(index=["phase", "name"], columns="precision", values="images_per_second")
-        print(wide.assign(ratio=(wide[args.precision[1]] / wide[args.precision[0]]).round(2)).to_string())
+    for asked in ("precision", "compiled"):
+        if len(choices := getattr(args, asked)) > 1:
+            rest = [c for c in ("phase", "name", "precision", "compiled") if c != asked]
+            wide = table.pivot(index=rest, columns=asked, values="images_per_second")
+            print(wide.assign(ratio=(wide[choices[1]] / wide[choices[0]]).round(2)).to_string())
     if args.csv:
         table.to_csv(args.csv, index=False, lineterminator="\n")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "--config", type=Path, help="the benchmark whose network, batch and views are timed; quick, 128 images"
+    )
     parser.add_argument("--size", type=int, default=64, help="rows and columns of the frame")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--rounds", type=int, default=30, help="steps of each kind that are timed, after five to warm up")
+    parser.add_argument("--rounds", type=int, default=30, help="steps of each kind that are timed")
+    parser.add_argument("--warmup", type=int, default=5, help=f"steps of each kind before; {COMPILED_WARMUP} where compiled")
     parser.add_argument("--precision", nargs="+", default=["float32"], choices=["float32", "bfloat16"])
+    parser.add_argument("--compiled", nargs="+", default=["auto"], choices=["auto", "never", "always"])
     parser.add_argument("--csv", type=Path, help="write the table here")
     return parser.parse_args()
 
 
-def _tasks(args: argparse.Namespace, precision: str, root: Path) -> Iterator[tuple[Job, Task]]:
-    """Every phase and strategy of the quick benchmark, ready to step, on made-up slices; 128 images a pretraining step."""
-    quick = load_benchmark(CONFIG / "quick.yaml")
-    benchmark = quick.model_copy(
-        update={
-            "threads": args.threads,
-            "network": quick.network.model_copy(update={"precision": precision}),
-            "pretrain_global": quick.pretrain_global.model_copy(update={"images": 128}),
-            "pretrain_local": quick.pretrain_local.model_copy(update={"images": 128}),
-            "finetune": quick.finetune.model_copy(update={"batch": 16}),
-        }
-    )
+def _header(args: argparse.Namespace, device: Device) -> str:
+    """What the numbers are made on."""
+    lines = _made_on(args, device) | {"torch": torch.__version__}
+    if device.device.type == "cuda":
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        try:
+            driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0].strip()
+        except (OSError, subprocess.CalledProcessError, IndexError):
+            driver = "unknown"
+        lines |= {"driver": driver, "CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}
+    return "\n".join(f"# {k}: {v}" for k, v in lines.items())
+
+
+def _made_on(args: argparse.Namespace, device: Device) -> dict[str, Any]:
+    config = args.config.stem if args.config else "quick with 128 images a pretraining step"
+    return {"device": device.describe()["name"], "threads": args.threads, "config": config, "size": args.size}
+
+
+def _measured(job: Job, task: Task, device: Device, taken: Seconds, compiled: str) -> dict[str, Any]:
+    images = task.images_per_step
+    return {
+        "phase": job.phase,
+        "name": job.name,
+        "precision": device.precision,
+        "images_per_step": images,
+        "images_per_second": round(images / taken.step, 1),
+        "no_data_twin": round(images / taken.twin, 1),
+        "data_and_loss_share": round(1 - taken.twin / taken.step, 3),
+        "floor": round(images / taken.floor, 1),
+        "step_to_twin": round(taken.step / taken.twin, 3),
+        "step_to_floor": round(taken.step / taken.floor, 3),
+        "compiled": compiled,
+        "by": device.backend or "eager",
+    }
+
+
+def _tasks(args: argparse.Namespace, precision: str, compiled: str, root: Path) -> Iterator[tuple[Job, Task, Device]]:
+    """Every phase and strategy of the benchmark, ready to step, on made-up slices."""
+    benchmark = _benchmark(args, precision, compiled)
     card = _card(args.size)
     plan = make_plan(benchmark, {card.name: card}, lock_folder=CONFIG / "datasets")
     _write_slices(root / plan.of("data")[0].record, args.size)
     for job in _one_of_each(benchmark, plan):
         inputs = open_inputs(replace(job, start=None), plan, root)
-        yield job, STAGES[job.phase](inputs, plan, inputs.network(plan, running_averages=False))
+        yield job, STAGES[job.phase](inputs, plan, inputs.network(plan, running_averages=False)), inputs.device
+
+
+def _benchmark(args: argparse.Namespace, precision: str, compiled: str) -> Benchmark:
+    """The benchmark as asked for, on the made-up data; without one the quick one with 128 images a pretraining step."""
+    found = load_benchmark(args.config or CONFIG / "quick.yaml")
+    network = found.network.model_copy(update={"precision": precision, "compiled": compiled})
+    changed: dict[str, Any] = {"threads": args.threads, "network": network, "datasets": ["phantom"]}
+    if args.config is None:
+        wide = {"images": 128}
+        changed["pretrain_global"] = found.pretrain_global.model_copy(update=wide)
+        changed["pretrain_local"] = found.pretrain_local.model_copy(update=wide)
+        changed["finetune"] = found.finetune.model_copy(update={"batch": 16})
+    return found.model_copy(update=changed)
 
 
 def _card(size: int) -> Card:
@@ -134,27 +191,32 @@ def _write_slices(record: Path, size: int) -> None:
     )
 
 
-def _seconds(task: Task, size: int, rounds: int) -> tuple[float, float]:
-    """Median seconds of a full step and of its twin."""
+def _seconds(task: Task, device: Device, args: argparse.Namespace) -> Seconds:
     parameters = [p for p in task.trained.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=1e-4, fused=True)
-    device = parameters[0].device
-    fixed = torch.rand(task.images_per_step, 1, size, size, device=device)
+    fixed = torch.rand(task.images_per_step, 1, args.size, args.size, device=device.device)
 
-    def step(loss: Callable[[], Tensor]) -> float:
-        began = time.perf_counter()
+    def trivial() -> Tensor:
+        device.begin_step()
+        return task.forward(fixed).float().square().mean()
+
+    def seconds(loss: Callable[[], Tensor], *, update: bool = True) -> float:
         optimiser.zero_grad(set_to_none=True)
+        began = time.perf_counter()
         loss().backward()
-        optimiser.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        if update:
+            optimiser.step()
+        if device.device.type == "cuda":
+            torch.cuda.synchronize(device.device)
         return time.perf_counter() - began
 
-    full, twin = [], []
-    for i in range(rounds + 5):
-        full.append(step(lambda i=i: task.loss(i)))  # type: ignore[misc]
-        twin.append(step(lambda: task.forward(fixed).float().square().mean()))
-    return median(full[5:]), median(twin[5:])
+    warmup = max(args.warmup, COMPILED_WARMUP) if device.backend else args.warmup
+    taken: dict[str, list[float]] = {"step": [], "twin": [], "floor": []}
+    for i in range(warmup + args.rounds):
+        taken["step"].append(seconds(lambda i=i: task.loss(i)))  # type: ignore[misc]
+        taken["twin"].append(seconds(trivial))
+        taken["floor"].append(seconds(trivial, update=False))
+    return Seconds(**{name: median(values[warmup:]) for name, values in taken.items()})
 
 
 if __name__ == "__main__":

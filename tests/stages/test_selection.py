@@ -102,7 +102,9 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 def test_validation_volumes_without_a_structure_are_refused_before_training(plan: Plan, tmp_path: Path) -> None:
     """A network that predicts nothing there would have no score, at no step, and nothing could be selected."""
     job = find(plan, "finetune", "random", 2)
-    with pytest.raises(ConfigError, match=r"made_up: splits: validation: expected disc, core in one of v\d, v\d, .* found none"):
+    with pytest.raises(
+        ConfigError, match=r"made_up: splits: validation: expected disc, core in one of v\d, v\d, .* found none"
+    ):
         finetune.finetune(job, plan, tmp_path)
     assert not (tmp_path / job.record.parent / "log.csv").exists()
 

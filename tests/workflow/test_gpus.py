@@ -242,7 +242,9 @@ def test_in_a_slurm_job_the_scheduler_has_chosen(dev: Path) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [("all", None), ([], "")], ids=["let be", "CPU only"])
-def test_without_gpus_cuda_is_let_be_unless_told(monkeypatch: pytest.MonkeyPatch, wanted: object, expected: str | None) -> None:
+def test_without_gpus_cuda_is_let_be_unless_told(
+    monkeypatch: pytest.MonkeyPatch, wanted: object, expected: str | None
+) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(gpus, "visible", lambda *_: [])
     with gpus.one(Hardware(gpus=wanted)) as device:  # type: ignore[arg-type]

@@ -96,6 +96,21 @@ def test_a_killed_process_holds_up_nobody(record: Path, tmp_path: Path) -> None:
     assert finish(start(tmp_path, record))[0] == 0
 
 
+def test_leftovers_are_not_written_into_but_a_checkpoint_stays(record: Path, tmp_path: Path) -> None:
+    record.parent.mkdir(parents=True)
+    cached = tmp_path / "cached"
+    cached.write_text("what DVC keeps")
+    os.link(cached, record.parent / "weights")
+    (record.parent / "resume.json").write_text("{}")
+    (tmp_path / "fail").touch()
+    assert finish(start(tmp_path, record))[0] == 1
+    assert (record.parent / "resume.json").exists()
+    (tmp_path / "fail").unlink()
+    assert finish(start(tmp_path, record))[0] == 0
+    assert (record.parent / "weights").read_text() == "w"
+    assert cached.read_text() == "what DVC keeps"
+
+
 def test_a_failure_leaves_its_reason_until_the_run_ends_well(record: Path, tmp_path: Path) -> None:
     (tmp_path / "fail").touch()
     status, said = finish(start(tmp_path, record))

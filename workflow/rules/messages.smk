@@ -2,6 +2,7 @@
 
 import time
 
+import _owners
 from glocalseg.provenance import restore
 from glocalseg.report.names import PHASES
 from snakemake.shell import shell
@@ -9,8 +10,14 @@ from snakemake.shell import shell
 SAID = 12  # missing runs that are named on the console; the report names all
 
 
+if workflow.is_main_process:
+    if dead := _owners.free_dead_lock():
+        logger.warning(f"The lock of a call that was killed (process {', '.join(map(str, dead))}) was taken away.")
+
+
 def start_of_run():
     """Say what will run, and note when it began and what is missing, from which jobs work out the time left."""
+    _owners.begin()
     missing = {}
     for job in PLAN.jobs.values():
         if not job.record.is_file():
@@ -28,6 +35,7 @@ def start_of_run():
 
 def end_of_run():
     """Say where the result is, or what to do next."""
+    _owners.end()
     if PLAN.report.record.is_file():
         logger.info(f"Report: {PLAN.report.record.parent / 'report' / 'index.html'}")
     elif all(Path(VERIFIED[name]).is_file() for name in UNLOCKED) and UNLOCKED:
@@ -37,6 +45,7 @@ def end_of_run():
 
 def failed_run():
     """Say which runs are missing, and make the report of those that are there: it names the missing ones too."""
+    _owners.end()
     if not getattr(workflow.scheduler, "failed", None):
         return  # stopped by a person, or never started
     runs = [job for job in PLAN.jobs.values() if job.phase != "report"]

@@ -15,14 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import _gpus
 import _progress
 
-from glocalseg.config import Card, load_benchmark, load_cards
-from glocalseg.plan import Job, Plan, make_plan
-from glocalseg.provenance import FAILURE, digest, restore, write_json
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "src"))  # this checkout's code, whichever one the environment was made for
 
-CARDS = Path(__file__).resolve().parents[2] / "config" / "datasets"
+import _gpus  # noqa: E402
+
+from glocalseg.config import Card, load_benchmark, load_cards  # noqa: E402
+from glocalseg.plan import Job, Plan, make_plan  # noqa: E402
+from glocalseg.provenance import FAILURE, RESUME, digest, restore, write_json  # noqa: E402
+
+CARDS = ROOT / "config" / "datasets"
 
 
 @dataclass(frozen=True)
@@ -102,13 +106,17 @@ def _make(call: Call, work: Callable[[Call], object], *, gpu: bool) -> None:
     """Make the record; where that fails, leave the reason beside it, for the report."""
     folder = call.record.parent
     folder.mkdir(parents=True, exist_ok=True)
+    own = call.record in call.plan.jobs and call.record != call.plan.report.record
+    if own:  # leftovers may be links into DVC's cache: to write into one would change that too
+        for path in [p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith(RESUME)]:
+            path.unlink()
     try:
         with _gpus.one(call.plan.benchmark.hardware) if gpu else nullcontext() as device:
             if device is not None:
                 print(f"GPU {device}", file=sys.stderr, flush=True)
             work(call)
     except Exception as error:
-        if call.record in call.plan.jobs and call.record != call.plan.report.record:
+        if own:
             write_json(folder / FAILURE, {"error": type(error).__name__, "message": str(error)})
         raise
 

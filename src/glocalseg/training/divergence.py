@@ -25,7 +25,7 @@ class Watch:
         self._loss = torch.where(torch.isfinite(self._loss), loss.detach(), self._loss)
 
     def loss(self, done: int) -> float:
-        """The newest loss, after ``done`` steps. Raises DivergedError, naming the steps since the last look, if one is no number."""
+        """The newest loss, after ``done`` steps. Raises DivergedError that names the steps since the last look."""
         found = float(self._loss)
         if not math.isfinite(found):
             steps = f"step {done}" if self._sound >= done - 1 else f"steps {self._sound + 1} to {done}"

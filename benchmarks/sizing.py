@@ -1,0 +1,135 @@
+"""Hours that a benchmark takes on one device, from what throughput.py measured there.
+
+Counts every job of the plan, so no data is needed. A training costs its steps x its images a step / images per second, as
+measured at the frame size nearest to its data set's. Every job, a diagnosis too, costs an overhead besides: its start, the
+reading of the data, the test. Validation is in no measured step: its seconds can be given. Preparing the data and the report are
+left out.
+
+    python benchmarks/throughput.py --config config/paper.yaml --size 192 --csv 192.csv     # and once more with 160
+    python benchmarks/sizing.py config/paper.yaml 192.csv 160.csv [--overhead 10] [--validation 0]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from glocalseg.config import ConfigError, load_benchmark, load_cards
+from glocalseg.plan import Job, Phase, Plan, make_plan
+
+CARDS = Path(__file__).resolve().parents[1] / "config" / "datasets"
+TRAININGS: tuple[Phase, ...] = ("pretrain_global", "pretrain_local", "finetune")
+NEEDED = ["phase", "name", "images_per_step", "images_per_second", "size"]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of a job beside its steps, and of one validation while it fine-tunes."""
+
+    overhead: float
+    validation: float
+
+
+def main() -> None:
+    """Print the sizes that were taken, and a row per data set and phase with the total."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("config", type=Path, help="the benchmark")
+    parser.add_argument("measured", type=Path, nargs="+", help="CSV files of throughput.py, one a frame size")
+    parser.add_argument("--overhead", type=float, default=10.0, help="seconds of a job beside its steps")
+    parser.add_argument("--validation", type=float, default=0.0, help="seconds of one validation")
+    args = parser.parse_args()
+    try:
+        benchmark = load_benchmark(args.config)
+        plan = make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+        measured = read(args.measured)
+        print("\n".join(notes(plan, measured)))
+        table = hours(plan, measured, Costs(args.overhead, args.validation))
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+    print(table.round(2).to_string(index=False))
+    print(f"{table['jobs'].sum()} jobs, {table['hours'].sum():.1f} hours, one at a time")
+
+
+def read(files: Sequence[Path]) -> pd.DataFrame:
+    """One row per frame size, phase and name: the fastest that was measured. Raises ConfigError."""
+    tables = []
+    for path in files:
+        table = pd.read_csv(path)
+        if missing := [c for c in NEEDED if c not in table]:
+            raise ConfigError(f"{path}: expected a CSV of throughput.py, found none of {', '.join(missing)}")
+        tables.append(table)
+    rows = pd.concat(tables).sort_values("images_per_second", kind="stable", ascending=False)
+    return rows.drop_duplicates(["size", "phase", "name"]).reset_index(drop=True)
+
+
+def nearest(plan: Plan, dataset: str, measured: pd.DataFrame) -> int:
+    """The measured size whose number of pixels is nearest to that of a data set's frame; of two the larger."""
+    height, width = plan.cards[dataset].frame.size
+    return int(min(sorted(set(measured["size"]), reverse=True), key=lambda size: abs(size * size - height * width)))
+
+
+def rate(job: Job, plan: Plan, measured: pd.DataFrame) -> pd.Series:
+    """The measurement that stands for a training: its strategy's at the nearest size; of any method for a fine-tuning.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    rows = measured[(measured["size"] == nearest(plan, job.dataset, measured)) & (measured["phase"] == job.phase)]
+    if job.phase != "finetune":
+        rows = rows[rows["name"] == job.name]
+    if rows.empty:
+        raise ConfigError(f"expected a measurement of {job.phase} {job.name}, found none: throughput.py --config makes it")
+    return rows.iloc[0]
+
+
+def images_per_step(job: Job, plan: Plan) -> int:
+    """Images of one training step, as the benchmark asks for them."""
+    config = getattr(plan.benchmark, job.phase)
+    return int(config.batch if job.phase == "finetune" else config.images)
+
+
+def seconds(job: Job, plan: Plan, measured: pd.DataFrame, costs: Costs) -> float:
+    """Seconds of one job."""
+    if job.phase not in TRAININGS:
+        return costs.overhead
+    steps = getattr(plan.benchmark, job.phase).steps
+    trained = steps * images_per_step(job, plan) / float(rate(job, plan, measured)["images_per_second"])
+    validations = -(-steps // plan.benchmark.finetune.validate_every) if job.phase == "finetune" else 0
+    return trained + validations * costs.validation + costs.overhead
+
+
+def hours(plan: Plan, measured: pd.DataFrame, costs: Costs) -> pd.DataFrame:
+    """Jobs, steps and hours by data set and phase. Raises ConfigError if a measurement is missing."""
+    jobs = [job for job in plan.jobs.values() if job.phase in (*TRAININGS, "diagnose")]
+    rows = [
+        {
+            "dataset": job.dataset,
+            "phase": job.phase,
+            "jobs": 1,
+            "steps": getattr(plan.benchmark, job.phase).steps if job.phase in TRAININGS else 0,
+            "hours": seconds(job, plan, measured, costs) / 3600,
+        }
+        for job in jobs
+    ]
+    return pd.DataFrame(rows).groupby(["dataset", "phase"], sort=False, as_index=False).sum()
+
+
+def notes(plan: Plan, measured: pd.DataFrame) -> Iterator[str]:
+    """What stands for what: the size of each data set, and a batch that was not measured as large as it is."""
+    for dataset, card in plan.cards.items():
+        height, width = card.frame.size
+        size = nearest(plan, dataset, measured)
+        yield f"{dataset}: frame {height} x {width}, measured at {size} x {size}"
+    for phase in TRAININGS:
+        if jobs := plan.of(phase):
+            found = {int(rate(job, plan, measured)["images_per_step"]) for job in jobs}
+            if found != {wanted := images_per_step(jobs[0], plan)}:
+                yield f"{phase}: {wanted} images a step, measured with {', '.join(map(str, sorted(found)))}"
+
+
+if __name__ == "__main__":
+    main()

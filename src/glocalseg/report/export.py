@@ -1,0 +1,53 @@
+"""The report's numbers for tools that compare commits: nested metrics, and two tables to plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from glocalseg.plan import Plan
+from glocalseg.report.names import PHASES
+
+
+def metrics(table: Path) -> dict[str, Any]:
+    """The main table as ``{method: {budget: {dice_mean, dice_mean_low, dice_mean_high, dice_median, runs}}}``, 4 digits.
+
+    Args:
+        table: ``tables/main.csv`` of a report about one data set.
+    """
+    found: dict[str, Any] = {}
+    for row in _main(table).to_dict("records"):
+        values = {
+            name: round(float(row[name]), 4) for name in ("dice_mean", "dice_mean_low", "dice_mean_high", "dice_median")
+        }
+        found.setdefault(str(row["method"]), {})[str(row["budget"])] = {**values, "runs": int(row["runs"])}
+    return found
+
+
+def dice(table: Path) -> str:
+    """CSV with a row per method and budget: ``labelled,run,dice``; the upper bound, which has no number, is left out."""
+    rows = _main(table)
+    rows = rows[rows["budget"] != "all"]
+    plotted = pd.DataFrame(
+        {"labelled": rows["budget"].astype(int), "run": rows["method"], "dice": rows["dice_mean"].round(4)}
+    )
+    return plotted.sort_values(["run", "labelled"]).to_csv(index=False, lineterminator="\n")
+
+
+def curves(plan: Plan, root: Path) -> str:
+    """CSV with the losses of all trainings, means over seeds and draws: ``step,run,loss``; ``run`` says phase and name."""
+    logs = []
+    for job in plan.jobs.values():
+        log = root / job.record.parent / "log.csv"
+        if job.phase in ("pretrain_global", "pretrain_local", "finetune") and log.is_file():
+            run = f"{PHASES[job.phase]} {job.name}" + (f" n{job.budget}" if job.budget else "")
+            logs.append(pd.read_csv(log, usecols=["step", "loss"]).assign(run=run))
+    rows = pd.concat(logs) if logs else pd.DataFrame(columns=["step", "run", "loss"])
+    means = rows.groupby(["run", "step"], as_index=False)["loss"].mean()
+    return means.assign(loss=means["loss"].round(5))[["step", "run", "loss"]].to_csv(index=False, lineterminator="\n")
+
+
+def _main(table: Path) -> pd.DataFrame:
+    return pd.read_csv(table, dtype={"budget": str})

@@ -1,0 +1,102 @@
+"""The hours that benchmarks/sizing.py says, worked out by hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from glocalseg.config import ConfigError, load_benchmark, load_cards
+from glocalseg.plan import Plan, make_plan
+
+HERE = Path(__file__).resolve().parents[1]
+CARDS = HERE / "config" / "datasets"
+
+
+@pytest.fixture(scope="module")
+def sizing() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("sizing", HERE / "benchmarks" / "sizing.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["sizing"] = module  # its dataclass looks for itself there
+    spec.loader.exec_module(module)
+    return module
+
+
+def plan_of(name: str, **changes: Any) -> Plan:
+    benchmark = load_benchmark(HERE / "config" / f"{name}.yaml").model_copy(update=changes)
+    return make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+
+
+def measured(size: int, rate: float, plan: Plan) -> pd.DataFrame:
+    """A CSV of throughput.py in which everything has one rate."""
+    names = {(j.phase, j.name) for j in plan.jobs.values() if j.phase.startswith("pretrain")} | {("finetune", "random")}
+    return pd.DataFrame(
+        [
+            {
+                "phase": phase,
+                "name": name,
+                "images_per_step": 48,
+                "images_per_second": rate,
+                "size": size,
+                "precision": "float32",
+            }
+            for phase, name in sorted(names)
+        ]
+    )
+
+
+def test_hours_by_hand(sizing: ModuleType) -> None:
+    plan = plan_of("hippocampus")
+    table = sizing.hours(plan, measured(32, 50.0, plan), sizing.Costs(overhead=10, validation=2)).set_index("phase")
+    assert table["jobs"].to_dict() == {"pretrain_global": 12, "pretrain_local": 6, "diagnose": 21, "finetune": 318}
+    assert table["steps"].to_dict() == {"pretrain_global": 3000, "pretrain_local": 600, "diagnose": 0, "finetune": 318 * 120}
+    expected = {
+        "pretrain_global": 12 * (250 * 96 / 50 + 10),
+        "pretrain_local": 6 * (100 * 48 / 50 + 10),
+        "diagnose": 21 * 10,
+        "finetune": 318 * (120 * 12 / 50 + 3 * 2 + 10),  # validated after 40, 80 and 120 steps
+    }
+    assert (table["hours"] * 3600).to_dict() == pytest.approx(expected)
+
+
+def test_each_data_set_takes_the_nearest_size_and_says_so(sizing: ModuleType, tmp_path: Path) -> None:
+    plan = plan_of("paper")
+    for size, rate in ((64, 1000.0), (160, 200.0), (192, 100.0)):
+        measured(size, rate, plan).to_csv(tmp_path / f"{size}.csv", index=False)
+    table = sizing.read([tmp_path / f"{size}.csv" for size in (64, 160, 192)])
+    assert {name: sizing.nearest(plan, name, table) for name in plan.cards} == {"acdc": 192, "prostate": 192, "mmwhs": 160}
+    said = list(sizing.notes(plan, table))
+    assert said == [
+        "acdc: frame 192 x 192, measured at 192 x 192",
+        "prostate: frame 192 x 192, measured at 192 x 192",
+        "mmwhs: frame 160 x 160, measured at 160 x 160",
+        "pretrain_local: 24 images a step, measured with 48",
+        "finetune: 20 images a step, measured with 48",
+    ]
+    found = sizing.hours(plan, table, sizing.Costs(0, 0)).set_index(["dataset", "phase"])["hours"]
+    assert found["acdc", "pretrain_global"] == pytest.approx(9 * 10001 * 48 / 100 / 3600)
+    assert found["mmwhs", "pretrain_global"] == pytest.approx(9 * 10001 * 48 / 200 / 3600)
+
+
+def test_the_fastest_of_several_measurements_counts(sizing: ModuleType, tmp_path: Path) -> None:
+    plan = plan_of("quick")
+    rows = [measured(48, rate, plan) for rate in (10.0, 30.0, 20.0)]
+    pd.concat(rows).to_csv(tmp_path / "a.csv", index=False)
+    assert set(sizing.read([tmp_path / "a.csv"])["images_per_second"]) == {30.0}
+
+
+def test_what_was_not_measured_is_a_named_error(sizing: ModuleType, tmp_path: Path) -> None:
+    plan = plan_of("quick")
+    table = measured(48, 10.0, plan)
+    with pytest.raises(ConfigError, match="expected a measurement of pretrain_global pcl, found none"):
+        sizing.hours(plan, table[table["name"] != "pcl"], sizing.Costs(0, 0))
+    (tmp_path / "old.csv").write_text("phase,name\n")
+    with pytest.raises(ConfigError, match=r"old.csv: expected a CSV of throughput.py, found none of images_per_step"):
+        sizing.read([tmp_path / "old.csv"])
