@@ -57,6 +57,8 @@ def run(phase: str, work: Callable[[Call], object], *, gpu: bool = False) -> Non
         gpu: hold one GPU of this machine meanwhile, where it has any, and see only that one.
     """
     started = time.monotonic()
+    # cuBLAS reads it when it starts: with workspaces of one size, what else runs on the GPU cannot change how it splits a sum
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     args = _arguments()
     with _output_to(args.log) as console:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -94,8 +93,6 @@ def choose_device(precision: Precision, threads: int, *, compiled: Compiled = "n
 
 def _repeat_to_the_bit() -> None:
     """Let CUDA take the same algorithms in the same order in every run."""
-    # cuBLAS reads it when it starts: with workspaces of one size, what else runs on the GPU cannot change how it splits a sum
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False  # its choice of algorithm would differ from run to run
     torch.use_deterministic_algorithms(True, warn_only=True)
     # nothing here reads memory before it is written, and filling it would cost a kernel an allocation
