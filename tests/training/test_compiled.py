@@ -50,6 +50,7 @@ def test_on_a_gpu(wanted: str, steps: int, expected: str | None) -> None:
     device = choose_device("auto", 1, compiled=wanted, steps=steps)  # type: ignore[arg-type]
     assert (device.device.type, device.precision, device.backend) == ("cuda", "bfloat16", expected)
     assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.allow_tf32
     assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 

@@ -45,6 +45,8 @@ for name, text in files.items():
     (folder / name).write_text(text)
 with open("../made.txt", "a") as f:
     f.write(f"{record}\\n")
+if record.parts[:3:2] == ("data", "acdc") and record.name == "verified.json":
+    Path("config/datasets/acdc.lock.json").write_text("{}")
 while Path("../hold").exists():
     time.sleep(0.05)
 record.write_text(json.dumps({"files": {n: hashlib.sha256(t.encode()).hexdigest() for n, t in files.items()}}))
@@ -335,6 +337,17 @@ def test_a_data_set_that_is_absent_holds_up_no_other(tree: Path) -> None:
     assert "A person has to get this data" in said
     assert made(tree) == sorted(finetunings("random", "gr", "gd+lr") + REPORT)
     assert "small_phantom" not in dvc(tree, "status")
+
+
+def test_data_that_a_person_brings_is_verified_first(tree: Path) -> None:
+    (tree / "pipelines.yaml").write_text(
+        yaml.safe_dump({"pipelines": {"acdc": {"config": "config/paper.yaml", "results": "paper_acdc"}}})
+    )
+    said = dvc(tree, "repro", "data@acdc", status=None)
+    assert "acdc: verified. Commit config/datasets/acdc.lock.json, then `dvc repro` again" in said
+    assert made(tree) == [f"data/raw/acdc/unverified/{name}.json" for name in ("fetched", "verified")]
+    dvc(tree, "repro", "data@acdc")
+    assert "data/slices/acdc/*/manifest.json" in made(tree)
 
 
 # ---------------------------------------------------------------- for real

@@ -331,6 +331,16 @@ def test_killed_and_started_again_it_repeats_nothing_and_ends_with_the_bits_of_a
     )
 
 
+def test_data_out_of_reach_is_said_before_anything_is_submitted(cluster: None, tmp_path: Path) -> None:
+    jobs = len(history())
+    call = ("--profile", "slurm", "--configfile", "config/hippocampus.yaml", "--config", "mirror=http://127.0.0.1:9")
+    said = snakemake(tree_of(tmp_path / "tree"), *call)
+    assert said.returncode != 0
+    assert "hippocampus: expected an answer from 127.0.0.1:9, found ConnectionError" in said.stdout
+    assert "--profile local --until fetch" in said.stdout
+    assert len(history()) == jobs
+
+
 def test_an_unknown_partition_is_refused_before_anything_is_submitted(cluster: None, tmp_path: Path) -> None:
     jobs = len(history())
     said = snakemake(tree_of(tmp_path / "tree"), *SLURM, "--default-resources", "slurm_partition=nowhere")

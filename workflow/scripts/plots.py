@@ -27,7 +27,9 @@ def inlined(page: str) -> str:
 
 
 def main() -> None:
-    subprocess.run([sys.executable, "-m", "dvc", "plots", *(sys.argv[1:] or ["show"])], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "plots", *(sys.argv[1:] or ["show"])], check=True, stdout=subprocess.DEVNULL
+    )
     page = Path("dvc_plots/index.html")
     page.write_text(inlined(page.read_text()))
     print(page.resolve())

@@ -94,6 +94,7 @@ def choose_device(precision: Precision, threads: int, *, compiled: Compiled = "n
 def _repeat_to_the_bit() -> None:
     """Let CUDA take the same algorithms in the same order in every run."""
     torch.backends.cudnn.benchmark = False  # its choice of algorithm would differ from run to run
+    torch.backends.cudnn.allow_tf32 = False  # float32 is to be float32; who wants speed has bfloat16
     torch.use_deterministic_algorithms(True, warn_only=True)
     # nothing here reads memory before it is written, and filling it would cost a kernel an allocation
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
