@@ -126,7 +126,7 @@ def analysis(gain: float, verdict: str) -> DatasetAnalysis:
 def nothing_else() -> Collected:
     run = pd.DataFrame(columns=["dataset", "method", "budget", "draw", "seed", "phase"])
     diagnostics = pd.DataFrame(columns=["dataset", "name", "position_r2", "same_place"])
-    return Collected(run, run, run, run, run, run, run, diagnostics, (), {}, ())
+    return Collected(run, run, run, run, run, run, run, diagnostics, (), {}, (), {})
 
 
 def test_findings_claim_nothing_that_was_not_distinguishable():
