@@ -212,8 +212,9 @@ def one_folder(run: Run, phase: str, name: str) -> Path:
 
 
 def last_step(folder: Path) -> int:
-    """The last step in a log."""
-    return int((folder / "log.csv").read_text().splitlines()[-1].split(",")[0])
+    """The last step in a log, 0 while a job that starts again has not written it."""
+    log = folder / "log.csv"
+    return int(log.read_text().splitlines()[-1].split(",")[0]) if log.exists() else 0
 
 
 def look_around(run: Run) -> None:
