@@ -35,6 +35,7 @@ rule all:
 
 
 onstart:
+    _owners.begin()
     check_cluster()
     limit_gpu_jobs()
     start_of_run()
@@ -42,7 +43,9 @@ onstart:
 
 onsuccess:
     end_of_run()
+    _owners.end()
 
 
 onerror:
     failed_run()
+    _owners.end()

@@ -70,6 +70,30 @@ def test_a_model_that_is_there_is_accepted() -> None:
     assert problems(request(model="v100")) == []
 
 
+def test_several_partitions_are_as_good_as_their_best() -> None:
+    assert problems(request(partition="cpu,gpu")) == []
+    assert "found 'gpu,gpus'" in problems(request(partition="gpu,gpus"))[0]
+
+
+def test_another_version_of_the_plugin_is_refused_and_not_waited_for() -> None:
+    import types
+
+    import snakemake_executor_plugin_slurm as plugin
+
+    names = ("get_submit_command", "query_job_status_squeue", "query_job_status_sacct", "Executor")
+    own = {name: getattr(plugin, name) for name in names}
+    executor = type("Executor", (), {"additional_general_args": lambda self: "--jobs 1"})
+    same = types.SimpleNamespace(**{**own, "Executor": executor})
+    slurm.adapt(same, {})
+    assert same.query_job_status_squeue("id").endswith(f"--user {os.getuid()}")
+    assert executor().additional_general_args() == "--jobs 1 --keep-going"  # type: ignore[attr-defined]
+    other = types.SimpleNamespace(
+        **{**own, "Executor": executor, "query_job_status_squeue": lambda run: f"squeue --name={run}"}
+    )
+    with pytest.raises(RuntimeError, match=r"expected version 2\.8"):
+        slurm.adapt(other, {})
+
+
 def test_without_a_default_partition_one_has_to_be_named() -> None:
     (line,) = problems(request(partition=""), sinfo=SINFO.replace("cpu*", "cpu"))
     assert "found none given and no default one" in line
@@ -83,10 +107,15 @@ def test_missing_commands_and_a_silent_controller_are_said_in_plain_words() -> N
 
 
 def test_jobs_of_an_earlier_call_are_named_and_those_of_another_folder_are_not() -> None:
-    assert problems(request(), queue="7|other|/elsewhere\n") == []
-    (line,) = problems(request(), queue="7|other|/elsewhere\n8|finetune_x|/somewhere\n9|finetune_y|/somewhere\n")
+    assert problems(request(), queue="7|finetune_x|/elsewhere\n6|bash|/somewhere\n") == []
+    (line,) = problems(request(), queue="7|bash|/somewhere\n8|finetune_x|/somewhere\n9|pretrain_y|/somewhere\n")
     assert "found 2 (finetune_x, ...)" in line
     assert "`scancel 8 9`" in line
+
+
+def test_the_job_that_snakemake_itself_runs_in_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    assert problems(request(), queue="8|finetune_all|/somewhere\n") == []
 
 
 @pytest.mark.parametrize(
@@ -147,11 +176,3 @@ def test_the_slurm_profile_lists_the_whole_grid_and_groups_the_short_runs(tree: 
     said = snakemake(tree, "--profile", "slurm", "-n", "--configfile", "config/paper.yaml")
     assert said.returncode == 0, said.stdout
     assert "Group job finetune.acdc.gd+lr.seed0" in said.stdout
-
-
-def test_resources_grow_with_the_attempt(tree: Path) -> None:
-    probe = tree / "workflow/rules/probe.smk"
-    probe.write_text("print('GROWN', [growing(6000)(None, attempt) for attempt in (1, 2, 3)])\n")
-    snakefile = tree / "Snakefile"
-    snakefile.write_text(snakefile.read_text() + '\ninclude: "workflow/rules/probe.smk"\n')
-    assert "GROWN [6000, 12000, 18000]" in snakemake(tree, "-n", "--configfile", "config/hippocampus.yaml").stdout

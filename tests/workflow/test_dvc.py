@@ -18,11 +18,13 @@ from pathlib import Path
 import pytest
 import yaml
 from snakemake_call import environment, snakemake
+from test_programs import load
 from test_small_dag import BENCHMARK, bits, one, prepare_tree
 
 from conftest import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+SOURCES = re.compile(r'<script src="[^"]*"')
 DVC = Path(sys.executable).with_name("dvc")
 CONFIG = "config/small.yaml"
 METHODS = [{}, {"global": "gr"}, {"global": "gd", "local": "lr"}]
@@ -215,7 +217,9 @@ def test_a_second_clone_pulls_everything_and_has_nothing_to_do(tree: Path, tmp_p
 
 def test_large_files_never_enter_git_and_nothing_is_reported(tree: Path) -> None:
     listed = [tree / line for line in run(tree, "git", "ls-files").splitlines()]
-    assert not [p for p in listed if p.name in ("run.json", "payload", "manifest.json") or p.stat().st_size > 1_000_000]
+    assert not [p for p in listed if p.name in ("run.json", "payload", "manifest.json", "log.csv")]
+    for path in ("data/slices/x/manifest.json", "results/own_benchmark/scores.csv", "results/finetune/x/y", "machine.yaml"):
+        assert path in run(tree, "git", "check-ignore", path)
     assert {p.name for p in listed if "results/summary" in str(p)} == {"metrics.json", "dice.csv", "curves.csv"}
     assert dvc(tree, "config", "core.analytics").strip() == "false"
 
@@ -239,6 +243,8 @@ def test_parameters_metrics_plots_and_experiments(tree: Path) -> None:
         "Fine-tuning and test random n1",
     ):
         assert word in page
+    assert len(SOURCES.findall(page)) == 3
+    assert not SOURCES.findall(load("workflow/scripts/plots.py").inlined(page)), "the page would need the network"
     run(tree, "git", "checkout", "-q", "--", ".")
     dvc(tree, "checkout", "--force")
     dvc(tree, "exp", "run", "-S", f"{CONFIG}:finetune.batch=5", "--name", "five")
@@ -251,8 +257,9 @@ def test_parameters_metrics_plots_and_experiments(tree: Path) -> None:
 # ---------------------------------------------------------------- traps
 
 
-def test_an_edited_byte_is_named_whatever_its_date(tree: Path) -> None:
-    path = next(tree.glob("results/pretrain/small_phantom/gr/seed0/*/payload"))
+@pytest.mark.parametrize("folder", ["results/pretrain/small_phantom/gr/seed0/*", "data/slices/small_phantom/*"])
+def test_an_edited_byte_is_named_whatever_its_date(tree: Path, folder: str) -> None:
+    path = next(tree.glob(f"{folder}/payload"))
     before, content = path.stat(), path.read_bytes()
     path.write_bytes(content[:-2] + b"?\n")
     said = dvc(tree, "repro", status=None)
@@ -265,7 +272,7 @@ def test_an_edited_byte_is_named_whatever_its_date(tree: Path) -> None:
     assert found.endswith("1 damaged\n")
     shutil.rmtree(path.parent)
     dvc(tree, "repro")
-    assert made(tree) == ["results/pretrain/small_phantom/gr/seed0/*"]
+    assert [name.removesuffix("/manifest.json") for name in made(tree)] == [folder]
     nothing_to_do(tree)
 
 

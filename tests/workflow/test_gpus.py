@@ -239,6 +239,8 @@ def test_gpus_are_numbered_as_cuda_does_in_a_container_that_was_given_others(tmp
 def test_in_a_slurm_job_the_scheduler_has_chosen(dev: Path) -> None:
     environment = {"CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_ID": "17"}
     assert gpus.visible(Hardware(gpus=[2, 3]), environment, dev) == ["0"]
+    assert gpus.visible(Hardware(gpus=[]), environment, dev) == []
+    assert gpus.visible(Hardware(), {"SLURM_JOB_ID": "17"}, dev) == [], "a job that was given none takes none"
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [("all", None), ([], "")], ids=["let be", "CPU only"])

@@ -14,6 +14,9 @@ PROGRAM = """
 import sys
 from pathlib import Path
 record = Path(sys.argv[sys.argv.index("--record") + 1])
+assert not record.exists(), "called for a record that is there"
+if Path("fails").exists() and Path("fails").read_text() in str(record):
+    sys.exit("made to fail")
 record.parent.mkdir(parents=True, exist_ok=True)
 record.write_text("{}")
 with open("made.txt", "a") as f:
@@ -104,11 +107,65 @@ def test_data_without_a_lock_file_is_verified_first_and_alone(tree: Path) -> Non
     assert first.returncode == 0, first.stdout
     assert "The data comes first" in first.stdout
     assert "give the same command again" in first.stdout
-    unverified = [f"data/raw/{n}/unverified/{r}.json" for n in ("acdc", "mmwhs") for r in ("fetched", "verified")]
-    assert made(tree) == unverified
+    records = [
+        re.sub(r"[0-9a-f]{10}", "*", record) for record in made(tree)
+    ]  # the third's as well: it is fetched once for all
+    folders = ("acdc/unverified", "mmwhs/unverified", "prostate/*")
+    assert sorted(records) == sorted(f"data/raw/{n}/{r}.json" for n in folders for r in ("fetched", "verified"))
     again = snakemake(tree, *call)  # the stand-in wrote no lock file, so this one is lost
     assert again.returncode != 0
     assert "acdc.lock.json: expected the lock file of verified data, found none" in again.stdout
     for name in ("acdc", "mmwhs"):
         (tree / f"config/datasets/{name}.lock.json").write_text("{}")
     assert "693" in snakemake(tree, *call, "-n").stdout
+
+
+def test_each_failure_gets_a_report_of_its_own(finished: Path) -> None:
+    cells = [one(finished, f"results/finetune/hippocampus/{name}/*/*/*/*/run.json") for name in ("gr", "pcl")]
+    report = one(finished, "results/hippocampus/report-*.json")
+    for record in [*cells, report]:
+        (finished / record).unlink()
+    for record in cells:  # one fails, is mended, and then another fails
+        (finished / "fails").write_text(record)
+        result = snakemake(finished, *CALL, "--keep-going")
+        assert result.returncode != 0
+        assert "Missing:\n  Fine-tuning and test: hippocampus" in result.stdout
+        assert "results/hippocampus/report-partial.json" in made(finished)
+        assert not (finished / report).exists()
+        (finished / cells[0]).parent.mkdir(parents=True, exist_ok=True)
+        (finished / cells[0]).write_text("{}")
+        (finished / cells[1]).unlink(missing_ok=True)
+    (finished / "fails").unlink()
+    run(finished)
+    assert (finished / report).exists()
+
+
+def test_a_failed_phase_that_was_asked_for_alone_leaves_the_report_alone(finished: Path) -> None:
+    cell = one(finished, "results/finetune/hippocampus/gr/*/*/*/*/run.json")
+    (finished / cell).unlink()
+    (finished / "fails").write_text(cell)
+    result = snakemake(finished, *CALL, "--keep-going", "--", cell)
+    assert result.returncode != 0
+    assert "0 of 1 results are there. Missing:" in result.stdout
+    assert made(finished) == []
+
+
+def test_memory_and_time_grow_with_every_attempt(tree: Path) -> None:
+    probe = """
+for rule in workflow.rules:
+    if rule.name not in ("all", "fetch", "report"):
+        asked = [rule.resources[n].evaluate(None, attempt=3).value for n in ("mem_mb", "runtime")]
+        print("GROWN", rule.name, asked)
+"""
+    snakefile = tree / "Snakefile"
+    snakefile.write_text(snakefile.read_text() + probe)
+    said = snakemake(tree, "-n", "--configfile", "config/hippocampus.yaml").stdout
+    grown = dict(re.findall(r"GROWN (\w+) (\[.*\])", said))
+    assert grown == {
+        "verify": "[24000, 360]",
+        "prepare": "[48000, 1440]",
+        "pretrain_global": "[18000, 720]",
+        "pretrain_local": "[18000, 720]",
+        "diagnose": "[18000, 60]",
+        "finetune": "[18000, 90]",
+    }

@@ -64,6 +64,12 @@ def test_the_line_of_a_job_uses_what_the_jobs_before_it_noted(tmp_path: Path) ->
     assert "left" not in progress.line(benchmark, "finetune", "fine-tune", "x gd n1", 12)
 
 
+def test_a_torn_line_of_another_node_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "b.run").write_text(json.dumps({"started": 0, "missing": {"finetune": 3}}))
+    (tmp_path / "b.done").write_text("finetune\t12.3finetune\t3.200\n\nfinet\n")
+    assert "left" in progress.line(tmp_path / "b.json", "finetune", "fine-tune", "x gd n1", 12)
+
+
 # ---------------------------------------------------------------- prune
 
 
@@ -151,3 +157,17 @@ def test_another_failure_of_pip_stops_with_what_it_said(tmp_path: Path) -> None:
     fake.chmod(0o755)
     with pytest.raises(SystemExit, match="disk full"):
         install.pip(str(fake), tmp_path / "pip.log", [], "packages", install.NO_MATCH)
+
+
+def test_what_dvc_keeps_up_to_date_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "pipelines.yaml").write_text(
+        f"pipelines: {{prostate: {{config: {REPOSITORY}/config/paper.yaml, results: one}}}}"
+    )
+    sys.path.insert(0, str(REPOSITORY / "workflow/scripts"))
+    from _program import plan_of
+
+    record = tmp_path / plan_of(REPOSITORY / "config/paper.yaml", datasets=["prostate"], name="one").report.record
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    assert "0 that no configuration" in prune(tmp_path, "--confirm")
+    assert record.exists()

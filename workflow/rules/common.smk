@@ -126,4 +126,4 @@ def wanted(wildcards):
                 f"{os.path.relpath(CARDS)}/{name}.lock.json: expected the lock file of verified data, found none. Get it back "
                 f"from git, or delete {Path(VERIFIED[name]).parent} to verify the data again"
             )
-    return [ancient(VERIFIED[name]) for name in UNLOCKED]
+    return [ancient(record) for record in VERIFIED.values()]

@@ -40,7 +40,7 @@ rule verify:
     message:
         "verify {wildcards.dataset}: every case, file by file"
     shell:
-        "{params.run} --record {output} --log {log}"
+        "{params.run} --record {output} --workers {threads} --log {log}"
 
 
 rule prepare:

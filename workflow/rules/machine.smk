@@ -47,7 +47,10 @@ def check_cluster():
     found = _slurm.problems(requested(), Path.cwd()) + unreachable()
     if found:
         sys.exit("\n".join(["This run cannot start:", *found]))
-    _slurm.adapt(plugin, JOBS)
+    try:
+        _slurm.adapt(plugin, JOBS)
+    except RuntimeError as error:
+        sys.exit(str(error))
 
 
 def requested():
@@ -55,8 +58,9 @@ def requested():
     for job in workflow.dag.needrun_jobs():
         if not job.is_local:
             unit = workflow.dag.get_job_group(job) or job
+            unit.attempt = workflow.execution_settings.retries + 1  # what it asks for in the end has to fit, too
             r = unit.resources
-            yield _slurm.Request(
+            request = _slurm.Request(
                 job.rule.name,
                 partition=str(r.get("slurm_partition") or ""),
                 threads=unit.threads,
@@ -65,6 +69,8 @@ def requested():
                 gpu=r.get("gpu") or 0,
                 model=str(r.get("gpu_model") or ""),
             )
+            unit.attempt = 1
+            yield request
 
 
 def unreachable():

@@ -12,12 +12,11 @@ SAID = 12  # missing runs that are named on the console; the report names all
 
 if workflow.is_main_process:
     if dead := _owners.free_dead_lock():
-        logger.warning(f"The lock of a call that was killed (process {', '.join(map(str, dead))}) was taken away.")
+        logger.warning(f"The lock of a call that was killed ({', '.join(dead)}) was taken away.")
 
 
 def start_of_run():
     """Say what will run, and note when it began and what is missing, from which jobs work out the time left."""
-    _owners.begin()
     missing = {}
     for job in PLAN.jobs.values():
         if not job.record.is_file():
@@ -35,7 +34,6 @@ def start_of_run():
 
 def end_of_run():
     """Say where the result is, or what to do next."""
-    _owners.end()
     if PLAN.report.record.is_file():
         logger.info(f"Report: {PLAN.report.record.parent / 'report' / 'index.html'}")
     elif all(Path(VERIFIED[name]).is_file() for name in UNLOCKED) and UNLOCKED:
@@ -45,18 +43,19 @@ def end_of_run():
 
 def failed_run():
     """Say which runs are missing, and make the report of those that are there: it names the missing ones too."""
-    _owners.end()
     if not getattr(workflow.scheduler, "failed", None):
         return  # stopped by a person, or never started
-    runs = [job for job in PLAN.jobs.values() if job.phase != "report"]
+    asked = {str(path) for job in workflow.dag.jobs for path in job.output}
+    runs = [job for job in PLAN.jobs.values() if job.phase != "report" and str(job.record) in asked]
     missing = [job for job in runs if not restore(job.record)]
     logger.error(f"{len(runs) - len(missing)} of {len(runs)} results are there. Missing:")
     for job in missing[:SAID]:
         logger.error(f"  {PHASES[job.phase]}: {job.label}")
     if len(missing) > SAID:
         logger.error(f"  and {len(missing) - SAID} more")
-    if missing and any(job.record.is_file() for job in PLAN.of("finetune")):
+    if missing and str(PLAN.report.record) in asked and any(job.record.is_file() for job in PLAN.of("finetune")):
         partial = PLAN.report.record.with_name("report-partial.json")
+        partial.unlink(missing_ok=True)  # of an earlier failure
         log = Path("logs") / "report" / BENCHMARK.name / "partial.log"
         shell(f"{program('report', threads=1)} --record {partial} --log {log} || cat {log}")
         logger.info(f"Report of what is there: {PLAN.report.record.parent / 'report' / 'index.html'}")

@@ -57,7 +57,11 @@ def visible(hardware: Hardware, environment: Mapping[str, str], folder: Path = P
     found = [p for p in folder.glob("nvidia*") if re.fullmatch(r"nvidia[0-9]+", p.name)]
     # counted, not read off the names: in a container that was given only nvidia3, CUDA calls it 0
     there = [str(n) for n in range(len(found))]
-    if isinstance(hardware.gpus, str) or "SLURM_JOB_ID" in environment:  # SLURM has chosen, and counts from 0
+    if hardware.gpus == []:
+        return []
+    if "SLURM_JOB_ID" in environment:  # SLURM has chosen, and counts from 0
+        return allowed or []
+    if isinstance(hardware.gpus, str):
         return there if allowed is None else allowed
     if allowed == []:
         return []

@@ -1,54 +1,69 @@
 """Which calls of Snakemake are at work in this folder, so that the lock of one that was killed can be taken away.
 
-Snakemake's lock says nothing of whose it is. So every call leaves a note with its process while it runs; a lock is dead when the
-calls that left notes are, all of them, and on this machine.
+Snakemake's lock says nothing of whose it is. So every call holds a note of its own locked while it runs, by a lock that goes
+with its process; Snakemake's lock is dead when there are notes and none of them is held. A file system must have locks for
+that; on one that has none, nothing is taken away.
 """
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
 import platform
 from pathlib import Path
-
-import psutil
-
-from glocalseg.provenance import write_json
+from typing import IO
 
 LOCKS = Path(".snakemake/locks")
 NOTES = Path(".snakemake/glocalseg/calls")
+_held: list[IO[str]] = []  # open as long as this process works here
 
 
 def begin() -> None:
     """Note that this process is at work here; to be called once it holds Snakemake's lock."""
-    write_json(_own(), {"machine": platform.node(), "pid": os.getpid(), "began": psutil.Process().create_time()})
+    NOTES.mkdir(parents=True, exist_ok=True)
+    note = (NOTES / f"{platform.node()}-{os.getpid()}").open("w")
+    try:
+        fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # no locks here: without a note, no call takes another's lock for dead
+        Path(note.name).unlink()
+        note.close()
+        return
+    _held.append(note)
 
 
 def end() -> None:
     """Take the note away."""
-    _own().unlink(missing_ok=True)
+    while _held:
+        note = _held.pop()
+        Path(note.name).unlink(missing_ok=True)
+        note.close()
 
 
-def free_dead_lock() -> list[int]:
-    """Remove Snakemake's lock if all calls that noted themselves are dead; their process ids, or nothing if it was left."""
-    notes = {path: json.loads(path.read_text()) for path in NOTES.glob("*.json")}
-    locks = [path for path in LOCKS.glob("*.lock")]
-    if not notes or not all(_dead(note) for note in notes.values()):
+def free_dead_lock() -> list[str]:
+    """Remove Snakemake's lock if all calls that noted themselves are dead; which ones, or nothing if it was left."""
+    if not NOTES.is_dir():
         return []
-    for path in [*locks, *notes]:
-        path.unlink(missing_ok=True)
-    return [note["pid"] for note in notes.values()] if locks else []
+    with (NOTES.parent / "calls.lock").open("w") as one_at_a_time:
+        try:
+            fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        except OSError:
+            return []
+        dead = {path: _free(path) for path in NOTES.iterdir()}
+        locks = list(LOCKS.glob("*.lock"))
+        if not dead or not all(dead.values()):
+            return []
+        for path in [*dead, *locks]:
+            path.unlink(missing_ok=True)
+        return sorted(path.name for path in dead) if locks else []
 
 
-def _own() -> Path:
-    return NOTES / f"{platform.node()}-{os.getpid()}.json"
-
-
-def _dead(note: dict[str, object]) -> bool:
-    """True for a process of this machine that is gone; another machine's cannot be told."""
-    if note["machine"] != platform.node():
-        return False
+def _free(note: Path) -> bool:
+    """True if no process holds a note."""
     try:
-        return bool(psutil.Process(int(str(note["pid"]))).create_time() != note["began"])
-    except psutil.NoSuchProcess:
+        with note.open() as f:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
         return True
+    except OSError:
+        return False
+    return True

@@ -13,20 +13,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import _progress
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "src"))  # this checkout's code, whichever one the environment was made for
 
 import _gpus  # noqa: E402
 
-from glocalseg.config import Card, load_benchmark, load_cards  # noqa: E402
+from glocalseg.config import Card, load_benchmark, load_cards, parse_benchmark  # noqa: E402
 from glocalseg.plan import Job, Plan, make_plan  # noqa: E402
 from glocalseg.provenance import FAILURE, RESUME, digest, restore, write_json  # noqa: E402
 
 CARDS = ROOT / "config" / "datasets"
+PIPELINES = Path("pipelines.yaml")
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,10 @@ def run(phase: str, work: Callable[[Call], object], *, gpu: bool = False) -> Non
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
         logging.captureWarnings(True)
         try:
-            benchmark = load_benchmark(args.benchmark)
-            plan = make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
-            with _alone(args.record, args.benchmark.parent):
+            plan = plan_of(args.benchmark)
+            with _alone(args.record, args.benchmark.parent) as held:
                 if not restore(args.record):
-                    _make(Call(plan, args.record, args.workers), work, gpu=gpu)
+                    _make(Call(plan, args.record, args.workers), work, gpu=gpu, clear=held)
         except Exception as error:
             _explain(error)
             sys.exit(1)
@@ -94,7 +95,7 @@ def _output_to(log: Path | None) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     log.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as console, log.open("w") as f:
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as console, log.open("a") as f:
         os.dup2(f.fileno(), sys.stdout.fileno())
         os.dup2(f.fileno(), sys.stderr.fileno())
         try:
@@ -104,12 +105,29 @@ def _output_to(log: Path | None) -> Iterator[IO[str]]:
             sys.stderr.flush()
 
 
-def _make(call: Call, work: Callable[[Call], object], *, gpu: bool) -> None:
+def plan_of(path: Path, **changes: object) -> Plan:
+    """The plan of a configuration's file with some keys changed. Raises ConfigError."""
+    benchmark = load_benchmark(path)
+    if changes:
+        raw = {**benchmark.model_dump(mode="json", by_alias=True), **changes}
+        benchmark = parse_benchmark(raw, where=str(path))
+    return make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+
+
+def all_plans(configurations: list[Path]) -> list[Plan]:
+    """The plans of configurations, and those of the data sets that DVC keeps up to date. Raises ConfigError."""
+    plans = [plan_of(path) for path in configurations]
+    chosen = yaml.safe_load(PIPELINES.read_text()).get("pipelines") or {} if PIPELINES.is_file() else {}
+    return plans + [plan_of(Path(v["config"]), datasets=[k], name=v["results"]) for k, v in chosen.items()]
+
+
+def _make(call: Call, work: Callable[[Call], object], *, gpu: bool, clear: bool) -> None:
     """Make the record; where that fails, leave the reason beside it, for the report."""
     folder = call.record.parent
     folder.mkdir(parents=True, exist_ok=True)
     own = call.record in call.plan.jobs and call.record != call.plan.report.record
-    if own:  # leftovers may be links into DVC's cache: to write into one would change that too
+    (folder / FAILURE).unlink(missing_ok=True)
+    if own and clear:  # leftovers may be links into DVC's cache: to write into one would change that too
         for path in [p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith(RESUME)]:
             path.unlink()
     try:
@@ -124,32 +142,34 @@ def _make(call: Call, work: Callable[[Call], object], *, gpu: bool) -> None:
 
 
 @contextmanager
-def _alone(record: Path, state: Path) -> Iterator[None]:
+def _alone(record: Path, state: Path) -> Iterator[bool]:
     """Make no record twice at a time: wait for a job of an earlier call that was killed while its jobs ran on.
 
-    The lock goes with its process. On a file system without locks it is not there, and two jobs would do the same work.
+    The lock goes with its process. Yields False on a file system without locks.
     """
     path = state / "locks" / f"{digest(str(record))[:10]}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     f = path.open("w")
-    while not _lock(f, record):  # the one that was waited for took the file away: another process may hold a new one
+    while (held := _lock(f, record)) == "gone":
         f.close()
         f = path.open("w")
     with f:
-        yield
+        yield held == "held"
         path.unlink(missing_ok=True)
 
 
-def _lock(f: IO[str], record: Path) -> bool:
-    """Wait for the lock of a file; False if the file has no name any more."""
+def _lock(f: IO[str], record: Path) -> Literal["held", "gone", "none"]:
+    """Wait for the lock of a file; ``gone`` if the one that held it took the file away, ``none`` where there are no locks."""
     try:
-        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"{record}: another process makes it; waiting for it", file=sys.stderr, flush=True)
-        fcntl.flock(f, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{record}: another process makes it; waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(f, fcntl.LOCK_EX)
+        return "held" if os.fstat(f.fileno()).st_nlink else "gone"
     except OSError as error:
         print(f"{f.name}: no lock: {error}", file=sys.stderr)
-    return os.fstat(f.fileno()).st_nlink > 0
+        return "none"
 
 
 def _explain(error: Exception) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import defaultdict
 from pathlib import Path
+
+ROW = re.compile(r"(\w+)\t(\d+\.\d{3})")
 
 
 def line(benchmark: Path, counted: str | None, phase: str, label: str, seconds: float) -> str:
@@ -27,8 +30,8 @@ def line(benchmark: Path, counted: str | None, phase: str, label: str, seconds: 
     began = json.loads(run.read_text())
     done: dict[str, list[float]] = defaultdict(list)
     for row in notes.read_text().splitlines():
-        name, _, took = row.partition("\t")
-        done[name].append(float(took))
+        if found := ROW.fullmatch(row):  # two nodes that write at once over a network may tear a line
+            done[found[1]].append(float(found[2]))
     left = time_left(began["missing"], done, time.time() - began["started"])
     return text if left is None else f"{text}, about {duration(left)} left"
 

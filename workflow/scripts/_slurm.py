@@ -14,6 +14,7 @@ from typing import Any
 from glocalseg.plan import Job
 
 Ask = Callable[..., str | None]
+RULES = ("verify_", "prepare_", "pretrain_", "diagnose_", "finetune_")  # what names of our jobs begin with
 COMMANDS = ("sbatch", "squeue", "scancel", "sinfo")
 
 
@@ -68,7 +69,7 @@ def problems(
             f"{', '.join(absent)}: expected SLURM's commands, found none on this machine. Start on a login node of the "
             "cluster (`module load slurm` may be needed), or run here with `--profile local`"
         ]
-    said = ask("sinfo", "--noheader", "--format", "%R|%P|%l|%c|%m|%G")
+    said = ask("sinfo", "--all", "--noheader", "--format", "%R|%P|%l|%c|%m|%G")
     if said is None:
         return ["sinfo: expected SLURM's controller to answer, it did not. `sinfo` says why; try again when it works"]
     nodes = parse_nodes(said)
@@ -108,9 +109,10 @@ def minutes(limit: str) -> int | None:
 def _unfit(request: Request, nodes: Sequence[Node]) -> list[str]:
     """Why the jobs of a rule would be refused or wait for ever."""
     names = sorted({node.partition for node in nodes})
-    own = [n for n in nodes if n.partition == request.partition] if request.partition else [n for n in nodes if n.default]
+    named = request.partition.split(",")  # sbatch takes several, and the first that is free
+    own = [n for n in nodes if n.partition in named] if request.partition else [n for n in nodes if n.default]
     where = f"partition {own[0].partition!r}" if own else ""
-    if not own:
+    if not own or (request.partition and not set(named) <= set(names)):
         told = f"found {request.partition!r}" if request.partition else "found none given and no default one"
         return [f"slurm_partition: expected one of {', '.join(names)}, {told} (profiles/slurm/config.yaml)"]
     limit = max((node.minutes or 10**9) for node in own)
@@ -138,7 +140,8 @@ def _left_running(folder: Path, ask: Ask) -> list[str]:
     """Jobs of an earlier call that still run here: the same runs would be made twice at the same time."""
     said = ask("squeue", "--noheader", "--user", str(os.getuid()), "--format", "%A|%j|%Z") or ""
     rows = [line.strip().split("|") for line in said.splitlines() if line.count("|") == 2]
-    left = [(number, name) for number, name, place in rows if Path(place).resolve() == folder.resolve()]
+    ours = [row for row in rows if row[1].startswith(RULES) and row[0] != os.environ.get("SLURM_JOB_ID")]
+    left = [(number, name) for number, name, place in ours if Path(place).resolve() == folder.resolve()]
     if not left:
         return []
     numbers = " ".join(number for number, _ in left)
@@ -185,11 +188,16 @@ def adapt(plugin: Any, known: Mapping[str, Job]) -> None:
         known: the plan's jobs by record.
 
     Raises:
-        AttributeError: if this version of the plugin is built differently.
+        RuntimeError: if this version of the plugin is built differently.
     """
     names = ("get_submit_command", "query_job_status_squeue", "query_job_status_sacct")
-    submit, squeue, sacct = (getattr(plugin, name) for name in names)
-    arguments = plugin.Executor.additional_general_args
+    try:
+        submit, squeue, sacct = (getattr(plugin, name) for name in names)
+        arguments = plugin.Executor.additional_general_args
+        if any("--name probe" not in query("probe") for query in (squeue, sacct)):
+            raise AttributeError("a query by --name")
+    except AttributeError as error:
+        raise RuntimeError(f"snakemake-executor-plugin-slurm: expected version 2.8, found one without {error}") from None
 
     def submit_by_name(job: Any, params: dict[str, object], **more: object) -> str:
         jobs = [known[path] for path in outputs_of(job) if path in known]

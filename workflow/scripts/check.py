@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from _program import CARDS
+from _program import all_plans
 
-from glocalseg.config import ConfigError, load_benchmark, load_cards
-from glocalseg.plan import make_plan
+from glocalseg.config import ConfigError
 from glocalseg.provenance import CorruptedError, open_sealed
 
 
@@ -29,9 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     records: dict[Path, None] = {}
     try:
-        for path in args.configurations:
-            benchmark = load_benchmark(path)
-            plan = make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+        for plan in all_plans(args.configurations):
             records |= {record: None for record in plan.jobs if record.is_file()}
     except ConfigError as error:
         raise SystemExit(str(error)) from None

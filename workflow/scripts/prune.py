@@ -6,10 +6,9 @@ import argparse
 import shutil
 from pathlib import Path
 
-from _program import CARDS
+from _program import all_plans
 
-from glocalseg.config import ConfigError, load_benchmark, load_cards
-from glocalseg.plan import make_plan
+from glocalseg.config import ConfigError
 
 # Folders that end in a key, and records of reports; data/raw is left to people, because a download is dear.
 PATTERNS = (
@@ -24,9 +23,7 @@ PATTERNS = (
 def current(configurations: list[Path]) -> set[Path]:
     """Every folder and report record that the configurations give. Raises ConfigError."""
     paths: set[Path] = set()
-    for path in configurations:
-        benchmark = load_benchmark(path)
-        plan = make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+    for plan in all_plans(configurations):
         paths |= {record if job.phase == "report" else record.parent for record, job in plan.jobs.items()}
     return paths
 

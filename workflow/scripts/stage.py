@@ -8,21 +8,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import yaml
-from _program import CARDS
+from _program import CARDS, plan_of
 
-from glocalseg.config import ConfigError, load_cards, parse_benchmark
-from glocalseg.plan import UNVERIFIED, Plan, dataset_identity, make_plan
+from glocalseg.config import ConfigError
+from glocalseg.plan import UNVERIFIED, Plan, dataset_identity
 from glocalseg.provenance import CorruptedError, open_sealed, write_atomic
 
+MACHINE = Path("machine.yaml")  # mirror and hardware of this machine, not in git: they are in no key
 PHASES = {
     "data": ("data",),
     "pretrain": ("pretrain_global", "pretrain_local", "diagnose"),
     "finetune": ("finetune",),
     "report": ("report",),
 }
+
+FOLDERS = {"pretrain": ("results/pretrain", "results/diagnose"), "finetune": ("results/finetune",)}
 
 
 def main() -> None:
@@ -54,6 +55,8 @@ def make(args: argparse.Namespace) -> None:
     if dataset_identity(_plan(args).cards[args.dataset], CARDS) == UNVERIFIED:
         _snakemake(args, [])  # without targets it verifies the data, which gives it its identity and so all keys
         sys.exit(f"{args.dataset}: verified. Commit config/datasets/{args.dataset}.lock.json, then `dvc repro` again")
+    for folder in FOLDERS.get(args.phase, ()):  # a phase without runs leaves an empty one
+        (Path(folder) / args.dataset).mkdir(parents=True, exist_ok=True)
     _snakemake(args, records)
     plan = _plan(args)
     if [r for r in records if Path(r) not in plan.jobs]:
@@ -68,7 +71,8 @@ def _snakemake(args: argparse.Namespace, records: list[str]) -> None:
     """Make records with the profile that SNAKEMAKE_PROFILE names, else on this machine; exit where that fails."""
     options = [] if "SNAKEMAKE_PROFILE" in os.environ else ["--profile", "local"]
     changed = [f"datasets=[{args.dataset}]", f"name={args.results}"]
-    call = [sys.executable, "-m", "snakemake", *options, "--configfile", str(args.config), "--config", *changed, "--"]
+    files = [str(path) for path in (args.config, MACHINE) if path.is_file()]
+    call = [sys.executable, "-m", "snakemake", *options, "--configfile", *files, "--config", *changed, "--"]
     status = subprocess.run([*call, *records]).returncode
     if status:
         sys.exit(status)
@@ -91,9 +95,7 @@ def keys_file(dataset: str, phase: str) -> Path:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    raw: dict[str, Any] = yaml.safe_load(args.config.read_text())
-    benchmark = parse_benchmark({**raw, "datasets": [args.dataset], "name": args.results}, where=str(args.config))
-    return make_plan(benchmark, load_cards([args.dataset], CARDS), lock_folder=CARDS)
+    return plan_of(args.config, datasets=[args.dataset], name=args.results)
 
 
 if __name__ == "__main__":
