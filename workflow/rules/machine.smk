@@ -58,19 +58,19 @@ def requested():
     for job in workflow.dag.needrun_jobs():
         if not job.is_local:
             unit = workflow.dag.get_job_group(job) or job
-            unit.attempt = workflow.execution_settings.retries + 1  # what it asks for in the end has to fit, too
+            unit.attempt = workflow.execution_settings.retries + 1  # sbatch takes a job that is too long, and it waits for ever
+            longest = unit.resources.get("runtime", 0)
+            unit.attempt = 1
             r = unit.resources
-            request = _slurm.Request(
+            yield _slurm.Request(
                 job.rule.name,
                 partition=str(r.get("slurm_partition") or ""),
                 threads=unit.threads,
                 mem_mb=r.get("mem_mb", 0),
-                runtime=r.get("runtime", 0),
+                runtime=longest,
                 gpu=r.get("gpu") or 0,
                 model=str(r.get("gpu_model") or ""),
             )
-            unit.attempt = 1
-            yield request
 
 
 def unreachable():
