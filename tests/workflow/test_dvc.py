@@ -154,20 +154,15 @@ def test_a_finetuning_parameter_repeats_no_pretraining(tree: Path) -> None:
     assert made(tree) == sorted(finetunings("random", "gr", "gd+lr") + REPORT)
 
 
-def test_the_local_loss_repeats_no_global_pretraining(tree: Path) -> None:
-    code = tree / "src/glocalseg/pretraining/regions.py"
+@pytest.mark.parametrize(
+    ("module", "name"), [("regions", "gd+lr"), ("strategies/gr", "gr")], ids=["the local loss", "one strategy"]
+)
+def test_code_repeats_the_pretrainings_and_methods_that_use_it(tree: Path, module: str, name: str) -> None:
+    code = tree / f"src/glocalseg/pretraining/{module}.py"
     code.write_text(code.read_text() + "\nCHANGED = 1\n")
     dvc(tree, "repro")
-    local = ["results/pretrain/small_phantom/gd+lr/seed0/*", "results/diagnose/small_phantom/gd+lr/seed0/*"]
-    assert made(tree) == sorted(local + finetunings("gd+lr") + REPORT)
-
-
-def test_one_strategy_repeats_the_methods_that_use_it(tree: Path) -> None:
-    code = tree / "src/glocalseg/pretraining/strategies/gr.py"
-    code.write_text(code.read_text() + "\nCHANGED = 1\n")
-    dvc(tree, "repro")
-    own = ["results/pretrain/small_phantom/gr/seed0/*", "results/diagnose/small_phantom/gr/seed0/*"]
-    assert made(tree) == sorted(own + finetunings("gr") + REPORT)
+    own = [f"results/{phase}/small_phantom/{name}/seed0/*" for phase in ("pretrain", "diagnose")]
+    assert made(tree) == sorted(own + finetunings(name) + REPORT)
 
 
 def test_the_template_repeats_the_report_and_a_comment_nothing(tree: Path) -> None:

@@ -111,6 +111,14 @@ def test_leftovers_are_not_written_into_but_a_checkpoint_stays(record: Path, tmp
     assert cached.read_text() == "what DVC keeps"
 
 
+def test_a_broken_estimate_fails_no_job(record: Path, tmp_path: Path) -> None:
+    (tmp_path / "state/quick.run").write_text("{torn")
+    status, said = finish(start(tmp_path, record))
+    assert status == 0, said
+    assert "no estimate" in said
+    assert record.is_file()
+
+
 def test_a_failure_leaves_its_reason_until_the_run_ends_well(record: Path, tmp_path: Path) -> None:
     (tmp_path / "fail").touch()
     status, said = finish(start(tmp_path, record))

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -75,7 +75,10 @@ def run(phase: str, work: Callable[[Call], object], *, gpu: bool = False) -> Non
             sys.exit(1)
         job = plan.jobs.get(args.record)
         label = job.label if job else args.record.parts[2]
-        line = _progress.line(args.benchmark, job.phase if job else None, phase, label, time.monotonic() - started)
+        try:
+            line = _progress.line(args.benchmark, job.phase if job else None, phase, label, time.monotonic() - started)
+        except (OSError, ValueError) as error:  # the record is there: an estimate that cannot be made is no failure
+            line = f"done: {phase} {label} (no estimate: {error})"
         print(line, file=console, flush=True)
 
 
@@ -137,7 +140,8 @@ def _make(call: Call, work: Callable[[Call], object], *, gpu: bool, clear: bool)
             work(call)
     except Exception as error:
         if own:
-            write_json(folder / FAILURE, {"error": type(error).__name__, "message": str(error)})
+            with suppress(OSError):  # on a full disk the reason is lost, but not the error
+                write_json(folder / FAILURE, {"error": type(error).__name__, "message": str(error)})
         raise
 
 
