@@ -1,23 +1,28 @@
-# The graph of one benchmark: fetch -> verify -> prepare -> pretrain -> diagnose, fine-tune -> report.
+# The graph of one benchmark: fetch -> verify -> prepare -> pretrain -> diagnose, fine-tune -> score -> report.
 # What runs is chosen by `--configfile config/<name>.yaml`; without one it is config/quick.yaml. See README.md.
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 
+report: "workflow/report/workflow.rst"
+
+
 wildcard_constraints:
     dataset="[a-z][a-z0-9_]*",
     benchmark="[a-z][a-z0-9_]*",
     identity="[0-9a-z]+",
-    name="[a-z0-9_+]+",
-    method="[a-z0-9_+]+",
+    chain="[a-z0-9_+]+",
     budget="all|[0-9]+",
     draw="[0-9]+",
     seed="[0-9]+",
     key="[0-9a-f]{10}",
 
 
+include: "workflow/rules/internals.smk"
 include: "workflow/rules/common.smk"
+include: "workflow/rules/again.smk"
+include: "workflow/rules/locks.smk"
 include: "workflow/rules/machine.smk"
 include: "workflow/rules/messages.smk"
 include: "workflow/rules/data.smk"
@@ -30,22 +35,23 @@ rule all:
     default_target: True
     input:
         wanted,
+        shown(),
     message:
         "all of it is there"
 
 
 onstart:
-    _owners.begin()
+    calls.begin()
     check_cluster()
     limit_gpu_jobs()
-    start_of_run()
+    start_of_run(mark_again())
 
 
 onsuccess:
     end_of_run()
-    _owners.end()
+    calls.end()
 
 
 onerror:
     failed_run()
-    _owners.end()
+    calls.end()

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from glocalseg.config import ConfigError, load_benchmark, load_cards
+from glocalseg.config.benchmark import load_benchmark
+from glocalseg.config.model import ConfigError
+from glocalseg.data.card import load_cards
 from glocalseg.plan import Job, Phase, Plan, make_plan
 
 CARDS = Path(__file__).resolve().parents[1] / "config" / "datasets"

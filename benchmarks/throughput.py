@@ -27,8 +27,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from glocalseg.config import Benchmark, Card, Frame, SplitRule, load_benchmark, load_card
-from glocalseg.data.store import write_store
+from glocalseg.config.benchmark import Benchmark, load_benchmark
+from glocalseg.data.card import Card, Frame, SplitRule, load_card
+from glocalseg.data.slices.store import write_store
 from glocalseg.plan import Job, Plan, make_plan
 from glocalseg.stages.common import Task, open_inputs
 from glocalseg.stages.finetune import make_task as finetune

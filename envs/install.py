@@ -12,25 +12,31 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 LOCK = HERE / "requirements.lock"
 QUIETLY = ("--progress-bar", "off", "--disable-pip-version-check")
 NO_MATCH = "No matching distribution found for torch=="
+# PyTorch's own index of CPU builds: on Linux, the usual one has none.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+PATIENCE = 3.0  # seconds that it has to answer
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("venv", type=Path)
-    parser.add_argument("--torch-index", default="", help="extra package index with CPU builds of torch")
+    parser.add_argument("--torch-index", default="", help="extra package index for torch, instead of PyTorch's own")
     args = parser.parse_args()
     started = time.monotonic()
     python = make_venv(args.venv)
     log = args.venv / "pip.log"
-    log.write_text("")
-    extra = ["--extra-index-url", args.torch_index] if args.torch_index else []
+    log.write_text("", encoding="utf-8")
+    index = args.torch_index or ("" if has_gpu() else cpu_index())
+    extra = ["--extra-index-url", index] if index else []
     install_packages(python, log, extra)
     # on all cores, where pip would use one; its status counts for nothing: some packages ship templates that are no Python
     print("  compiling on all cores", flush=True)
@@ -91,6 +97,28 @@ def torch_pins(version: str, *, gpu: bool) -> list[str]:
     return [plain] if gpu else [f"{plain}+cpu", plain]
 
 
+def cpu_index(url: str = CPU_INDEX, patience: float = PATIENCE) -> str:
+    """The index of CPU builds, if it answers in time; otherwise nothing, and one line says so."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(f"{url}/torch/", timeout=patience) as answer:
+                if answer.status == 200:
+                    answered.set()
+        except (OSError, ValueError):  # no such host, nobody there, a refusal, no url
+            pass
+
+    # in a thread, because looking up a host's name has no time limit of its own
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(patience)
+    if answered.is_set():
+        return url
+    print(f"{url}, PyTorch's index of CPU builds, does not answer: the usual package index is asked", flush=True)
+    return ""
+
+
 def has_gpu() -> bool:
     """Whether an NVIDIA GPU can be seen."""
     return Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
@@ -98,7 +126,7 @@ def has_gpu() -> bool:
 
 def pinned(name: str) -> str:
     """The version of a package in the lock file."""
-    match = re.search(rf"^{re.escape(name)}==(\S+)$", LOCK.read_text(), re.MULTILINE)
+    match = re.search(rf"^{re.escape(name)}==(\S+)$", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
     if match is None:
         sys.exit(f"{LOCK}: expected a line {name}==<version>, found none")
     return match.group(1)
@@ -115,7 +143,7 @@ def pip(python: str, log: Path, arguments: list[str], what: str, unless: str | N
     lines: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
         assert process.stdout is not None
-        with log.open("a") as f:
+        with log.open("a", encoding="utf-8") as f:
             progress = Progress(what)
             for line in process.stdout:
                 f.write(line)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from glocalseg import plan as plan_module
-from glocalseg import provenance
-from glocalseg.config import load_benchmark, load_cards
-from glocalseg.plan import Plan, make_plan
+from glocalseg.plan.jobs import Plan
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CODE = ("Snakefile", "workflow", "config", "profiles", "src", "envs", "requirements.lock")
@@ -40,20 +41,22 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def planner(tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Planner]:
+def planner(tree: Path) -> Planner:
     """The plan that the copy's code gives for one of its configurations, as the copy is at the time of the call."""
-    monkeypatch.setattr(provenance, "__file__", str(tree / "src/glocalseg/provenance.py"))
-    monkeypatch.setattr(plan_module, "__file__", str(tree / "src/glocalseg/plan.py"))
+    return lambda configuration: plan_in(tree, configuration)
 
-    def forget() -> None:
-        for function in (provenance.code_digest, provenance.closure, provenance._imports, provenance._tree):
-            function.cache_clear()
 
-    def plan(configuration: str) -> Plan:
-        forget()
-        benchmark = load_benchmark(tree / "config" / f"{configuration}.yaml")
-        cards = tree / "config" / "datasets"
-        return make_plan(benchmark, load_cards(benchmark.datasets, cards), lock_folder=cards)
-
-    yield plan
-    forget()
+def plan_in(tree: Path, configuration: str) -> Plan:
+    """The plan that a tree's own code gives for one of its configurations, worked out by a process of its own."""
+    program = (
+        "import pickle, sys\nfrom pathlib import Path\nfrom glocalseg.config.benchmark import load_benchmark\n"
+        "from glocalseg.data.card import load_cards\nfrom glocalseg.plan.make import make_plan\n"
+        f"cards, benchmark = Path('config/datasets'), load_benchmark(Path('config/{configuration}.yaml'))\n"
+        "plan = make_plan(benchmark, load_cards(benchmark.datasets, cards), lock_folder=cards)\n"
+        "sys.stdout.buffer.write(pickle.dumps(plan))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tree, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    plan: Plan = pickle.loads(done.stdout)
+    return plan

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from glocalseg.config import Benchmark, ConfigError, MethodSpec, load_benchmark, load_card, load_cards, parse_benchmark
+from glocalseg.config.benchmark import Benchmark, MethodSpec, load_benchmark, parse_benchmark
+from glocalseg.config.model import ConfigError
+from glocalseg.data.card import load_card, load_cards
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 

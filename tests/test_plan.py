@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Planner
-from glocalseg.config import Benchmark, ConfigError, load_card
+from glocalseg.config.benchmark import Benchmark
+from glocalseg.config.model import ConfigError
+from glocalseg.data.card import load_card
 from glocalseg.plan import Job, Plan, check, make_plan, verified_record
 
 CONFIGURATION = "hippocampus"

@@ -10,17 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glocalseg import provenance
-from glocalseg.provenance import (
-    FAILURE,
-    CorruptedError,
-    closure,
-    content_key,
-    digest,
-    open_sealed,
-    restore,
-    seal,
-    write_atomic,
-)
+from glocalseg.records.code import closure
+from glocalseg.records.digest import content_key, digest
+from glocalseg.records.files import write_atomic
+from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, restore, seal
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -50,8 +43,8 @@ def test_what_is_no_number_has_no_digest() -> None:
 
 def test_the_closure_holds_what_is_imported_and_nothing_else() -> None:
     found = closure("glocalseg.stages.finetune")
-    assert {"glocalseg.stages.finetune", "glocalseg.stages.common", "glocalseg.data.store"} <= found
-    assert not any(name.startswith(("glocalseg.report", "glocalseg.pretraining.strategies.g")) for name in found)
+    assert {"glocalseg.stages.finetune", "glocalseg.stages.common", "glocalseg.data.slices.store"} <= found
+    assert not any(name.startswith(("glocalseg.report", "glocalseg.methods.pretraining.encoder.g")) for name in found)
     assert not found & provenance.NOT_SCIENCE
 
 

@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parents[1]
-README = (HERE / "README.md").read_text()
-PAGES = sorted(p.relative_to(HERE).as_posix() for p in [HERE / "README.md", *(HERE / "docs").glob("*.md")])
+README = (HERE / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(
+    p.relative_to(HERE).as_posix()
+    for p in [HERE / "README.md", HERE / "config" / "README.md", *(HERE / "docs").glob("*.md")]
+)
 
 
 def test_the_main_table_stands_as_it_came_out() -> None:
-    rows = [r for r in (HERE / "results/published/hippocampus/tables/main.md").read_text().splitlines() if r.startswith("|")]
+    rows = [
+        r
+        for r in (HERE / "results/published/hippocampus/tables/main.md").read_text(encoding="utf-8").splitlines()
+        if r.startswith("|")
+    ]
     assert len(rows) > 7
     for row in rows:
         assert row in README.splitlines()
@@ -21,7 +28,7 @@ def test_the_main_table_stands_as_it_came_out() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files(page: str) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", (HERE / page).read_text())
+    links = re.findall(r"\]\(([^)#:]+)\)", (HERE / page).read_text(encoding="utf-8"))
     assert links or page != "README.md"
     for link in links:
         assert ((HERE / page).parent / link).exists(), f"{page}: {link}"

@@ -11,7 +11,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from glocalseg.config import ConfigError, load_benchmark, load_cards
+from glocalseg.config.benchmark import load_benchmark
+from glocalseg.config.model import ConfigError
+from glocalseg.data.card import load_cards
 from glocalseg.plan import Plan, make_plan
 
 HERE = Path(__file__).resolve().parents[1]

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.augment.intensity import adjust
-from glocalseg.augment.views import TrainDraw, apply_training, apply_views, draw_training, draw_views
-from glocalseg.config import AugmentConfig, ViewConfig
+from glocalseg.config.settings import AugmentConfig, ViewConfig
+from glocalseg.training.augment.intensity import adjust
+from glocalseg.training.augment.views import TrainDraw, apply_training, apply_views, draw_training, draw_views
 
 N = 4000
 

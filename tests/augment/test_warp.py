@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.augment.warp import affine_grid, crop_grid, identity_grid, resample, smooth_field
+from glocalseg.training.augment.warp import affine_grid, crop_grid, identity_grid, resample, smooth_field
 
 SIZES = [(16, 16), (12, 20), (33, 7), (64, 48)]
 

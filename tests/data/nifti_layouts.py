@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.config import Card
+from glocalseg.data.card import Card
 
 SHAPE = (6, 5, 4)
 

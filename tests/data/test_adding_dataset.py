@@ -12,13 +12,14 @@ import pytest
 import yaml
 from nifti_layouts import image_voxels, label_voxels, make_card, save, write_msd
 
-from glocalseg.config import Card, ConfigError, load_card
-from glocalseg.data.fetch import dataset_root, fetch
-from glocalseg.data.prepare import prepare
+from glocalseg.config.model import ConfigError
+from glocalseg.data.acquire.fetch import dataset_root, fetch
+from glocalseg.data.acquire.verify import verify_or_raise
+from glocalseg.data.card import Card, load_card
+from glocalseg.data.slices.prepare import prepare
+from glocalseg.data.slices.store import open_store
 from glocalseg.data.splits import make_split
-from glocalseg.data.store import open_store
-from glocalseg.data.verify import verify_or_raise
-from glocalseg.provenance import sha256_file
+from glocalseg.records.digest import sha256_file
 
 GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-dataset.md"
 

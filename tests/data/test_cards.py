@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from glocalseg.config import Card, SplitLists, load_card, parse_benchmark
+from glocalseg.config.benchmark import parse_benchmark
+from glocalseg.data.card import Card, SplitLists, load_card
 from glocalseg.data.readers.base import SubjectNames
 from glocalseg.data.splits import make_split
 from glocalseg.plan import make_plan

@@ -26,12 +26,12 @@ from typing import Any
 import pytest
 from nifti_layouts import make_card, write_acdc, write_msd
 
-from glocalseg.config import Card, GeneratedSource
 from glocalseg.data import download as download_module
-from glocalseg.data.download import FetchError, Retry, download
-from glocalseg.data.fetch import check_source, dataset_root, fetch
+from glocalseg.data.acquire.download import FetchError, Retry, download
+from glocalseg.data.acquire.fetch import check_source, dataset_root, fetch
+from glocalseg.data.card import Card, GeneratedSource
 from glocalseg.data.readers.base import require_cases
-from glocalseg.provenance import CorruptedError, open_sealed
+from glocalseg.records.sealed import CorruptedError, open_sealed
 
 Usage = namedtuple("Usage", "total used free")
 QUICK = Retry(attempts=3, pause=0.0)
@@ -404,7 +404,7 @@ def test_leftovers_of_a_killed_unpacking_do_no_harm(server: Server, archive: byt
 KILLED = """
 import sys
 from pathlib import Path
-from glocalseg.data.download import download
+from glocalseg.data.acquire.download import download
 download(sys.argv[1], Path(sys.argv[2]), size=int(sys.argv[3]))
 """
 
@@ -494,9 +494,9 @@ def test_generated_data_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch:
             raise RuntimeError("halfway")
         write_acdc(root, {"patient001": (1, 12)})
 
-    module = types.ModuleType("glocalseg.data.phantom")
+    module = types.ModuleType("glocalseg.data.phantom.generate")
     module.generate = generate  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "glocalseg.data.phantom", module)
+    monkeypatch.setitem(sys.modules, "glocalseg.data.phantom.generate", module)
     source = {"kind": "generated", "generator": "phantom", "subjects": 4, "seed": 1}
     card = make_card(source=source, reader="acdc", subject={"pattern": r"^(patient\d{3})_"})
     with pytest.raises(RuntimeError, match="halfway"):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from glocalseg.data.archive import unpack
-from glocalseg.data.download import FetchError
+from glocalseg.data.acquire.archive import unpack
+from glocalseg.data.acquire.download import FetchError
 
 Usage = namedtuple("Usage", "total used free")
 

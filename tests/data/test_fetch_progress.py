@@ -5,7 +5,7 @@ import io
 import pytest
 
 from glocalseg.data import progress as module
-from glocalseg.data.progress import Progress
+from glocalseg.data.acquire.progress import Progress
 
 
 class Terminal(io.StringIO):

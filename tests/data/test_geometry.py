@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocalseg.data.geometry import fit, resample_image, resample_label, resampled_size, to_canonical, window
-from glocalseg.data.geometry_torch import label_of, to_native
+from glocalseg.data.slices.geometry import fit, resample_image, resample_label, resampled_size, to_canonical, window
+from glocalseg.data.slices.geometry_torch import label_of, to_native
 
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glocalseg.data.partition import NO_PARTITION, partition_borders, partition_labels, positions
+from glocalseg.data.slices.partition import NO_PARTITION, partition_borders, partition_labels, positions
 
 SIZES = st.integers(1, 12).flatmap(lambda s: st.tuples(st.integers(s, 200), st.just(s)))
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, generate_binary_structure
 
-from glocalseg.config import GeneratedSource, load_card
-from glocalseg.data.phantom import generate, group_of
-from glocalseg.data.prepare import prepare_volume
+from glocalseg.data.acquire.verify import verify
+from glocalseg.data.card import GeneratedSource, load_card
+from glocalseg.data.phantom.generate import generate, group_of
 from glocalseg.data.readers.base import Volume, load_volume, require_cases
-from glocalseg.data.verify import verify
+from glocalseg.data.slices.prepare import prepare_volume
 
 CARD = load_card(Path(__file__).resolve().parents[2] / "config" / "datasets" / "phantom.yaml")
 PATIENTS = 7

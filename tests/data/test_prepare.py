@@ -12,10 +12,10 @@ import pytest
 from nifti_layouts import make_card, save
 from scipy.ndimage import gaussian_filter
 
-from glocalseg.config import Card
-from glocalseg.data.prepare import PrepareError, correct_bias, normalise, prepare
+from glocalseg.data.card import Card
 from glocalseg.data.readers.base import ReaderError
-from glocalseg.data.store import open_store
+from glocalseg.data.slices.prepare import PrepareError, correct_bias, normalise, prepare
+from glocalseg.data.slices.store import open_store
 
 
 def card(**changes: Any) -> Card:

@@ -17,7 +17,7 @@ from nifti_layouts import (
 )
 
 from glocalseg.data.readers.base import ReaderError, load_volume, require_cases
-from glocalseg.provenance import closure
+from glocalseg.records.code import closure
 
 CASES = ["case_01", "case_02", "case_03"]
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocalseg.config import ConfigError, LabelledDraw, SplitLists, SplitRule
+from glocalseg.config.model import ConfigError
+from glocalseg.data.card import LabelledDraw, SplitLists, SplitRule
 from glocalseg.data.splits import check_hygiene, draws_of, make_split
 
 LISTS = ("pretrain", "train", "validation", "test")

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glocalseg.data.store import open_store, write_store
-from glocalseg.provenance import CorruptedError
+from glocalseg.data.slices.store import open_store, write_store
+from glocalseg.records.sealed import CorruptedError
 
 DEPTHS = {"a_1": 2, "b_1": 3}
 NATIVE = {"a_1": (2, 4, 5), "b_1": (3, 3, 3)}

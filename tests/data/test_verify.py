@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from nifti_layouts import SHAPE, image_voxels, label_voxels, make_card, save, write_acdc, write_msd
 
-from glocalseg.data.fetch import fetch
-from glocalseg.data.verify import VerifyError, require_unchanged, verify, verify_or_raise
-from glocalseg.provenance import CorruptedError
+from glocalseg.data.acquire.fetch import fetch
+from glocalseg.data.acquire.verify import VerifyError, require_unchanged, verify, verify_or_raise
+from glocalseg.records.sealed import CorruptedError
 
 CASES = ["case_01", "case_02", "case_03"]
 IMAGE, LABEL = "imagesTr/case_02.nii.gz", "labelsTr/case_02.nii.gz"

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from glocalseg.config import NetworkConfig
-from glocalseg.data.geometry import fit, resample_image, resample_label
-from glocalseg.data.store import SliceStore, open_store, write_store
+from glocalseg.config.settings import NetworkConfig
+from glocalseg.data.slices.geometry import fit, resample_image, resample_label
+from glocalseg.data.slices.store import SliceStore, open_store, write_store
 from glocalseg.evaluation import predict as module
 from glocalseg.evaluation.metrics import dice_scores
 from glocalseg.evaluation.predict import inference_copy, predict

@@ -8,15 +8,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from glocalseg.config import ConfigError, NetworkConfig
+from glocalseg.config.model import ConfigError
+from glocalseg.config.settings import NetworkConfig
+from glocalseg.methods.pretraining.base import Pool, load_strategy
+from glocalseg.methods.pretraining.contrast.loss import cosine_similarity, info_nce
+from glocalseg.methods.pretraining.contrast.regions import Repulsion, local_loss, region_vectors
 from glocalseg.networks.build import build_network, local_blocks
 from glocalseg.networks.heads import GlobalHead, LocalHead
 from glocalseg.networks.timm_encoder import TimmEncoder, _draws_random_numbers, ensure_torchvision
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, load_pretrained, pretrained_tensors, save_weights
-from glocalseg.pretraining.base import Pool, load_strategy
-from glocalseg.pretraining.contrast import cosine_similarity, info_nce
-from glocalseg.pretraining.regions import Repulsion, local_loss, region_vectors
 
 if ensure_torchvision() == "absent":
     pytest.skip("the extra 'timm' is not installed", allow_module_level=True)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from glocalseg.config import ConfigError, NetworkConfig
+from glocalseg.config.model import ConfigError
+from glocalseg.config.settings import NetworkConfig
 from glocalseg.networks.build import build_network, initialise, local_blocks, unet_levels
 from glocalseg.networks.heads import GlobalHead, LocalHead
 from glocalseg.networks.unet import ConvBlock, SegmentationNet

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.config import NetworkConfig
+from glocalseg.config.settings import NetworkConfig
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, freeze, load_pretrained, pretrained_tensors, save_weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +11,31 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glocalseg.config import Benchmark, Card
-from glocalseg.data.store import write_store
-from glocalseg.plan import Job, Plan
-from glocalseg.provenance import seal
+from glocalseg.config.benchmark import Benchmark
+from glocalseg.data.card import Card
+from glocalseg.data.slices.store import write_store
+from glocalseg.evaluation.metrics import METRICS
+from glocalseg.evaluation.predictions import PREDICTIONS, write_predictions
+from glocalseg.methods.catalogue import regimes
+from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.make import make_plan
+from glocalseg.records.sealed import seal
+from glocalseg.stages.score import COLUMNS, SCORES
 
-COLUMNS = ["dataset", "method", "budget", "draw", "seed", "subject", "volume", "structure", "metric", "value"]
 EFFECT = {"random": 0.0, "gr": 0.012, "gd_minus": 0.03, "gd": 0.04, "pcl": 0.034, "gd+lr": 0.036, "gd+ld": 0.03}
 LEVEL = {"1": 0.66, "2": 0.75, "8": 0.82, "all": 0.87}
+SPACING = (1.5, 1.0, 1.0)
+Line = dict[str, Any]
+POOL = [f"p{i:02d}_L" for i in range(20)]  # the unlabelled volumes
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much to make up."""
+    """How much to make up. ``lines`` are further methods, as a benchmark writes them."""
 
     datasets: tuple[str, ...] = ("toy_a",)
     methods: tuple[str, ...] = ("random", "gd", "gd+lr")
+    lines: tuple[Line, ...] = ()
     budgets: tuple[int, ...] = (1, 2)
     draws: int = 2
     seeds: tuple[int, ...] = (0, 1)
@@ -36,15 +46,13 @@ class Size:
 
 def make_benchmark(size: Size) -> Benchmark:
     parts = [m.split("+") for m in size.methods]
-    methods: list[dict[str, Any]] = [
-        {} if p == ["random"] else {"global": p[0], **({"local": p[1]} if p[1:] else {})} for p in parts
-    ]
+    methods: list[Line] = [{} if p == ["random"] else {"global": p[0], **({"local": p[1]} if p[1:] else {})} for p in parts]
     pretrain = {"steps": size.steps, "images": 16}
     return Benchmark.model_validate({
         "name": "toy", "title": "A made-up benchmark with 100% <invented> numbers", "datasets": list(size.datasets),
-        "methods": methods, "budgets": list(size.budgets), "draws": size.draws, "seeds": list(size.seeds),
+        "methods": [*methods, *size.lines], "budgets": list(size.budgets), "draws": size.draws, "seeds": list(size.seeds),
         "pretrain_global": pretrain, "pretrain_local": pretrain, "finetune": {"steps": size.steps, "loss": "dice_ce"},
-        "strategies": {"gd": {"views": 2}}, "statistics": {"resamples": 300},
+        "strategies": {"gd": {"views": "release"}}, "statistics": {"resamples": 300},
     })  # fmt: skip
 
 
@@ -62,43 +70,17 @@ def make_card(name: str, size: Size) -> Card:
 def fabricate(root: Path, size: Size | None = None) -> Plan:
     """Write every run folder of a plan below ``root``; return the plan."""
     size = size or Size()
-    benchmark, cards = make_benchmark(size), {name: make_card(name, size) for name in size.datasets}
-    jobs: list[Job] = []
-    for dataset in size.datasets:
-        data = Job("data", Path("data/slices") / dataset / "0123456789/manifest.json", {}, dataset)
-        jobs.append(data)
-        _store(root / data.record, size)
-        names = ["random", *dict.fromkeys(m.split("+")[0] for m in size.methods if m != "random")]
-        names += [m for m in size.methods if "+" in m]
-        for name in names:
-            for seed in size.seeds:
-                if name != "random":
-                    phase = "pretrain_local" if "+" in name else "pretrain_global"
-                    jobs.append(_job(phase, f"results/pretrain/{dataset}/{name}/seed{seed}", dataset, name, seed=seed))
-                    _pretraining(root, jobs[-1], size)
-                jobs.append(_job("diagnose", f"results/diagnose/{dataset}/{name}/seed{seed}", dataset, name, seed=seed))
-                _diagnosis(root, jobs[-1])
-        for job in _finetunings(dataset, size):
-            jobs.append(job)
-            _finetuning(root, job, size)
-    report = Job("report", Path("results/toy/report-abcdef0123.json"), {"benchmark": "toy"}, name="toy")
-    return Plan(benchmark, cards, {j.record: j for j in [*jobs, report]}, report)
-
-
-def _job(phase: Any, folder: str, dataset: str, name: str, **levels: Any) -> Job:
-    return Job(phase, Path(folder) / "aaaaaaaaaa/run.json", {}, dataset, name, **levels)
-
-
-def _finetunings(dataset: str, size: Size) -> list[Job]:
-    cells: list[tuple[str, Any, int]] = [
-        (m, b, d) for m in size.methods for b in size.budgets for d in range(1, size.draws + 1)
-    ]
-    cells.append(("random", "all", 1))
-    return [
-        _job("finetune", f"results/finetune/{dataset}/{m}/n{b}/c{d}/seed{s}", dataset, m, budget=b, draw=d, seed=s)
-        for m, b, d in cells
-        for s in size.seeds
-    ]
+    cards = {name: make_card(name, size) for name in size.datasets}
+    plan = make_plan(make_benchmark(size), cards, lock_folder=root)
+    make: dict[str, Callable[[Path, Job, Size, Card], None]] = {
+        "data": _store, "pretrain_global": _pretraining, "pretrain_local": _pretraining, "diagnose": _diagnosis,
+        "finetune": _finetuning, "score": _scoring,
+    }  # fmt: skip
+    for job in plan.jobs.values():
+        if job.phase != "report":
+            (root / job.record.parent).mkdir(parents=True)
+            make[job.phase](root, job, size, cards[job.dataset])
+    return plan
 
 
 def _rng(*words: Any) -> np.random.Generator:
@@ -118,7 +100,7 @@ def _label(volume: str, size: Size) -> np.ndarray:
     return (inside * np.where(z < depth / 2, 2, 1)).astype(np.uint8)
 
 
-def _store(record: Path, size: Size) -> None:
+def _store(root: Path, job: Job, size: Size, card: Card) -> None:
     depth, height, width = size.grid
     labels = [_label(v, size) for v, _ in _volumes(size)]
     frames = []
@@ -131,23 +113,25 @@ def _store(record: Path, size: Size) -> None:
     count = len(labels)
     volumes = pd.DataFrame({
         "volume": [v for v, _ in _volumes(size)], "subject": [s for _, s in _volumes(size)],
-        "first_slice": np.arange(count) * depth, "depth": depth, "height": height, "width": width, "spacing_depth": 1.5,
-        "spacing_height": 1.0, "spacing_width": 1.0, "resampled_height": height, "resampled_width": width,
+        "first_slice": np.arange(count) * depth, "depth": depth, "height": height, "width": width, "spacing_depth": SPACING[0],
+        "spacing_height": SPACING[1], "spacing_width": SPACING[2], "resampled_height": height, "resampled_width": width,
         "native_offset": np.arange(count) * depth * height * width,
     })  # fmt: skip
     slices = pd.DataFrame({
         "subject": np.repeat(volumes["subject"].to_numpy(), depth), "volume": np.repeat(volumes["volume"].to_numpy(), depth),
         "slice": np.tile(np.arange(depth), count), "position": np.tile((np.arange(depth) + 0.5) / depth, count),
-        "partition": np.tile(np.arange(depth) * 4 // depth, count),
     })  # fmt: skip
     native = np.concatenate([n.ravel() for n in labels])
     blank = np.zeros(images.shape, np.uint8)
-    write_store(record, images=images, labels=blank, native_labels=native, slices=slices, volumes=volumes, manifest={})
+    write_store(
+        root / job.record, images=images, labels=blank, native_labels=native, slices=slices, volumes=volumes,
+        reading=card.reading, manifest={"spec": job.spec.dump()},
+    )  # fmt: skip
 
 
 def _common(job: Job, rate: float, seconds: float) -> dict[str, Any]:
     return {
-        "job": {"phase": job.phase, "label": job.label}, "parts": {},
+        "spec": job.spec.dump(), "label": job.label,
         "device": {"type": "cpu", "name": "Toy processor", "precision": "bfloat16", "threads": 1},
         "timing": {"wall_seconds": seconds, "train_seconds": seconds * 0.8, "test_seconds": seconds * 0.15,
                    "images_per_second": rate, "peak_memory_mb": 512.0},
@@ -155,25 +139,23 @@ def _common(job: Job, rate: float, seconds: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pretraining(root: Path, job: Job, size: Size) -> None:
+def _pretraining(root: Path, job: Job, size: Size, card: Card) -> None:
     folder = root / job.record.parent
-    folder.mkdir(parents=True)
     rng = _rng(job.label)
     steps = np.arange(1, size.steps + 1)
-    floor = 0.05 if "+" in job.name else 2.2
+    floor = 0.05 if job.phase == "pretrain_local" else 2.2
     loss = floor + 2 * np.exp(-steps / 15) + rng.normal(0, 0.03, len(steps))
     pd.DataFrame({"step": steps, "loss": loss, "learning_rate": 1e-3, "images_per_second": 800.0}).to_csv(
         folder / "log.csv", index=False
     )
-    seal(root / job.record, _common(job, 840 + rng.normal(0, 20), 50.0))
+    seal(root / job.record, {**_common(job, 840 + rng.normal(0, 20), 50.0), "pool": POOL})
 
 
-def _diagnosis(root: Path, job: Job) -> None:
+def _diagnosis(root: Path, job: Job, size: Size, card: Card) -> None:
     folder = root / job.record.parent
-    folder.mkdir(parents=True)
     rng = _rng(job.label)
     known = {"random": 0.81, "gr": 0.95, "gd": 0.91, "pcl": 0.97}.get(job.name, 0.96)
-    same = 0.98 if "+" in job.name else 0.12
+    same = 0.98 if "+" in job.chain else 0.12
     values = {"position_r2": known + rng.normal(0, 0.005), "same_place": same, "same_place_chance": 1 / 144}
     (folder / "diagnostics.json").write_text(json.dumps(values))
     position = np.tile((np.arange(20) + 0.5) / 20, 12)
@@ -188,40 +170,63 @@ def _diagnosis(root: Path, job: Job) -> None:
     seal(root / job.record, _common(job, float("nan"), 3.0) | {"timing": {"wall_seconds": 3.0}})
 
 
-def _finetuning(root: Path, job: Job, size: Size) -> None:
-    folder = root / job.record.parent
-    folder.mkdir(parents=True)
+def _dice(job: Job, size: Size, volume: str, subject: str) -> float:
+    base = _base(job)
+    return base + _rng("subject", subject).normal(0, 0.05) + _rng(job.label, volume).normal(0, 0.015)
+
+
+def _base(job: Job) -> float:
     budget = str(job.budget)
-    bad = -0.22 if budget == "1" and job.draw == 2 else 0.0
-    base = LEVEL[budget] + bad + _rng("draw", budget, job.draw).normal(0, 0.02)
-    base += EFFECT[job.name] * (0.4 if budget == "8" else 1) + _rng(job.name, "seed", job.seed).normal(0, 0.004)
-    rows, predictions = [], {}
-    for volume, subject in _volumes(size):
-        score = base + _rng("subject", subject).normal(0, 0.05) + _rng(job.label, volume).normal(0, 0.015)
-        for structure, shift in (("anterior_part", -0.02), ("posterior", 0.02)):
-            empty = bad and structure == "posterior" and _rng(job.label, volume, "empty").random() < 0.2
-            dice = 0.0 if empty else float(np.clip(score + shift, 0, 1))
-            for metric, value in (("dice", dice), ("hd95", 12 * (1 - dice)), ("assd", 4 * (1 - dice))):
-                value = float("nan") if empty and metric != "dice" else round(value, 6)
-                rows.append(
-                    (job.dataset, job.name, job.budget, job.draw, job.seed, subject, volume, structure, metric, value)
-                )
-        predictions[volume] = np.roll(_label(volume, size), 1 if score < LEVEL[budget] else 0, axis=2)
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "scores.csv", index=False)
-    np.savez_compressed(folder / "predictions.npz", **predictions)
+    base = LEVEL[budget] + _bad(job) + _rng("draw", budget, job.draw).normal(0, 0.02)
+    return (
+        base
+        + EFFECT.get(job.chain, 0.02) * (0.4 if budget == "8" else 1)
+        + _rng(job.name, "seed", job.seed).normal(0, 0.004)
+    )
+
+
+def _bad(job: Job) -> float:
+    """The second draw of one volume is a bad one."""
+    return -0.22 if str(job.budget) == "1" and job.draw == 2 else 0.0
+
+
+def _finetuning(root: Path, job: Job, size: Size, card: Card) -> None:
+    folder, budget = root / job.record.parent, str(job.budget)
+    scores = {volume: _dice(job, size, volume, subject) for volume, subject in _volumes(size)}
+    write_predictions(
+        folder / PREDICTIONS, {v: np.roll(_label(v, size), 1 if d < LEVEL[budget] else 0, axis=2) for v, d in scores.items()}
+    )
     steps = np.arange(10, size.steps + 1, 10)
-    curve = base * (1 - np.exp(-steps / 20))
-    validation = [(s, n, v) for s, v in zip(steps, curve, strict=True) for n in ("anterior_part", "posterior", "mean")]
+    curve = _base(job) * (1 - np.exp(-steps / 20))
+    collapsed = bool(_bad(job)) and job.seed == 1
+    validation = [
+        (s, n, 0.0 if collapsed and n == "posterior" else v)
+        for s, v in zip(steps, curve, strict=True) for n in ("anterior_part", "posterior", "mean")
+    ]  # fmt: skip
     pd.DataFrame(validation, columns=["step", "structure", "dice"]).to_csv(folder / "validation.csv", index=False)
     pd.DataFrame({"step": steps, "loss": 1 - curve}).to_csv(folder / "log.csv", index=False)
     count = 20 if budget == "all" else int(budget)
     train = [f"p{(i + 3 * (job.draw or 1)) % 20:02d}_L" for i in range(count)]
     split = {
-        "pretrain": [f"p{i:02d}_L" for i in range(20)], "train": train, "validation": ["v0_L", "v1_L"],
-        "test": [v for v, _ in _volumes(size)],
+        "train": train, "validation": ["v0_L", "v1_L"], "test": [v for v, _ in _volumes(size)],
+        "unlabelled": POOL if regimes()[job.spec.regime].unlabelled else [],  # type: ignore[attr-defined]
     }  # fmt: skip
     seal(root / job.record, {
         **_common(job, 280.0, 25.0), "split": split,
-        "subjects": {v: v.split("_")[0] for volumes in split.values() for v in volumes},
-        "best": {"step": 50, "dice": 0.8}, "collapsed": ["posterior"] if bad and job.seed == 1 else [], "loss": "dice_ce",
+        "subjects": {v: v.split("_")[0] for volumes in split.values() for v in volumes}, "best": {"step": 50, "dice": 0.8},
     })  # fmt: skip
+
+
+def _scoring(root: Path, job: Job, size: Size, card: Card) -> None:
+    rows = []
+    for volume, subject in _volumes(size):
+        score = _dice(job, size, volume, subject)
+        for structure, shift in (("anterior_part", -0.02), ("posterior", 0.02)):
+            empty = bool(_bad(job)) and structure == "posterior" and _rng(job.label, volume, "empty").random() < 0.2
+            dice = 0.0 if empty else float(np.clip(score + shift, 0, 1))
+            found = {"dice": dice, "nsd": dice**0.5, "hd95": 12 * (1 - dice), "assd": 4 * (1 - dice), "lost": 0.0}
+            for name, metric in METRICS.items():
+                worst = float(np.linalg.norm(np.multiply(size.grid, SPACING))) if metric.lost == "diagonal" else metric.lost
+                rows.append((subject, volume, structure, name, round(worst if empty else found.get(name, 0.5), 6)))
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(root / job.record.parent / SCORES, index=False)
+    seal(root / job.record, {**_common(job, float("nan"), 1.0), "timing": {"wall_seconds": 1.0}})

@@ -13,7 +13,7 @@ import pytest
 from fabricated_runs import Size, fabricate
 
 from glocalseg.plan import Plan
-from glocalseg.provenance import FAILURE, CorruptedError, open_sealed, read_record, seal
+from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record, seal
 from glocalseg.report.build import PARTIAL, build
 from glocalseg.report.collect import ReportError
 

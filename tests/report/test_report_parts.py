@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from fabricated_runs import Size, fabricate
 
-from glocalseg.data.geometry import fit
+from glocalseg.data.slices.geometry import fit
 from glocalseg.evaluation.statistics import Comparison, Interval, Summary
 from glocalseg.report.analysis import Cell, Compared, DatasetAnalysis, analyse, draw_means
-from glocalseg.report.bookkeeping import duration
 from glocalseg.report.collect import Collected, collect
-from glocalseg.report.curves import principal_components
-from glocalseg.report.findings import findings
+from glocalseg.report.figures.overlays import choose, overlay_plot, unframe
+from glocalseg.report.figures.runs import principal_components
 from glocalseg.report.names import budget_order, colours, display, html, latex, markdown, markers, mathtext, plain
-from glocalseg.report.overlays import choose, overlay_plot, unframe
-from glocalseg.report.table import Block, Entry, Table, number, probability, signed
+from glocalseg.report.tables.runs import duration
+from glocalseg.report.tables.table import Block, Entry, Table, number, probability, signed
+from glocalseg.report.text.findings import findings
 
 
 def test_display_names_in_every_format():

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glocalseg.config import Benchmark, Card, parse_benchmark
-from glocalseg.data.partition import partition_labels, positions
-from glocalseg.data.store import write_store
-from glocalseg.plan import Job, Plan, make_plan
+from glocalseg.config.benchmark import Benchmark, parse_benchmark
+from glocalseg.data.card import Card
+from glocalseg.data.slices.store import positions, write_store
+from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.make import make_plan
+from glocalseg.stages.diagnose import diagnose
+from glocalseg.stages.finetune import finetune
+from glocalseg.stages.pretrain import pretrain
+from glocalseg.stages.score import score
 
 SIDE, DEPTH, SUBJECTS = 32, 8, 9
 
@@ -23,11 +28,10 @@ CARD: dict[str, Any] = {
     "licence": "none",
     "citation": ["none"],
     "source": {"kind": "folder", "path": "nowhere"},
-    "reader": "acdc",
+    "reader": "folders",
     "structures": {1: "disc", 2: "core"},
     "slice_axis": "S",
     "frame": {"spacing": [1.5, 1.5], "size": [SIDE, SIDE]},
-    "partitions": 4,
     "subject": {"pattern": "(.*)"},
     "splits": {"kind": "rule", "test": 2, "validation": 2, "seed": 0},
 }
@@ -51,6 +55,15 @@ def small_plan(**changes: Any) -> Plan:
     raw = {k: {**v, **changes.pop(k, {})} if isinstance(v, dict) else changes.pop(k, v) for k, v in BENCHMARK.items()}
     benchmark: Benchmark = parse_benchmark({**raw, **changes}, where="test")
     return make_plan(benchmark, {"made_up": Card.model_validate(CARD)}, lock_folder=Path("nowhere"))
+
+
+def run_job(job: Job, root: Path) -> Path:
+    """Run the stage of a job below a root; the folder that it made."""
+    stages: dict[str, Any] = {
+        "pretrain_global": pretrain, "pretrain_local": pretrain, "diagnose": diagnose, "finetune": finetune, "score": score,
+    }  # fmt: skip
+    stages[job.phase](job.spec, job.place(root))
+    return root / job.record.parent
 
 
 def find(plan: Plan, phase: str, name: str, budget: int | str | None = None) -> Job:
@@ -78,7 +91,6 @@ def write_data(root: Path, plan: Plan) -> None:
             "volume": np.repeat(names, DEPTH),
             "slice": np.tile(np.arange(DEPTH), SUBJECTS),
             "position": np.tile(positions(DEPTH), SUBJECTS),
-            "partition": np.tile(partition_labels(DEPTH, 4, "paper"), SUBJECTS),
         }
     )
     volumes = pd.DataFrame({"volume": names, "subject": names, "first_slice": np.arange(SUBJECTS) * DEPTH})
@@ -101,5 +113,6 @@ def write_data(root: Path, plan: Plan) -> None:
         native_labels=labels.reshape(-1),
         slices=slices,
         volumes=volumes,
-        manifest={"parts": dict(data.parts)},
+        reading=plan.cards["made_up"].reading,
+        manifest={"spec": data.spec.dump()},
     )

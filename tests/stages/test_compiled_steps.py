@@ -16,11 +16,11 @@ import torch
 from small_benchmark import find, small_plan, write_data
 from torch import Tensor
 
-from glocalseg.augment.views import apply_training, draw_training
-from glocalseg.config import AugmentConfig
+from glocalseg.config.settings import AugmentConfig
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.stages import common, finetune, pretrain_global, pretrain_local
 from glocalseg.stages.common import Inputs, Task
+from glocalseg.training.augment.views import apply_training, draw_training
 from glocalseg.training.compiled import INDUCTOR, compile_step, compiler_problem
 from glocalseg.training.device import Device, Precision
 

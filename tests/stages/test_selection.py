@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from small_benchmark import find, small_plan, write_data
 from torch import nn
 
-from glocalseg.config import ConfigError
-from glocalseg.data.store import SliceStore
+from glocalseg.config.model import ConfigError
+from glocalseg.data.slices.store import SliceStore
 from glocalseg.plan import Plan
 from glocalseg.stages import finetune
 from glocalseg.stages.finetune import Selection

@@ -18,7 +18,7 @@ from small_benchmark import DEPTH, SIDE, find, small_plan, write_data
 
 from glocalseg.networks.weights import FILE
 from glocalseg.plan import Job, Plan
-from glocalseg.provenance import CorruptedError, open_sealed
+from glocalseg.records.sealed import CorruptedError, open_sealed
 from glocalseg.stages import diagnose, finetune, pretrain_global, pretrain_local
 
 HERE = Path(__file__).parent

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from glocalseg import provenance
+from glocalseg.records import files
 from glocalseg.training import checkpoint
 from glocalseg.training.checkpoint import RECORD, State, load_state, optimiser_tensors, restore_optimiser, save_state
 
 
 def state(step: int, value: float = 1.0) -> State:
-    tensors = {"net/a": torch.full((2, 3), value), "net/count": torch.tensor(step)}
+    tensors = {"modules/a": torch.full((2, 3), value), "modules/count": torch.tensor(step)}
     return State(step, tensors, {"rows": [{"loss": 0.1 + 0.2}], "seconds": 1.5})
 
 
@@ -64,7 +64,7 @@ class Disk:
     """A disk that takes ``room`` more files and then is full."""
 
     def __init__(self, room: int) -> None:
-        self.room, self.sync = room, provenance.os.fsync  # type: ignore[attr-defined]
+        self.room, self.sync = room, files.os.fsync  # type: ignore[attr-defined]
 
     def __call__(self, descriptor: int) -> None:
         if self.room == 0:
@@ -78,7 +78,7 @@ def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest
     """Neither when the tensors do not fit nor when the record does not."""
     save_state(tmp_path, "k", state(2, 0.5))
     with monkeypatch.context() as patched:
-        patched.setattr(provenance.os, "fsync", Disk(room))  # type: ignore[attr-defined]
+        patched.setattr(files.os, "fsync", Disk(room))  # type: ignore[attr-defined]
         with pytest.raises(OSError, match="No space left"):
             save_state(tmp_path, "k", state(4, 0.7))
     assert_is(load_state(tmp_path, "k"), state(2, 0.5))
@@ -120,12 +120,12 @@ def test_the_optimiser_comes_back_in_the_layout_of_its_parameters() -> None:
     for seed in (1, 2):
         step(net, optimiser, seed)
     saved = {k: v.clone(memory_format=torch.contiguous_format) for k, v in optimiser_tensors(optimiser).items()}
-    assert set(saved) == {f"optimiser/{i}/{name}" for i in (0, 1) for name in ("step", "exp_avg", "exp_avg_sq")}
+    assert set(saved) == {f"{i}/{name}" for i in (0, 1) for name in ("step", "exp_avg", "exp_avg_sq")}
     other, resumed = pair()
     other.load_state_dict({k: v.clone() for k, v in net.state_dict().items()})
     restore_optimiser(resumed, saved)
     assert resumed.state[other.weight]["exp_avg"].stride() == other.weight.stride()
-    assert resumed.state[other.weight]["exp_avg"].data_ptr() != saved["optimiser/0/exp_avg"].data_ptr()
+    assert resumed.state[other.weight]["exp_avg"].data_ptr() != saved["0/exp_avg"].data_ptr()
     step(net, optimiser, 3)
     step(other, resumed, 3)
     assert torch.equal(net.weight, other.weight)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.config import ConfigError, NetworkConfig
+from glocalseg.config.model import ConfigError
+from glocalseg.config.settings import NetworkConfig
 from glocalseg.training import compiled as module
 from glocalseg.training.compiled import WORTH_STEPS, compile_step, compiler_problem
 from glocalseg.training.device import Device, choose_device

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from tasks import Here, task_of
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from glocalseg.training.checkpoint import load_state
 from glocalseg.training.divergence import DivergedError
-from glocalseg.training.loop import Job, Schedule, train
+from glocalseg.training.loop import Schedule, train
 
 STEPS = 400  # a row of the log every fourth
 
@@ -51,7 +52,7 @@ def run(
 ) -> Seen:
     seen = Seen()
     train(
-        Job("a run", "key", folder), net, loss, steps=steps, schedule=Schedule(1e-3, steps), images_per_step=1,
+        Here("a run", "key", folder), task_of(net, loss), steps=steps, schedule=Schedule(1e-3, steps),
         checkpoint_every=checkpoint_every, observer=seen, observe_every=observe_every,
     )  # fmt: skip
     return seen

@@ -1,4 +1,4 @@
-"""A training that is interrupted and goes on ends with the bits of one that was not (DESIGN.md 5)."""
+"""A training that is interrupted and goes on ends with the bits of one that was not."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tasks import Here, task_of
 from torch import Tensor, nn
 
-from glocalseg.config import NetworkConfig
+from glocalseg.config.settings import NetworkConfig
 from glocalseg.networks.build import build_network, initialise
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training import loop
 from glocalseg.training.checkpoint import RECORD
 from glocalseg.training.device import Device
 from glocalseg.training.divergence import DivergedError
-from glocalseg.training.loop import Interrupted, Job, Schedule, train
+from glocalseg.training.loop import Interrupted, Schedule, train
 from glocalseg.training.randomness import generator
+from glocalseg.training.task import Task
 
 STEPS = 12
 CPU = Device(torch.device("cpu"), "float32", 1)
@@ -74,8 +76,8 @@ def run(folder: Path, *, frozen: bool = False, at: dict[int, Callable[[], object
     seen = Remember(net)
     schedule = Schedule(1e-2, STEPS, cosine=True, warmup=0.25)
     numbers = train(
-        Job("a run", "key", folder), net, loss_of(net, at), steps=STEPS, schedule=schedule, images_per_step=4,
-        checkpoint_every=5, observer=seen, observe_every=4,
+        Here("a run", "key", folder), task_of(net, loss_of(net, at), 4), steps=STEPS, schedule=schedule, checkpoint_every=5,
+         observer=seen, observe_every=4,
     )  # fmt: skip
     return net.state_dict(), seen, numbers
 
@@ -188,8 +190,7 @@ def test_a_loss_that_is_no_number_stops_with_a_named_error(tmp_path: Path, bad: 
         return net(torch.ones(1, 2)).sum() * (bad if step == 3 else 1.0)
 
     with pytest.raises(DivergedError, match=r"a run: step 4: expected a finite loss, found (nan|-?inf)"):
-        train(Job("a run", "key", tmp_path), net, loss, steps=8, schedule=Schedule(1e-3, 8), images_per_step=1,
-              checkpoint_every=2)  # fmt: skip
+        train(Here("a run", "key", tmp_path), task_of(net, loss), steps=8, schedule=Schedule(1e-3, 8), checkpoint_every=2)
     assert (tmp_path / "resume-2.safetensors").is_file()
 
 
@@ -218,3 +219,95 @@ def test_the_log_has_the_schedule_and_the_loss(tmp_path: Path) -> None:
     schedule = Schedule(1e-2, STEPS, cosine=True, warmup=0.25)
     assert [float(r["learning_rate"]) for r in rows] == pytest.approx([schedule(s) for s in range(STEPS)])
     assert all(float(r["loss"]) > 0 and float(r["images_per_second"]) > 0 for r in rows)
+
+
+# ---------------------------------------------------------------- several optimisers, and what happens after a step
+
+
+class Duel(nn.Module):
+    """Two modules with losses that pull each other, and a momentum copy of the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.player, self.judge, self.copy = nn.Linear(3, 2), nn.Linear(2, 1), nn.Linear(3, 2)
+        for i, module in enumerate((self.player, self.judge, self.copy)):
+            initialise(module, i)
+        self.copy.requires_grad_(False)
+
+
+def duel(nets: Duel, at: dict[int, Callable[[], object]] | None = None) -> Task:
+    """The player wants the judge to say much, the judge little, every second step; the copy follows the player."""
+
+    def losses(step: int) -> dict[str, Tensor]:
+        if at and step in at:
+            at[step]()
+        said = nets.judge(nets.player(torch.randn(4, 3, generator=generator(5, "duel", step))))
+        found = {"player": (1 - said).square().mean()}
+        return found | ({"judge": said.square().mean()} if step % 2 else {})
+
+    def follow(step: int) -> None:
+        with torch.no_grad():
+            for kept, new in zip(nets.copy.parameters(), nets.player.parameters(), strict=True):
+                kept.lerp_(new, 1 / (step + 2))
+
+    modules = nn.ModuleDict({"player": nets.player, "judge": nets.judge, "copy": nets.copy})
+    optimised = {"player": ("player",), "judge": ("judge",)}
+    return Task(modules, losses, nets.player, 4, nets.copy, optimised=optimised, after_step=follow)
+
+
+def fight(folder: Path, at: dict[int, Callable[[], object]] | None = None) -> dict[str, Tensor]:
+    nets = Duel()
+    train(Here("a duel", "key", folder), duel(nets, at), steps=STEPS, schedule=Schedule(1e-2, STEPS), checkpoint_every=5)
+    return nets.state_dict()
+
+
+def slow_fight() -> dict[str, Tensor]:
+    """The same written out: each optimiser sees the gradient of its own loss, both taken before either steps."""
+    nets = Duel()
+    task = duel(nets)
+    optimisers = {n: torch.optim.Adam(getattr(nets, n).parameters(), lr=1e-2, fused=True) for n in ("player", "judge")}
+    for step in range(STEPS):
+        gradients = {
+            name: torch.autograd.grad(loss, list(getattr(nets, name).parameters()))
+            for name in task.losses(step)
+            for loss in [task.losses(step)[name]]
+        }
+        for name, values in gradients.items():
+            for p, g in zip(getattr(nets, name).parameters(), values, strict=True):
+                p.grad = g
+            optimisers[name].step()
+        task.after_step(step)
+    return nets.state_dict()
+
+
+def test_every_optimiser_follows_its_own_loss(tmp_path: Path) -> None:
+    assert same(fight(tmp_path), slow_fight())
+
+
+def test_several_losses_have_columns_of_their_own(tmp_path: Path) -> None:
+    fight(tmp_path)
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert list(rows[0]) == ["step", "loss_player", "loss_judge", "learning_rate", "images_per_second"]
+    assert rows[0]["loss_judge"] == ""  # it had none yet
+    assert float(rows[-1]["loss_player"]) > 0
+
+
+@pytest.mark.parametrize("step", [0, 4, 5, 8, 11])
+def test_second_networks_and_momentum_copies_are_resumed_to_the_bit(tmp_path: Path, step: int) -> None:
+    whole = fight(tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="the power went"):
+        fight(tmp_path / "broken", {step: fail})
+    assert same(fight(tmp_path / "broken"), whole)
+    assert not torch.equal(whole["copy.weight"], whole["player.weight"])
+
+
+def test_the_loss_that_is_no_number_is_named(tmp_path: Path) -> None:
+    nets = Duel()
+    good = duel(nets)
+
+    def losses(step: int) -> dict[str, Tensor]:
+        return {n: v * math.nan if n == "judge" and step == 3 else v for n, v in good.losses(step).items()}
+
+    bad = Task(good.modules, losses, good.forward, 4, nets, optimised=good.optimised)
+    with pytest.raises(DivergedError, match=r"step 4: expected a finite loss of 'judge', found nan"):
+        train(Here("a duel", "key", tmp_path), bad, steps=8, schedule=Schedule(1e-3, 8), checkpoint_every=8)

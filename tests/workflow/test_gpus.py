@@ -16,7 +16,9 @@ import pytest
 from test_programs import load
 
 from conftest import REPOSITORY
-from glocalseg.config import Benchmark, ConfigError, Hardware, load_benchmark, load_cards, parse_benchmark
+from glocalseg.config.benchmark import Benchmark, Hardware, load_benchmark, parse_benchmark
+from glocalseg.config.model import ConfigError
+from glocalseg.data.card import load_cards
 from glocalseg.plan import make_plan
 
 gpus = load("workflow/scripts/_gpus.py")

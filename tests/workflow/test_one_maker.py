@@ -12,9 +12,10 @@ import pytest
 from snakemake_call import environment
 
 from conftest import REPOSITORY
-from glocalseg.config import load_benchmark, load_cards
+from glocalseg.config.benchmark import load_benchmark
+from glocalseg.data.card import load_cards
 from glocalseg.plan import make_plan
-from glocalseg.provenance import FAILURE
+from glocalseg.records.sealed import FAILURE
 
 QUICK = REPOSITORY / "config/quick.yaml"
 PROGRAM = """
@@ -22,7 +23,7 @@ import sys, time
 from pathlib import Path
 sys.path[:0] = [{src!r}, {scripts!r}]
 from _program import run
-from glocalseg.provenance import seal
+from glocalseg.records.sealed import seal
 
 def work(call):
     with open("worked.txt", "a") as f:

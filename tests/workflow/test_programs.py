@@ -82,7 +82,8 @@ def prune(folder: Path, *arguments: str) -> str:
 
 
 def test_prune_removes_only_what_no_configuration_gives_and_only_when_told(tmp_path: Path) -> None:
-    from glocalseg.config import load_benchmark, load_cards
+    from glocalseg.config.benchmark import load_benchmark
+    from glocalseg.data.card import load_cards
     from glocalseg.plan import make_plan
 
     benchmark = load_benchmark(REPOSITORY / "config/hippocampus.yaml")

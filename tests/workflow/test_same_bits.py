@@ -29,7 +29,8 @@ PLAN = """
 import json
 from pathlib import Path
 from _program import CARDS
-from glocalseg.config import load_benchmark, load_cards
+from glocalseg.config.benchmark import load_benchmark
+from glocalseg.data.card import load_cards
 from glocalseg.plan import make_plan, verified_record
 benchmark = load_benchmark(Path("config/small.yaml"))
 plan = make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)

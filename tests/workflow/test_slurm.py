@@ -26,7 +26,7 @@ from snakemake_call import command, environment, snakemake
 from test_small_dag import BENCHMARK, bits, one, prepare_tree
 
 from conftest import REPOSITORY
-from glocalseg.provenance import FAILURE
+from glocalseg.records.sealed import FAILURE
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(2400)]
 T = TypeVar("T")
@@ -44,7 +44,8 @@ SLURM = (
 LIST = """
 import json
 from pathlib import Path
-from glocalseg.config import load_benchmark, load_cards
+from glocalseg.config.benchmark import load_benchmark
+from glocalseg.data.card import load_cards
 from glocalseg.plan import make_plan
 benchmark, cards = load_benchmark(Path("config/small.yaml")), Path("config/datasets")
 jobs = make_plan(benchmark, load_cards(benchmark.datasets, cards), lock_folder=cards).jobs.values()
@@ -56,7 +57,7 @@ RESTING = '''"""As gd, with a rest before every step where the environment says 
 import os
 import time
 
-from glocalseg.pretraining.strategies.gd import Partition
+from glocalseg.methods.pretraining.encoder.gd import Partition
 
 
 class Resting(Partition):

@@ -5,20 +5,23 @@ import shlex
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.logging import logger
 from snakemake.utils import update_config
 
 HERE = Path(workflow.basedir)
-sys.path[:0] = [str(HERE / "src"), str(HERE / "workflow" / "scripts")]
+sys.path.insert(0, str(HERE / "src"))  # this checkout's code, whichever one the environment was made for
 
-from glocalseg.config import ConfigError, load_cards, parse_benchmark
-from glocalseg.plan import UNVERIFIED, dataset_identity, make_plan, strategy_level, verified_record
-from glocalseg.provenance import digest, write_json
+from glocalrun.calls import STATE
+from glocalseg.config.benchmark import parse_benchmark
+from glocalseg.config.model import ConfigError, read_yaml
+from glocalseg.data.acquire.sources.base import UNVERIFIED
+from glocalseg.data.card import load_cards
+from glocalseg.plan.make import identity, make_plan, verified_record
+from glocalseg.plan.phases import PHASES
+from glocalseg.records.digest import digest
+from glocalseg.records.files import write_json
 
 CARDS = HERE / "config" / "datasets"
-STATE = Path(".snakemake") / "glocalseg"
-STORE = "data/slices/{dataset}/{key}/manifest.json"
 CONDA = any(str(m).lower().endswith("conda") for m in workflow.deployment_settings.deployment_method)
 
 
@@ -33,33 +36,21 @@ def read_configuration():
     if files:
         return config, ", ".join(os.path.relpath(f) for f in files)
     default = HERE / "config" / "quick.yaml"
-    raw = yaml.safe_load(default.read_text())
+    raw = read_yaml(default)
     update_config(raw, config)
     return raw, os.path.relpath(default)
 
 
 def plan_or_stop():
     """The plan of this run; where it cannot be made, one line a problem and no traceback."""
-    raw, where = read_configuration()
+    where = "config"
     try:
+        raw, where = read_configuration()
         benchmark = parse_benchmark(raw, where=where)
-        cards = load_cards(benchmark.datasets, CARDS)
-        plan = make_plan(benchmark, cards, lock_folder=CARDS)
-        check_options(benchmark)
-        return plan
+        return make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
     except ConfigError as error:
         lines = [line if ": " in line and line.startswith(where) else f"{where}: {line}" for line in str(error).split("\n")]
         sys.exit("\n".join(lines))
-
-
-def check_options(benchmark):
-    """Refuse options of strategies that do not exist. The strategies' files import torch: looked at only if there are any."""
-    if not benchmark.strategies:
-        return
-    from glocalseg.pretraining.base import load_strategy
-
-    for name, options in benchmark.strategies.items():
-        load_strategy(name, options, level=strategy_level(name) or "global")
 
 
 def resolved(benchmark):
@@ -76,50 +67,65 @@ BENCHMARK = PLAN.benchmark
 RESOLVED = resolved(BENCHMARK)
 JOBS = {str(record): job for record, job in PLAN.jobs.items()}
 VERIFIED = {name: str(verified_record(card, CARDS)) for name, card in PLAN.cards.items()}
-UNLOCKED = [name for name, card in PLAN.cards.items() if dataset_identity(card, CARDS) == UNVERIFIED]
+UNLOCKED = [name for name, card in PLAN.cards.items() if identity(card, CARDS) == UNVERIFIED]
 ENVIRONMENT = f"../../envs/{'cuda' if any(Path(os.sep, 'dev').glob('nvidia[0-9]*')) else 'cpu'}.yaml"
 MORE_THREADS = 8  # for rules whose result does not depend on the number of processes; Snakemake caps it at --cores
 
 
-def program(name, threads=BENCHMARK.threads):
-    """Start of a rule's command: the program of that name, with this run's configuration and thread limits."""
+def words(threads=BENCHMARK.threads):
+    """What every command begins with: Python with its limit of threads, the folder of the programs, this run's configuration."""
     limits = " ".join(f"{v}={threads}" for v in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"))
-    python = "python" if CONDA else shlex.quote(sys.executable)
-    script = HERE / "workflow" / "scripts" / f"{name}.py"
-    return (
-        f"PYTHONPATH={shlex.quote(str(HERE / 'src'))} {limits} "
-        f"{python} {shlex.quote(os.path.relpath(script))} --benchmark {RESOLVED}"
-    )
+    return {
+        "python": f"{limits} {'python' if CONDA else shlex.quote(sys.executable)}",
+        "programs": shlex.quote(os.path.relpath(HERE / "workflow" / "scripts")),
+        "benchmark": shlex.quote(str(RESOLVED)),
+    }
 
 
-def parents(pattern):
-    """Input function: the records that the job behind ``pattern`` starts from, whatever their dates.
+def program(threads=BENCHMARK.threads):
+    """``words`` as params of a rule: functions, because Snakemake takes braces in a text, say in a path, for wildcards."""
+    return {name: always(text) for name, text in words(threads).items()}
+
+
+def always(text):
+    return lambda wildcards: text
+
+
+def log_of(phase):
+    """Where the program of a phase says what it does: beside all others, by the parts of its record's path."""
+    return str(Path(PHASES[phase].pattern).parent).replace("results", "logs", 1) + ".log"
+
+
+def parents(phase):
+    """Input function: the records that a job of the phase starts from, whatever their dates.
 
     None for a record that is there: it is current, and Snakemake would make it again if a parent were missing.
     """
 
     def inputs(wildcards):
-        record = pattern.format(**wildcards)
+        record = PHASES[phase].pattern.format(**wildcards)
         if record not in JOBS:
             raise ConfigError(
                 f"{record}: benchmark {BENCHMARK.name!r} has no such path with this configuration and code. "
                 "`snakemake -n` lists those it has"
             )
-        return [] if os.path.exists(record) else [ancient(str(p)) for p in JOBS[record].parents]
+        if os.path.exists(record) and not again(record):
+            return []
+        return [str(p) if again(str(p)) else ancient(str(p)) for p in JOBS[record].parents]
 
     return inputs
 
 
 def verified(wildcards):
-    """Input function of a slice store that is not there: the verified data."""
-    store = STORE.format(**wildcards)
-    return [] if os.path.exists(store) else ancient(VERIFIED[wildcards.dataset])
+    """Input function of a slice store that is not there, or is made again: the verified data."""
+    store = PHASES["data"].pattern.format(**wildcards)
+    return [] if os.path.exists(store) and not again(store) else ancient(VERIFIED[wildcards.dataset])
 
 
 def wanted(wildcards):
     """What is made by default, all of the plan; or, while data has no lock file yet, only the verified data."""
     if not UNLOCKED or workflow.dryrun:
-        return [ancient(record) for record in JOBS]
+        return [record if again(record) else ancient(record) for record in JOBS]
     for name in UNLOCKED:
         if Path(VERIFIED[name]).is_file():
             sys.exit(

@@ -6,19 +6,19 @@ rule fetch:
         "data/raw/{dataset}/{identity}/fetched.json",
     log:
         "logs/fetch/{dataset}/{identity}.log",
+    priority: 100
     conda:
         ENVIRONMENT
-    params:
-        run=program("fetch"),
     threads: 1
     resources:
         mem_mb=2000,
         runtime=720,
-    priority: 100
+    params:
+        **program(),
     message:
         "fetch {wildcards.dataset}"
     shell:
-        "{params.run} --record {output} --log {log}"
+        "{params.python} {params.programs}/fetch.py --benchmark {params.benchmark} --record {output} --log {log}"
 
 
 rule verify:
@@ -28,38 +28,40 @@ rule verify:
         "data/raw/{dataset}/{identity}/verified.json",
     log:
         "logs/verify/{dataset}/{identity}.log",
+    priority: 100
     conda:
         ENVIRONMENT
-    params:
-        run=program("verify", threads=1),
     threads: MORE_THREADS
     resources:
         mem_mb=growing(8000),
         runtime=growing(120),
-    priority: 100
+    params:
+        **program(threads=1),
     message:
         "verify {wildcards.dataset}: every case, file by file"
     shell:
-        "{params.run} --record {output} --workers {threads} --log {log}"
+        "{params.python} {params.programs}/verify.py --benchmark {params.benchmark} --record {output} --log {log} "
+        "--workers {threads}"
 
 
 rule prepare:
     input:
         verified,
     output:
-        STORE,
+        PHASES["data"].pattern,
     log:
         "logs/prepare/{dataset}/{key}.log",
+    priority: 100
     conda:
         ENVIRONMENT
-    params:
-        run=program("prepare", threads=1),
     threads: MORE_THREADS
     resources:
         mem_mb=growing(16000),
         runtime=growing(480),
-    priority: 100
+    params:
+        **program(threads=1),
     message:
-        "prepare {wildcards.dataset}: slices, partitions, labels"
+        "prepare {wildcards.dataset}: slices and labels"
     shell:
-        "{params.run} --record {output} --workers {threads} --log {log}"
+        "{params.python} {params.programs}/prepare.py --benchmark {params.benchmark} --record {output} --log {log} "
+        "--workers {threads}"

@@ -1,28 +1,52 @@
-# Training with labels, from every start, with every budget and draw; its scores on the tested subjects. On a cluster, the runs of a
-# method and seed share allocations, one after another (profiles/slurm says how many): each of them takes minutes.
-FINETUNED = "results/finetune/{dataset}/{method}/n{budget}/c{draw}/seed{seed}/{key}/run.json"
+# Training with labels, from every start, with every budget and draw, and its scores on the tested subjects. On a cluster, the runs of
+# a method and seed share allocations, one after another (profiles/slurm says how many): each of them takes minutes, scores seconds.
 
 
 rule finetune:
     input:
-        parents(FINETUNED),
+        parents("finetune"),
     output:
-        FINETUNED,
+        PHASES["finetune"].pattern,
     log:
-        "logs/finetune/{dataset}/{method}/n{budget}/c{draw}/seed{seed}/{key}.log",
+        log_of("finetune"),
+    group:
+        "finetune.{dataset}.{chain}.seed{seed}"
     conda:
         ENVIRONMENT
-    params:
-        run=program("finetune"),
     threads: BENCHMARK.threads
-    group:
-        "finetune.{dataset}.{method}.seed{seed}"
     resources:
         mem_mb=growing(6000),
         runtime=growing(30),
         one_at_a_time=1,
         gpu=one_gpu,
+    params:
+        **program(),
     message:
-        "fine-tune {wildcards.dataset} {wildcards.method} n{wildcards.budget} c{wildcards.draw} seed{wildcards.seed}"
+        "fine-tune {wildcards.dataset} {wildcards.chain} n{wildcards.budget} c{wildcards.draw} seed{wildcards.seed}"
     shell:
-        "{params.run} --record {output} --log {log}"
+        "{params.python} {params.programs}/finetune.py --benchmark {params.benchmark} --record {output} --log {log}"
+
+
+rule score:
+    input:
+        parents("score"),
+    output:
+        PHASES["score"].pattern,
+    log:
+        log_of("score"),
+    priority: 60
+    group:
+        "score.{dataset}.{chain}.seed{seed}"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(10),
+        one_at_a_time=1,
+    params:
+        **program(threads=1),
+    message:
+        "score {wildcards.dataset} {wildcards.chain} n{wildcards.budget} c{wildcards.draw} seed{wildcards.seed}"
+    shell:
+        "{params.python} {params.programs}/score.py --benchmark {params.benchmark} --record {output} --log {log}"

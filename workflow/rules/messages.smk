@@ -1,30 +1,29 @@
-"""What is said when a run begins and when it ends."""
+"""What is said when a run begins and when it ends, and what ``snakemake --report`` shows."""
 
 import time
+from collections import Counter
 
-import _owners
-from glocalseg.provenance import restore
-from glocalseg.report.names import PHASES
+from glocalseg.records.sealed import restore
+from snakemake.io import report as flagged
 from snakemake.shell import shell
 
 SAID = 12  # missing runs that are named on the console; the report names all
 
 
-if workflow.is_main_process:
-    if dead := _owners.free_dead_lock():
-        logger.warning(f"The lock of a call that was killed ({', '.join(dead)}) was taken away.")
+def start_of_run(marked):
+    """Say what will run, and note when it began and what is to make, from which jobs work out the time left.
 
-
-def start_of_run():
-    """Say what will run, and note when it began and what is missing, from which jobs work out the time left."""
-    missing = {}
-    for job in PLAN.jobs.values():
-        if not job.record.is_file():
-            missing[job.phase] = missing.get(job.phase, 0) + 1
-    total, left = len(PLAN.jobs), sum(missing.values())
-    write_json(STATE / f"{RESOLVED.stem}.run", {"started": time.time(), "missing": missing})
+    ``marked``: records that are there and are made again.
+    """
+    outputs = [str(path) for job in to_run() for path in job.output]
+    to_make = Counter(JOBS[path].phase for path in outputs if path in JOBS)
+    write_json(STATE / f"{RESOLVED.stem}.run", {"started": time.time(), "missing": to_make})
     (STATE / f"{RESOLVED.stem}.done").unlink(missing_ok=True)
-    logger.info(f"{BENCHMARK.name}: {total - left} of {total} results are there, {left} to make. Logs: logs/")
+    there = sum(job.record.is_file() for job in PLAN.jobs.values())
+    anew = f", {len(marked)} of them to make again" if marked else ""
+    logger.info(
+        f"{BENCHMARK.name}: {there} of {len(JOBS)} results are there{anew}, {len(JOBS) - there} to make. Logs: logs/"
+    )
     if UNLOCKED:
         logger.info(
             f"{', '.join(UNLOCKED)}: this data was never verified. The data comes first: it is fetched and verified "
@@ -43,20 +42,42 @@ def end_of_run():
 
 def failed_run():
     """Say which runs are missing, and make the report of those that are there: it names the missing ones too."""
-    if not getattr(workflow.scheduler, "failed", None):
+    if not failed():
         return  # stopped by a person, or never started
-    asked = {str(path) for job in workflow.dag.jobs for path in job.output}
-    runs = [job for job in PLAN.jobs.values() if job.phase != "report" and str(job.record) in asked]
+    runs = [job for job in PLAN.jobs.values() if job.phase != "report" and str(job.record) in asked()]
     missing = [job for job in runs if not restore(job.record)]
+    first = [job for job in missing if all(parent.is_file() for parent in job.parents)]  # the others only wait for these
     logger.error(f"{len(runs) - len(missing)} of {len(runs)} results are there. Missing:")
-    for job in missing[:SAID]:
-        logger.error(f"  {PHASES[job.phase]}: {job.label}")
-    if len(missing) > SAID:
-        logger.error(f"  and {len(missing) - SAID} more")
-    if missing and str(PLAN.report.record) in asked and any(job.record.is_file() for job in PLAN.of("finetune")):
+    for job in first[:SAID]:
+        logger.error(f"  {PHASES[job.phase].title}: {job.label}")
+    if len(first) > SAID:
+        logger.error(f"  and {len(first) - SAID} more")
+    if waiting := len(missing) - len(first):
+        logger.error(f"  and {waiting} that start from these")
+    if missing and str(PLAN.report.record) in asked() and any(job.record.is_file() for job in PLAN.of("score")):
         partial = PLAN.report.record.with_name("report-partial.json")
         partial.unlink(missing_ok=True)  # of an earlier failure
         log = Path("logs") / "report" / BENCHMARK.name / "partial.log"
-        shell(f"{program('report', threads=1)} --record {partial} --log {log} || cat {log}")
+        said = words(threads=1)
+        shell(
+            "{said[python]} {said[programs]}/report.py --benchmark {said[benchmark]} --record {partial} --log {log} || cat {log}"
+        )
         logger.info(f"Report of what is there: {PLAN.report.record.parent / 'report' / 'index.html'}")
     logger.info("What is there is kept: the same command makes the rest.")
+
+
+def shown():
+    """Page, figures and tables of the report that is there: inputs of the target, which makes nothing, flagged for --report.
+
+    No rule may declare them as outputs: the record stands for them, and existing means current.
+    """
+    folder = PLAN.report.record.parent
+    if not PLAN.report.record.is_file():
+        return []
+    items = [("1 Report", "page", path) for path in [folder / "report" / "index.html"] if path.is_file()]
+    items += [("2 Figures", "figures", path) for path in sorted((folder / "figures").glob("*.svg"))]
+    items += [("3 Tables", "tables", path) for path in sorted((folder / "tables").glob("*.csv"))]
+    return [
+        flagged(str(path), caption=f"workflow/report/{kind}.rst", category=category, labels={"name": path.stem})
+        for category, kind, path in items
+    ]

@@ -1,78 +1,72 @@
-# Contrastive pretraining, one run for every strategy and seed, and what it learned, judged without labels.
-PRETRAINED = "results/pretrain/{dataset}/{name}/seed{seed}/{key}/run.json"
-DIAGNOSED = "results/diagnose/{dataset}/{name}/seed{seed}/{key}/run.json"
+# Pretraining, one run for every chain and seed, and what it learned, judged without labels.
 
 
 rule pretrain_global:
     input:
-        parents(PRETRAINED),
+        parents("pretrain_global"),
     output:
-        PRETRAINED,
-    wildcard_constraints:
-        name="[a-z0-9_]+",
+        PHASES["pretrain_global"].pattern,
     log:
-        "logs/pretrain/{dataset}/{name}/seed{seed}/{key}.log",
+        log_of("pretrain_global"),
+    priority: 50
     conda:
         ENVIRONMENT
-    params:
-        run=program("pretrain_global"),
     threads: BENCHMARK.threads
     resources:
         mem_mb=growing(6000),
         runtime=growing(240),
         gpu=one_gpu,
-    priority: 50
+    params:
+        **program(),
     message:
-        "pretrain (global) {wildcards.dataset} {wildcards.name} seed{wildcards.seed}"
+        "pretrain (global) {wildcards.dataset} {wildcards.chain} seed{wildcards.seed}"
     shell:
-        "{params.run} --record {output} --log {log}"
+        "{params.python} {params.programs}/pretrain.py --benchmark {params.benchmark} --record {output} --log {log}"
 
 
 rule pretrain_local:
     input:
-        parents(PRETRAINED),
+        parents("pretrain_local"),
     output:
-        PRETRAINED,
-    wildcard_constraints:
-        name="[a-z0-9_]+[+][a-z0-9_]+",
+        PHASES["pretrain_local"].pattern,
     log:
-        "logs/pretrain/{dataset}/{name}/seed{seed}/{key}.log",
+        log_of("pretrain_local"),
+    priority: 50
     conda:
         ENVIRONMENT
-    params:
-        run=program("pretrain_local"),
     threads: BENCHMARK.threads
     resources:
         mem_mb=growing(6000),
         runtime=growing(240),
         gpu=one_gpu,
-    priority: 50
+    params:
+        **program(),
     message:
-        "pretrain (local) {wildcards.dataset} {wildcards.name} seed{wildcards.seed}"
+        "pretrain (local) {wildcards.dataset} {wildcards.chain} seed{wildcards.seed}"
     shell:
-        "{params.run} --record {output} --log {log}"
+        "{params.python} {params.programs}/pretrain.py --benchmark {params.benchmark} --record {output} --log {log}"
 
 
 rule diagnose:
     input:
-        parents(DIAGNOSED),
+        parents("diagnose"),
     output:
-        DIAGNOSED,
+        PHASES["diagnose"].pattern,
     log:
-        "logs/diagnose/{dataset}/{name}/seed{seed}/{key}.log",
-    conda:
-        ENVIRONMENT
-    params:
-        run=program("diagnose"),
-    threads: BENCHMARK.threads
+        log_of("diagnose"),
     group:
         "diagnose.{dataset}.seed{seed}"
+    conda:
+        ENVIRONMENT
+    threads: BENCHMARK.threads
     resources:
         mem_mb=growing(6000),
         runtime=growing(20),
         one_at_a_time=1,
         gpu=one_gpu,
+    params:
+        **program(),
     message:
-        "diagnose {wildcards.dataset} {wildcards.name} seed{wildcards.seed}"
+        "diagnose {wildcards.dataset} {wildcards.chain} seed{wildcards.seed}"
     shell:
-        "{params.run} --record {output} --log {log}"
+        "{params.python} {params.programs}/diagnose.py --benchmark {params.benchmark} --record {output} --log {log}"

@@ -1,23 +1,22 @@
 # Scores of all runs to tables, figures and the report page.
-REPORTED = "results/{benchmark}/report-{key}.json"
 
 
 rule report:
     input:
-        parents(REPORTED),
+        parents("report"),
     output:
-        REPORTED,
+        PHASES["report"].pattern,
     log:
         "logs/report/{benchmark}/{key}.log",
     conda:
         ENVIRONMENT
-    params:
-        run=program("report", threads=1),
     threads: MORE_THREADS
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        **program(threads=1),
     message:
         "report {wildcards.benchmark}"
     shell:
-        "{params.run} --record {output} --log {log}"
+        "{params.python} {params.programs}/report.py --benchmark {params.benchmark} --record {output} --log {log}"

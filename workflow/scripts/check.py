@@ -1,41 +1,8 @@
-"""Check every file of every finished run and slice store that the configurations give against the sha256 of when it was made."""
+"""Every file of every finished result against the sha256 of when it was made."""
 
-from __future__ import annotations
+import _checkout  # noqa: F401  this checkout's code, before all else
 
-import argparse
-from pathlib import Path
-
-from _program import all_plans
-
-from glocalseg.config import ConfigError
-from glocalseg.provenance import CorruptedError, open_sealed
-
-
-def problems(records: list[Path]) -> list[str]:
-    """One line for every record of which a file is missing or changed."""
-    found = []
-    for record in records:
-        try:
-            open_sealed(record)
-        except CorruptedError as error:
-            found.append(str(error))
-    return found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("configurations", nargs="+", type=Path)
-    args = parser.parse_args()
-    records: dict[Path, None] = {}
-    try:
-        for plan in all_plans(args.configurations):
-            records |= {record: None for record in plan.jobs if record.is_file()}
-    except ConfigError as error:
-        raise SystemExit(str(error)) from None
-    found = problems(list(records))
-    print("\n".join([*found, f"{len(records)} results checked, {len(found)} damaged"]))
-    raise SystemExit(1 if found else 0)
-
+from glocalrun.tools.check import main
 
 if __name__ == "__main__":
     main()

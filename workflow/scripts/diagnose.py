@@ -1,18 +1,9 @@
 """What a pretraining learned, judged without labels."""
 
-from __future__ import annotations
+import _checkout  # noqa: F401  this checkout's code, before all else
 
-from pathlib import Path
-
-from _program import Call, run
-
+from glocalrun.program import run, stage
 from glocalseg.stages.diagnose import diagnose
 
-
-def work(call: Call) -> None:
-    """Make the run's run.json."""
-    diagnose(call.job, call.plan, Path("."))
-
-
 if __name__ == "__main__":
-    run("diagnose", work, gpu=True)
+    run(stage(diagnose), gpu=True)

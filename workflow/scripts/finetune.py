@@ -1,18 +1,9 @@
-"""Training with labels, and the test."""
+"""Training with labels, and the predictions for the test; a run that was killed goes on from its checkpoint."""
 
-from __future__ import annotations
+import _checkout  # noqa: F401  this checkout's code, before all else
 
-from pathlib import Path
-
-from _program import Call, run
-
+from glocalrun.program import run, stage
 from glocalseg.stages.finetune import finetune
 
-
-def work(call: Call) -> None:
-    """Make the run's run.json; a run that was killed goes on from its checkpoint."""
-    finetune(call.job, call.plan, Path("."))
-
-
 if __name__ == "__main__":
-    run("fine-tune", work, gpu=True)
+    run(stage(finetune), gpu=True)

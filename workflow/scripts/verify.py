@@ -1,21 +1,9 @@
 """Every file of a data set against its card; the lock file of data that a person brought."""
 
-from __future__ import annotations
+import _checkout  # noqa: F401  this checkout's code, before all else
 
-from pathlib import Path
-
-from _program import CARDS, Call, run
-
-from glocalseg.data.fetch import dataset_root
-from glocalseg.data.verify import verify_or_raise
-
-
-def work(call: Call) -> None:
-    """Make verified.json, and at the first success the lock file beside the card."""
-    card = call.card
-    root = dataset_root(card, call.record.parent, Path("data/incoming") / card.name)
-    verify_or_raise(card, root, record=call.record, lock=CARDS / f"{card.name}.lock.json", workers=call.workers)
-
+from glocalrun.data import check
+from glocalrun.program import run
 
 if __name__ == "__main__":
-    run("verify", work)
+    run(check)

@@ -1,15 +1,8 @@
-"""Print where the report of a configuration is, and whether it is there."""
+"""Where the report of a configuration is, and whether it is there."""
 
-from __future__ import annotations
+import _checkout  # noqa: F401  this checkout's code, before all else
 
-import sys
-from pathlib import Path
-
-from _program import plan_of
+from glocalrun.tools.where import main
 
 if __name__ == "__main__":
-    report = plan_of(Path(sys.argv[1])).report.record
-    page = report.parent / "report" / "index.html"
-    if not (report.is_file() and page.is_file()):
-        sys.exit(f"{page}: not there yet")
-    print(f"Report: {page.resolve()}")
+    main()

@@ -1,26 +1,62 @@
-"""Who is in which list: by subject, nested budgets, the same draws for all methods (METHOD.md 2.3, DESIGN.md 6)."""
+"""Who is in which list: by subject, nested budgets, the same draws for all methods (docs/method.md 2.3).
+
+A card says how its data set is split (``SplitLists`` or ``SplitRule``). A job's key holds what that job reads of it and no
+more (``SplitSpec``), and the lists of volumes follow from that alone (``volumes_of``).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
-import pandas as pd
+from pydantic import Field
 
-from glocalseg.config import ConfigError, SplitLists, SplitRule
+from glocalseg.config.model import ConfigError, Model
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Budget = int | Literal["all"]
+Role = Literal["pretrain", "train", "validation", "test"]
+ROLES: tuple[Role, ...] = ("pretrain", "train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class Split:
-    """The lists of one (budget, draw): names of volumes. ``pretrain`` is the same for every budget and draw."""
+# ---------------------------------------------------------------- what a card says
 
-    pretrain: tuple[str, ...]
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
+
+class LabelledDraw(Model):
+    """One fixed choice of labelled subjects, with the validation subjects that belong to it."""
+
+    train: list[str] = Field(min_length=1)
+    validation: list[str] = Field(min_length=1)
+
+
+class SplitLists(Model):
+    """Splits fixed by the paper: lists of subjects. ``budgets`` maps a number of volumes to its draws c1, c2, ..."""
+
+    kind: Literal["lists"]
+    pretrain: list[str]
+    test: list[str]
+    budgets: dict[int, list[LabelledDraw]]
+    all: LabelledDraw
+
+    def draw(self, budget: Budget, draw: int) -> LabelledDraw:
+        """The labelled and validation subjects of a budget and draw (from 1)."""
+        return self.all if budget == "all" else self.budgets[budget][draw - 1]
+
+
+class SplitRule(Model):
+    """Splits drawn by subject from a seed: ``test`` and ``validation`` subjects, the rest is the training pool."""
+
+    kind: Literal["rule"]
+    test: int = Field(ge=1)
+    validation: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    test_volumes: Literal["all", "one"] = Field(default="all", description="of each test subject; one is drawn by the seed")
+
+
+Splits = Annotated[SplitLists | SplitRule, Field(discriminator="kind")]
 
 
 def draws_of(splits: SplitLists | SplitRule, budget: Budget, wanted: int) -> list[int]:
@@ -38,25 +74,122 @@ def draws_of(splits: SplitLists | SplitRule, budget: Budget, wanted: int) -> lis
     return list(range(1, min(wanted, len(splits.budgets[budget])) + 1))
 
 
-def make_split(splits: SplitLists | SplitRule, volumes: pd.DataFrame, budget: Budget, draw: int) -> Split:
-    """The lists of one (budget, draw).
+def check_lists(splits: SplitLists | SplitRule) -> None:
+    """Raise ConfigError if lists put a test subject into another list, or train on a subject that validates in the same draw."""
+    if isinstance(splits, SplitRule):
+        return
+    test = set(splits.test)
+    _apart(test, splits.pretrain, "test", "pretrain")
+    budgets: dict[Budget, list[LabelledDraw]] = {**splits.budgets, "all": [splits.all]}
+    for budget, draws in budgets.items():
+        for number, draw in enumerate(draws, 1):
+            where = f" (budget {budget}, draw {number})"
+            _apart(test, draw.train, "test", "train", where)
+            _apart(test, draw.validation, "test", "validation", where)
+            _apart(set(draw.train), draw.validation, "train", "validation", where)
+
+
+def listed_subjects(splits: SplitLists | SplitRule) -> set[str]:
+    """Every subject that lists name; none where a rule splits."""
+    if isinstance(splits, SplitRule):
+        return set()
+    draws = [splits.all, *(d for listed in splits.budgets.values() for d in listed)]
+    return {*splits.pretrain, *splits.test, *(s for d in draws for s in (*d.train, *d.validation))}
+
+
+# ---------------------------------------------------------------- what a job reads
+
+
+class RuleSpec(Model):
+    """Some lists of a split by rule. ``roles`` are the lists asked for; a field that none of them reads is None.
+
+    ``test``, ``validation`` and ``seed`` decide who is in which list, ``budget`` and ``draw`` who of the pool has labels.
+    """
+
+    kind: Literal["rule"] = "rule"
+    roles: tuple[Role, ...]
+    test: int
+    validation: int
+    seed: int
+    budget: Budget | None = None
+    draw: int | None = None
+    test_volumes: Literal["all", "one"] | None = None
+
+
+class ListSpec(Model):
+    """Some lists of subjects; None where a list is not asked for."""
+
+    kind: Literal["lists"] = "lists"
+    pretrain: tuple[str, ...] | None = None
+    train: tuple[str, ...] | None = None
+    validation: tuple[str, ...] | None = None
+    test: tuple[str, ...] | None = None
+
+
+SplitSpec = Annotated[RuleSpec | ListSpec, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Lists of names of volumes, empty where not asked for. ``pretrain`` and ``test`` are the same for every budget and draw."""
+
+    pretrain: tuple[str, ...] = ()
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+
+def split_spec(
+    splits: SplitLists | SplitRule, roles: Collection[Role], budget: Budget | None = None, draw: int | None = None
+) -> SplitSpec:
+    """What a job that reads the lists ``roles`` depends on, and nothing else.
 
     Args:
-        splits: the card's lists, or its rule. By rule the subjects are permuted once: the first are tested, the next
-            validate, the rest is the pool that pretraining sees. A draw permutes the pool and takes one volume of each
-            subject, so that the draws of a larger budget hold those of a smaller one.
-        volumes: one row a volume with ``volume`` and ``subject``, sorted by volume.
-        budget: labelled volumes, or ``all``.
-        draw: from 1.
+        splits: the card's lists, or its rule.
+        roles: the lists that are read.
+        budget: labelled volumes, or ``all``; needed for ``train``. Fixed lists validate by budget and draw too: without one,
+            the validation list is that of ``all``.
+        draw: from 1; needed with a number as budget.
 
     Raises:
-        ConfigError: if a listed subject is not in the data, the budget exceeds the pool, or test subjects occur elsewhere.
+        ValueError: if training volumes are asked for without a budget, or a budget without its draw.
     """
-    split = (
-        _by_rule(splits, volumes, budget, draw)
-        if isinstance(splits, SplitRule)
-        else _by_lists(splits, volumes, budget, draw)
-    )
+    if "train" in roles and (budget is None or (budget != "all" and draw is None)):
+        raise ValueError(f"expected a budget and its draw for the training list, found {budget} and {draw}")
+    if isinstance(splits, SplitRule):
+        labelled = {"budget": budget, "draw": None if budget == "all" else draw} if "train" in roles else {}
+        tested = {"test_volumes": splits.test_volumes} if "test" in roles else {}
+        asked = tuple(role for role in ROLES if role in roles)
+        return RuleSpec.model_validate(
+            {"roles": asked, **splits.model_dump(include={"test", "validation", "seed"}), **labelled, **tested}
+        )
+    chosen = splits.draw(budget or "all", draw or 1)
+    lists = {"pretrain": splits.pretrain, "test": splits.test, "train": chosen.train, "validation": chosen.validation}
+    return ListSpec.model_validate({role: tuple(subjects) for role, subjects in lists.items() if role in roles})
+
+
+def volumes_of(spec: SplitSpec, volumes: pd.DataFrame) -> Split:
+    """The lists of volumes that a specification asks for.
+
+    Args:
+        spec: by rule, the subjects are permuted once: the first are tested, the next validate, the rest is the pool that
+            pretraining sees. A draw permutes the pool and takes one volume of each subject, so that the draws of a larger
+            budget hold those of a smaller one.
+        volumes: one row a volume with ``volume`` and ``subject``, sorted by volume.
+
+    Raises:
+        ConfigError: if a listed subject is not in the data, the budget exceeds the pool, a list that was asked for is empty, or
+            test subjects occur elsewhere.
+    """
+    there: dict[str, list[str]] = volumes.groupby("subject")["volume"].apply(sorted).to_dict()
+    if isinstance(spec, RuleSpec):
+        lists = _by_rule(spec, there)
+    else:
+        named = {role: getattr(spec, role) for role in ROLES}
+        lists = {role: _all_of(subjects, there) for role, subjects in named.items() if subjects is not None}
+    if empty := [role for role, names in lists.items() if not names]:
+        raise ConfigError(f"splits: each list needs a subject, found none in {', '.join(empty)}")
+    split = Split(**lists)
     check_hygiene(split, volumes)
     return split
 
@@ -64,60 +197,61 @@ def make_split(splits: SplitLists | SplitRule, volumes: pd.DataFrame, budget: Bu
 def check_hygiene(split: Split, volumes: pd.DataFrame) -> None:
     """Raise ConfigError if a test subject is in any other list, or a validation subject is trained on with labels."""
     subject = dict(zip(volumes["volume"], volumes["subject"], strict=True))
-    of = {name: {subject[v] for v in getattr(split, name)} for name in ("pretrain", "train", "validation", "test")}
-    for name in ("pretrain", "train", "validation"):
-        if both := of["test"] & of[name]:
-            raise ConfigError(f"splits: subjects {sorted(both)} are in test and in {name}")
-    if both := of["train"] & of["validation"]:
-        raise ConfigError(f"splits: subjects {sorted(both)} are in train and in validation")
-    if not (of["train"] and of["validation"] and of["test"]):
-        raise ConfigError("splits: train, validation and test each need a subject")
+    of = {role: {subject[v] for v in getattr(split, role)} for role in ROLES}
+    for role in ("pretrain", "train", "validation"):
+        _apart(of["test"], of[role], "test", role)
+    _apart(of["train"], of["validation"], "train", "validation")
 
 
-def _by_rule(rule: SplitRule, volumes: pd.DataFrame, budget: Budget, draw: int) -> Split:
-    subjects = np.array(sorted(volumes["subject"].unique()))
-    if rule.test + rule.validation >= len(subjects):
+def _apart(first: set[str], second: Iterable[str], name: str, other: str, where: str = "") -> None:
+    if both := first & set(second):
+        raise ConfigError(f"splits: subjects {sorted(both)} are in {name} and in {other}{where}")
+
+
+def _by_rule(spec: RuleSpec, there: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    import numpy as np
+
+    if spec.test + spec.validation >= len(there):
         raise ConfigError(
-            f"splits: expected fewer test and validation subjects than the data set's {len(subjects)}, "
-            f"found {rule.test} + {rule.validation}"
+            f"splits: expected fewer test and validation subjects than the data set's {len(there)}, "
+            f"found {spec.test} + {spec.validation}"
         )
-    order = np.random.default_rng([rule.seed, 0]).permutation(subjects)
-    test, validation, pool = np.split(order, [rule.test, rule.test + rule.validation])
-    pretrain = _volumes(volumes, pool)
-    tested = _volumes(volumes, test) if rule.test_volumes == "all" else _one_each(volumes, test, rng=[rule.seed, 2])
-    if budget == "all":
-        train = pretrain
-    else:
-        if budget > len(pool):
-            raise ConfigError(f"budgets: expected at most the {len(pool)} subjects of the training pool, found {budget}")
-        train = _one_each(volumes, pool, rng=[rule.seed, 1, draw])[:budget]
-    return Split(pretrain, train, _volumes(volumes, validation), tested)
+    order = np.random.default_rng([spec.seed, 0]).permutation(np.array(sorted(there))).tolist()
+    test, validation = order[: spec.test], order[spec.test : spec.test + spec.validation]
+    pool = order[spec.test + spec.validation :]
+    lists: dict[str, tuple[str, ...]] = {}
+    if "pretrain" in spec.roles:
+        lists["pretrain"] = _all_of(pool, there)
+    if "train" in spec.roles:
+        lists["train"] = _labelled(spec, pool, there)
+    if "validation" in spec.roles:
+        lists["validation"] = _all_of(validation, there)
+    if "test" in spec.roles:
+        one = spec.test_volumes == "one"
+        lists["test"] = _one_each(test, there, rng=[spec.seed, 2]) if one else _all_of(test, there)
+    return lists
 
 
-def _by_lists(lists: SplitLists, volumes: pd.DataFrame, budget: Budget, draw: int) -> Split:
-    labelled = lists.all if budget == "all" else lists.budgets[budget][draw - 1]
-    return Split(
-        _volumes(volumes, lists.pretrain),
-        _volumes(volumes, labelled.train),
-        _volumes(volumes, labelled.validation),
-        _volumes(volumes, lists.test),
-    )
+def _labelled(spec: RuleSpec, pool: list[str], there: dict[str, list[str]]) -> tuple[str, ...]:
+    if spec.budget == "all":
+        return _all_of(pool, there)
+    assert spec.budget is not None
+    assert spec.draw is not None
+    if spec.budget > len(pool):
+        raise ConfigError(f"budgets: expected at most the {len(pool)} subjects of the training pool, found {spec.budget}")
+    return _one_each(pool, there, rng=[spec.seed, 1, spec.draw])[: spec.budget]
 
 
-def _one_each(volumes: pd.DataFrame, subjects: np.ndarray, *, rng: list[int]) -> tuple[str, ...]:
+def _one_each(subjects: list[str], there: dict[str, list[str]], *, rng: list[int]) -> tuple[str, ...]:
     """One random volume of every subject, in random order."""
+    import numpy as np
+
     draws = np.random.default_rng(rng)
-    order, which = draws.permutation(subjects), draws.random(len(subjects))
-    there = _by_subject(volumes)
+    order, which = draws.permutation(np.array(subjects)).tolist(), draws.random(len(subjects)).tolist()
     return tuple(there[s][int(u * len(there[s]))] for s, u in zip(order, which, strict=True))
 
 
-def _by_subject(volumes: pd.DataFrame) -> dict[str, list[str]]:
-    return volumes.groupby("subject")["volume"].apply(sorted).to_dict()
-
-
-def _volumes(volumes: pd.DataFrame, subjects: list[str] | np.ndarray) -> tuple[str, ...]:
-    there = _by_subject(volumes)
+def _all_of(subjects: Iterable[str], there: dict[str, list[str]]) -> tuple[str, ...]:
     if missing := [s for s in subjects if s not in there]:
         raise ConfigError(f"splits: subjects {missing} are listed in the card but not in the data")
     return tuple(v for s in subjects for v in there[s])

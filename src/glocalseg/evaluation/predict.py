@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from glocalseg.data.geometry_torch import label_of, to_native
-from glocalseg.data.store import SliceStore
+from glocalseg.data.slices.geometry_torch import label_of, to_native
+from glocalseg.data.slices.store import SliceStore
 from glocalseg.training.device import Device
 
 BATCH = 128  # slices

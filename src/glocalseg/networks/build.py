@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from glocalseg.config import ConfigError, NetworkConfig
+from glocalseg.config.model import ConfigError
+from glocalseg.config.settings import NetworkConfig
 from glocalseg.networks.unet import SegmentationNet, UNetEncoder
 
 SMALLEST_BOTTLENECK = 3  # 160 / 2^5 = 5 has six levels, 64 x 64 five, 48 x 48 five, 32 x 32 four
@@ -25,12 +26,15 @@ def unet_levels(size: tuple[int, int], most: int) -> int:
     return max(fits)
 
 
-def build_network(config: NetworkConfig, *, size: tuple[int, int], classes: int, seed: int) -> SegmentationNet:
+def build_network(
+    config: NetworkConfig, *, size: tuple[int, int], classes: int, seed: int, weights: Path | None = None
+) -> SegmentationNet:
     """A segmentation network with random weights that depend on the seed alone (D23: independent layers).
 
     Args:
         size: (H, W) of the frame in pixels.
         classes: number of classes, background included.
+        weights: file with the weights of a timm encoder; None: random ones.
 
     Raises:
         ConfigError: if the encoder does not exist or does not fit the frame.
@@ -47,7 +51,6 @@ def build_network(config: NetworkConfig, *, size: tuple[int, int], classes: int,
         return net
     # by name, where it is asked for: timm takes seconds to import, and its module is no part of a U-Net's code
     timm_encoder = importlib.import_module("glocalseg.networks.timm_encoder")
-    weights = Path(config.weights) if config.weights else None
     encoder = timm_encoder.TimmEncoder(
         config.encoder.removeprefix("timm:"), size=size, levels=config.levels, weights=weights, seed=seed
     )
@@ -58,7 +61,7 @@ def build_network(config: NetworkConfig, *, size: tuple[int, int], classes: int,
 
 
 def local_blocks(net: SegmentationNet, wanted: int | None) -> int:
-    """l of METHOD.md 5: decoder blocks of local pretraining; by default up to a quarter of the frame (3 of 5 in the paper).
+    """l of docs/method.md 5: decoder blocks of local pretraining; by default up to a quarter of the frame (3 of 5 in the paper).
 
     Raises:
         ConfigError: if the decoder has fewer blocks.
@@ -70,7 +73,7 @@ def local_blocks(net: SegmentationNet, wanted: int | None) -> int:
 
 
 def initialise(module: nn.Module, seed: int) -> None:
-    """Draw all weights anew: He normal for convolutions, Glorot uniform for dense layers, biases 0 (METHOD.md 3.1)."""
+    """Draw all weights anew: He normal for convolutions, Glorot uniform for dense layers, biases 0 (docs/method.md 3.1)."""
     generator = torch.Generator().manual_seed(seed)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 EMBEDDING = 128
@@ -18,6 +19,13 @@ class GlobalHead(nn.Sequential):
             nn.ReLU(inplace=True),
             nn.Linear(HIDDEN, EMBEDDING, bias=False),
         )
+
+    @classmethod
+    def behind(cls, encoder: nn.Module, images: Tensor) -> GlobalHead:
+        """g1 for the bottleneck that an encoder makes of images (N, 1, H, W); leaves the encoder in inference mode."""
+        with torch.no_grad():
+            _, channels, height, width = encoder.eval()(images[:1])[-1].shape
+        return cls(channels, height, width)
 
 
 class LocalHead(nn.Module):

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glocalseg.config import ConfigError
+from glocalseg.config.model import ConfigError
 
 _LIBRARIES: list[torch.library.Library] = []  # a fragment's operators vanish with it
 

@@ -104,6 +104,7 @@ class SegmentationNet(nn.Module):
 
     def __init__(self, encoder: nn.Module, *, classes: int, momentum: float) -> None:
         super().__init__()
+        self.momentum = momentum  # of batch norm: heads take the network's
         self.encoder = encoder
         self.decoder = Decoder(encoder.channels, encoder.reductions, momentum=momentum)  # type: ignore[arg-type]
         width = self.decoder.channels[-1]

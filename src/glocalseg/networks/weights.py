@@ -1,14 +1,16 @@
-"""Weights on disk, and what one stage hands to the next (METHOD.md 3.3)."""
+"""Weights on disk, and what one stage hands to the next (docs/method.md 3.3)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.provenance import write_atomic
+from glocalseg.records.files import write_atomic
 
 FILE = "weights.safetensors"
 
@@ -18,10 +20,29 @@ def save_weights(tensors: dict[str, Tensor], path: Path) -> None:
     write_atomic(path, save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
 
 
-def pretrained_tensors(net: SegmentationNet, blocks: int) -> dict[str, Tensor]:
-    """What a pretraining hands on: the encoder and the first ``blocks`` decoder blocks, running averages included."""
-    keep = ("encoder.", *(f"decoder.blocks.{i}." for i in range(blocks)))
-    return {name: t for name, t in net.state_dict().items() if name.startswith(keep)}
+def parts_of(part: Literal["encoder", "decoder", "network"], blocks: int) -> tuple[str, ...]:
+    """What a pretraining trains, as beginnings of a network's tensor names.
+
+    Args:
+        part: ``encoder``; ``decoder``: its first blocks, and the encoder that they stand on; ``network``: all but the last layer.
+        blocks: how many decoder blocks ``decoder`` means.
+    """
+    if part == "encoder":
+        return ("encoder.",)
+    if part == "decoder":
+        return ("encoder.", *(f"decoder.blocks.{i}." for i in range(blocks)))
+    return ("encoder.", "decoder.", "head.0.", "head.1.")
+
+
+def pretrained_tensors(net: SegmentationNet, parts: tuple[str, ...], start: Iterable[str] = ()) -> dict[str, Tensor]:
+    """What a pretraining hands on, running averages included.
+
+    Args:
+        parts: see ``parts_of``.
+        start: names of the tensors that it started from: they are handed on as well.
+    """
+    kept = set(start)
+    return {name: t for name, t in net.state_dict().items() if name in kept or name.startswith(parts)}
 
 
 def load_pretrained(net: SegmentationNet, path: Path, *, running_averages: bool) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from glocalseg.config import Benchmark
+from glocalseg.config.benchmark import Benchmark
+from glocalseg.evaluation.metrics import METRICS, PRIMARY
 from glocalseg.evaluation.statistics import (
     Array,
     Comparison,
@@ -22,11 +23,9 @@ from glocalseg.evaluation.statistics import (
     summarise,
     verdict,
 )
-from glocalseg.plan import Plan
+from glocalseg.plan.jobs import Plan
 from glocalseg.report.collect import Collected
 from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, budget_order
-
-DISTANCES = ("hd95", "assd")
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class DatasetAnalysis:
 
 def analyse(plan: Plan, collected: Collected) -> dict[str, DatasetAnalysis]:
     """The analysis of each data set of which any run finished, in the order of the benchmark."""
-    dice = collected.scores[collected.scores["metric"] == "dice"].copy()
+    dice = collected.scores[collected.scores["metric"] == PRIMARY].copy()
     dice.loc[dice["budget"] == ALL, "method"] = UPPER_BOUND
     found = {name: rows for name, rows in dice.groupby("dataset")}
     return {name: _analyse(plan, name, found[name]) for name in plan.benchmark.datasets if name in found}
@@ -184,17 +183,30 @@ def draw_means(analysis: DatasetAnalysis) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def distances(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean and median distance in mm per dataset, method, budget, structure and metric, with the number of missing values."""
-    rows = scores[scores["metric"].isin(DISTANCES)].copy()
+def metric_summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean, median, sum and number of values of every metric but the primary one, which the analysis is about.
+
+    A row per dataset, method, budget, structure and metric, over all volumes, draws and seeds; values that do not exist (the
+    structure is in neither prediction nor truth) are left out. Columns: ``mean``, ``median``, ``sum``, ``values``.
+    """
+    rows = scores[scores["metric"] != PRIMARY].copy()
     rows.loc[rows["budget"] == ALL, "method"] = UPPER_BOUND
-    keys = ["dataset", "method", "budget", "structure", "metric"]
-    grouped = rows.groupby(keys, sort=False)["value"]
-    table = pd.DataFrame({
-        "mean_mm": grouped.mean(), "median_mm": grouped.median(), "measured": grouped.count(),
-        "missing": grouped.size() - grouped.count(),
-    })  # fmt: skip
-    return table.reset_index()
+    grouped = rows.groupby(["dataset", "method", "budget", "structure", "metric"], sort=False)["value"]
+    return grouped.agg(["mean", "median", "sum", "count"]).rename(columns={"count": "values"}).reset_index()
+
+
+def over_structures(scores: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, float]]:
+    """What each metric but the primary one comes to over all structures, by dataset, method and budget: ``hd95_median``."""
+    rows = scores[scores["metric"] != PRIMARY].copy()
+    rows.loc[rows["budget"] == ALL, "method"] = UPPER_BOUND
+    found: dict[tuple[str, str, str], dict[str, float]] = {}
+    for (dataset, method, budget, metric), values in rows.groupby(["dataset", "method", "budget", "metric"], sort=False)[
+        "value"
+    ]:
+        if (entry := METRICS.get(str(metric))) is not None:
+            summary = float(values.agg(entry.summary))
+            found.setdefault((str(dataset), str(method), str(budget)), {})[f"{metric}_{entry.summary}"] = summary
+    return found
 
 
 def _nanmean(values: Array) -> float:

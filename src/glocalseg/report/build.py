@@ -6,18 +6,20 @@ import gzip
 import shutil
 from pathlib import Path
 
-from glocalseg.plan import Plan
-from glocalseg.provenance import environment, sha256_file, write_atomic, write_json
+from glocalseg.plan.jobs import Plan
+from glocalseg.records.digest import sha256_file
+from glocalseg.records.environment import environment
+from glocalseg.records.files import write_atomic, write_json
 from glocalseg.report.analysis import DatasetAnalysis, analyse
-from glocalseg.report.bookkeeping import record_tables
 from glocalseg.report.collect import Collected, ReportError, collect
-from glocalseg.report.curves import run_plots
-from glocalseg.report.figures import Plot, style
-from glocalseg.report.overlays import overlay_plot
+from glocalseg.report.figures.figure import Plot, style
+from glocalseg.report.figures.overlays import overlay_plot
+from glocalseg.report.figures.runs import run_plots
+from glocalseg.report.figures.scores import score_plots
 from glocalseg.report.page import page
-from glocalseg.report.plots import score_plots
-from glocalseg.report.table import Table
-from glocalseg.report.tables import score_tables
+from glocalseg.report.tables.runs import record_tables
+from glocalseg.report.tables.scores import score_tables
+from glocalseg.report.tables.table import Table
 
 FOLDERS = ("tables", "figures", "report")
 PARTIAL = "report-partial.json"  # the record of a report that lacks runs: never taken for the finished one
@@ -58,7 +60,7 @@ def build(plan: Plan, root: Path) -> Path:
     text = page(plan, collected, analyses, tables, plots, scores.name)
     index = folder / "report" / "index.html"
     write_atomic(index, text.encode())
-    _seal(plan, record, scores, len(collected.payloads), [str(j.record) for j in collected.missing])
+    _seal(plan, record, scores, collected.finished, [str(j.record) for j in collected.missing])
     print(f"report: {index}")
     return index
 
@@ -102,8 +104,8 @@ def _seal(plan: Plan, record: Path, scores: Path, runs: int, missing: list[str])
     write_json(
         record,
         {
-            "job": {"phase": "report", "name": plan.benchmark.name, "label": plan.report.label},
-            "parts": dict(plan.report.parts),
+            "spec": plan.report.spec.dump(),
+            "label": plan.report.label,
             "runs": runs,
             "missing": missing,
             "environment": {k: v for k, v in environment().items() if k != "commit"},  # the key holds the code already

@@ -7,21 +7,25 @@ from typing import Any
 
 import pandas as pd
 
-from glocalseg.plan import Plan
-from glocalseg.report.names import PHASES
+from glocalseg.evaluation.metrics import METRICS
+from glocalseg.plan.jobs import Plan
+from glocalseg.plan.phases import PHASES
 
 
 def metrics(table: Path) -> dict[str, Any]:
-    """The main table as ``{method: {budget: {dice_mean, dice_mean_low, dice_mean_high, dice_median, runs}}}``, 4 digits.
+    """The main table as ``{method: {budget: {dice_mean, dice_mean_low, dice_mean_high, dice_median, ..., runs}}}``, 4 digits.
+
+    Every other metric of METRICS is in it by its summary, over all structures: ``hd95_median``, ``lost_sum``.
 
     Args:
         table: ``tables/main.csv`` of a report about one data set.
     """
     found: dict[str, Any] = {}
-    for row in _main(table).to_dict("records"):
-        values = {
-            name: round(float(row[name]), 4) for name in ("dice_mean", "dice_mean_low", "dice_mean_high", "dice_median")
-        }
+    rows = _main(table)
+    others = [f"{key}_{metric.summary}" for key, metric in METRICS.items()]
+    names = dict.fromkeys(["dice_mean", "dice_mean_low", "dice_mean_high", "dice_median", *others])
+    for row in rows.to_dict("records"):
+        values = {name: round(float(row[name]), 4) for name in names if name in rows.columns}
         found.setdefault(str(row["method"]), {})[str(row["budget"])] = {**values, "runs": int(row["runs"])}
     return found
 
@@ -41,8 +45,8 @@ def curves(plan: Plan, root: Path) -> str:
     logs = []
     for job in plan.jobs.values():
         log = root / job.record.parent / "log.csv"
-        if job.phase in ("pretrain_global", "pretrain_local", "finetune") and log.is_file():
-            run = f"{PHASES[job.phase]} {job.name}" + (f" n{job.budget}" if job.budget else "")
+        if PHASES[job.phase].trains and log.is_file():
+            run = f"{PHASES[job.phase].title} {job.name}" + (f" n{job.budget}" if job.budget else "")
             logs.append(pd.read_csv(log, usecols=["step", "loss"]).assign(run=run))
     rows = pd.concat(logs) if logs else pd.DataFrame(columns=["step", "run", "loss"])
     means = rows.groupby(["run", "step"], as_index=False)["loss"].mean()

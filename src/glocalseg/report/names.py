@@ -1,4 +1,4 @@
-"""How methods, strategies, budgets and phases are called and coloured, the same in every table, figure and sentence.
+"""How methods, strategies and budgets are called and coloured, the same in every table, figure and sentence.
 
 A display name is a *rich* string: plain text in which ``^{...}`` is a superscript. ``plain``, ``html``, ``markdown``,
 ``latex`` and ``mathtext`` turn it into one format, everything else in it escaped.
@@ -8,30 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from markupsafe import Markup, escape
+
+from glocalseg.methods.catalogue import regimes, strategies
+from glocalseg.plan.phases import PHASES, PhaseName
 
 UPPER_BOUND = "upper_bound"
 BASELINE = "random"
 ALL = "all"
-PHASES = {
-    "data": "Preparation",
-    "pretrain_global": "Global pretraining",
-    "pretrain_local": "Local pretraining",
-    "diagnose": "Diagnostics",
-    "finetune": "Fine-tuning and test",
-}
-
-_PARTS = {
-    "random": "Random init",
-    "gr": "G^{R}",
-    "gd_minus": "G^{D−}",
-    "gd": "G^{D}",
-    "pcl": "PCL",
-    "lr": "L^{R}",
-    "ld": "L^{D}",
-    UPPER_BOUND: "Upper bound",
-}
+_OURS = {BASELINE: "Random init", UPPER_BOUND: "Upper bound"}  # what no file of a method names
 # Okabe and Ito's colours (distinguishable without red-green vision), yellow darkened to be read on white.
 _COLOURS = {
     "random": "#4d4d4d",
@@ -54,8 +41,15 @@ _SUPERSCRIPT = re.compile(r"\^\{([^{}]*)\}")
 
 
 def display(name: str) -> str:
-    """The rich display name of a method or strategy id: ``gd+lr`` gives ``G^{D} + L^{R}``; unknown parts stay as they are."""
-    return " + ".join(_PARTS.get(part, part) for part in name.split("+"))
+    """The rich display name of a method or pretraining: ``gd+lr`` gives ``G^{D} + L^{R}``; a name that a person gave stays."""
+    known = _symbols()
+    parts = name.split("+")
+    return " + ".join(known[part] for part in parts) if all(part in known for part in parts) else name
+
+
+def _symbols() -> dict[str, str]:
+    """What the files of strategies and regimes call themselves, and the names of what has no file."""
+    return {name: entry.symbol for name, entry in [*regimes().items(), *strategies().items()]} | _OURS
 
 
 def colours(methods: Sequence[str]) -> dict[str, str]:
@@ -67,6 +61,11 @@ def colours(methods: Sequence[str]) -> dict[str, str]:
 def markers(methods: Sequence[str]) -> dict[str, str]:
     """A marker per method, so that colour is not the only difference."""
     return {m: _MARKERS[i % len(_MARKERS)] for i, m in enumerate([*methods, UPPER_BOUND])}
+
+
+def phase_title(phase: str) -> str:
+    """What a phase of the plan is called: ``Global pretraining``."""
+    return PHASES[cast(PhaseName, phase)].title
 
 
 def volumes(number: int | str) -> str:

@@ -9,14 +9,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from glocalseg.plan import Plan
-from glocalseg.report import protocol
+from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis import DatasetAnalysis
 from glocalseg.report.collect import Collected
-from glocalseg.report.figures import Plot
-from glocalseg.report.findings import findings
-from glocalseg.report.names import PHASES, html
-from glocalseg.report.table import Table
+from glocalseg.report.figures.figure import Plot
+from glocalseg.report.names import html, phase_title
+from glocalseg.report.tables.table import Table
+from glocalseg.report.text.findings import findings
+from glocalseg.report.text.methods import methods, sources, what_differs
+from glocalseg.report.text.provenance import data, provenance
+from glocalseg.report.text.settings import settings, switches
 
 
 def page(
@@ -64,14 +66,15 @@ def _context(
     return {
         "benchmark": b,
         "datasets": [_dataset(plan, collected, name, analyses.get(name), tables, plots) for name in b.datasets],
-        "missing": [(PHASES[job.phase], job.label, collected.failures.get(job.record)) for job in collected.missing],
-        "finished": len(collected.payloads),
-        "planned": len([j for j in plan.jobs.values() if j.phase not in ("report", "data")]),
-        "collapsed": len(collected.collapses),
-        "methods": protocol.methods(b),
-        "settings": protocol.settings(b),
-        "switches": protocol.switches(b),
-        "provenance": protocol.provenance(plan, collected),
+        "missing": [(phase_title(job.phase), job.label, collected.failures.get(job.record)) for job in collected.missing],
+        "finished": collected.finished,
+        "planned": collected.runs,
+        "what_differs": what_differs(b),
+        "methods": methods(b),
+        "sources": sources(b),
+        "settings": settings(b),
+        "switches": switches(b),
+        "provenance": provenance(plan, collected),
         "tables": tables,
         "scores_file": scores_file,
     }
@@ -90,7 +93,7 @@ def _dataset(
     return {
         "name": name,
         "title": card.title,
-        "about": protocol.data(card),
+        "about": data(card),
         "findings": findings(analysis, collected) if analysis else [],
         "tables": {t.name: (t, t.blocks[name]) for t in tables if name in t.blocks},
         "plots": {p.name.removeprefix(prefix): p for p in plots if p.dataset == name},

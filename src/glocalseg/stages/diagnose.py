@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import copy
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glocalseg.methods.pretraining.diagnostics import position_r2, same_place_share
 from glocalseg.networks.build import local_blocks
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.plan import Job, Plan
-from glocalseg.pretraining.diagnostics import position_r2, same_place_share
-from glocalseg.provenance import write_json
-from glocalseg.stages.common import Inputs, finish, open_inputs
+from glocalseg.records.files import write_json
+from glocalseg.stages.opening import Inputs, finish, open_inputs
+from glocalseg.stages.partitions import partitions_of
+from glocalseg.stages.specs import DiagnoseSpec, Place
 from glocalseg.training.randomness import seed_of
 
 PROBE_VOLUMES = 40  # of the pretraining pool; the validation subjects are held out
@@ -24,24 +24,28 @@ PAIRS = 200
 BATCH = 64
 
 
-def diagnose(job: Job, plan: Plan, root: Path) -> None:
+def diagnose(spec: DiagnoseSpec, place: Place) -> None:
     """Write ``diagnostics.json`` and ``embeddings.npz`` of one pretraining, or of random weights, and seal the folder.
 
     The probe is fitted on volumes of the pretraining pool and scored on the validation subjects; no test subject is looked at.
+
+    Raises:
+        CorruptedError, ConfigError: as ``open_inputs``.
     """
-    inputs = open_inputs(job, plan, root)
+    inputs = open_inputs(spec, spec.split, place, steps=0)
     began = time.perf_counter()
-    net = copy.deepcopy(inputs.network(plan, running_averages=False))
-    rng = np.random.default_rng(seed_of(inputs.seed, "diagnose"))
+    net = copy.deepcopy(inputs.network(spec, running_averages=False))
+    rng = np.random.default_rng(seed_of(spec.seed, "diagnose"))
     held_out = set(_subjects(inputs, inputs.split.validation))
     pool = [v for v in inputs.split.pretrain if _subjects(inputs, (v,))[0] not in held_out]
     fitted = tuple(rng.permutation(pool)[:PROBE_VOLUMES])
     volumes = (*fitted, *inputs.split.validation)
     table = inputs.store.slices.iloc[inputs.store.rows(volumes)].reset_index(drop=True)
-    flat, mean, maps = _features(net, inputs, volumes, local_blocks(net, plan.benchmark.pretrain_local.blocks))
+    flat, mean, maps = _features(net, inputs, volumes, local_blocks(net, spec.blocks))
+    partition = partitions_of(inputs.store, volumes, spec.partitions, spec.partition_bounds)
     position = table["position"].to_numpy(np.float32)
     held = table["volume"].isin(inputs.split.validation).to_numpy()
-    first, second = _unrelated(table["volume"].to_numpy(str), table["partition"].to_numpy(np.int64), rng)
+    first, second = _unrelated(table["volume"].to_numpy(str), partition, rng)
     result = {
         "position_r2": position_r2(flat[~held], position[~held], flat[held], position[held]),
         "same_place": same_place_share(maps[first], maps[second]) if len(first) else None,
@@ -49,16 +53,16 @@ def diagnose(job: Job, plan: Plan, root: Path) -> None:
         "probe_slices": int((~held).sum()),
         "held_out_slices": int(held.sum()),
     }
-    write_json(inputs.folder / "diagnostics.json", result)
+    write_json(place.folder / "diagnostics.json", result)
     np.savez_compressed(
-        inputs.folder / "embeddings.npz",
+        place.folder / "embeddings.npz",
         features=mean,
         position=position,
-        partition=table["partition"].to_numpy(np.int64),
+        partition=partition,
         volume=table["volume"].to_numpy(str),
         subject=table["subject"].to_numpy(str),
     )
-    finish(inputs, timing={"test_seconds": time.perf_counter() - began}, more={"diagnostics": result})
+    finish(spec, inputs, timing={"test_seconds": time.perf_counter() - began}, more={"diagnostics": result})
 
 
 def _subjects(inputs: Inputs, volumes: tuple[str, ...]) -> list[str]:

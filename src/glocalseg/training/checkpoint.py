@@ -1,4 +1,4 @@
-"""The state of an unfinished run: safetensors plus JSON, never half written (DESIGN.md 5).
+"""The state of an unfinished run: safetensors plus JSON, never half written.
 
 The JSON names its tensor file and that file's sha256 and is renamed into place last; the previous pair stays until then. Both
 start with ``resume``, so that sealing the folder removes them.
@@ -16,7 +16,9 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from glocalseg.provenance import RESUME, sha256_file, write_atomic, write_json
+from glocalseg.records.digest import sha256_file
+from glocalseg.records.files import write_atomic, write_json
+from glocalseg.records.sealed import RESUME
 
 RECORD = f"{RESUME}.json"
 
@@ -47,7 +49,7 @@ def load_state(folder: Path, key: str) -> State | None:
     if not record.is_file():
         return None
     try:
-        saved = json.loads(record.read_text())
+        saved = json.loads(record.read_text(encoding="utf-8"))
         path = folder / saved["file"]
         if saved["key"] != key:
             raise ValueError(f"expected the state of {key}, found that of {saved['key']}")
@@ -60,18 +62,17 @@ def load_state(folder: Path, key: str) -> State | None:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as ``optimiser/<parameter>/<name>``; parameters are numbered in order."""
+    """The optimiser's state as ``<parameter>/<name>``; parameters are numbered in order."""
     state = optimiser.state_dict()["state"]
-    return {f"optimiser/{i}/{name}": value for i, entry in state.items() for name, value in entry.items()}
+    return {f"{i}/{name}": value for i, entry in state.items() for name, value in entry.items()}
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put saved state back, each tensor in its parameter's memory layout: fused steps walk both alike."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for name, value in tensors.items():
-        if name.startswith("optimiser/"):
-            _, index, key = name.split("/")
-            parameter = parameters[int(index)]
-            if value.shape == parameter.shape:
-                value = torch.empty_like(parameter).copy_(value)
-            optimiser.state[parameter][key] = value.to(parameter.device)
+        index, key = name.split("/")
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter).copy_(value)
+        optimiser.state[parameter][key] = value.to(parameter.device)

@@ -9,7 +9,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import torch
 
-from glocalseg.config import ConfigError
+from glocalseg.config.model import ConfigError
 
 Compiled = Literal["auto", "never", "always"]
 P = ParamSpec("P")

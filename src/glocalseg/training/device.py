@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from glocalseg.training.compiled import Compiled, choose_backend, compile_step
+from glocalseg.training.randomness import generator
 
 Precision = Literal["auto", "float32", "bfloat16"]
 P = ParamSpec("P")
@@ -49,6 +50,10 @@ class Device:
         if self.backend is None:
             return function
         return compile_step(function, self.backend, cuda_graphs=self.device.type == "cuda")
+
+    def generator(self, seed: int, purpose: str, step: int = 0) -> torch.Generator:
+        """A fresh generator here, for (seed, purpose, step)."""
+        return generator(seed, purpose, step, self.device)
 
     def begin_step(self) -> None:
         """Say that a step begins: what compiled functions returned in the last one may be overwritten from here on."""
@@ -111,7 +116,7 @@ def _processor() -> str:
 
 def _cpuinfo(field: str) -> str:
     path = Path("/proc/cpuinfo")
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         key, _, value = line.partition(":")
         if key.strip() == field:
             return value.strip()

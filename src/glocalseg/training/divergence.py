@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,27 +14,31 @@ class DivergedError(RuntimeError):
 
 
 class Watch:
-    """Takes every loss and keeps the newest, or the first that was no number: one value on the device, looked at when asked."""
+    """Takes every loss and keeps the newest, or the first that was no number: values on the device, looked at when asked."""
 
     def __init__(self, label: str, weights: Sequence[Tensor], done: int) -> None:
         self._label, self._weights, self._sound = label, weights, done
-        self._loss = torch.zeros((), device=weights[0].device)
+        self._losses: dict[str, Tensor] = {}
 
-    def add(self, loss: Tensor) -> None:
-        """Take the loss of one more step; waits for nothing."""
-        self._loss = torch.where(torch.isfinite(self._loss), loss.detach(), self._loss)
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        """Take the losses of one more step; waits for nothing."""
+        for name, loss in losses.items():
+            new, old = loss.detach(), self._losses.get(name)
+            self._losses[name] = new if old is None else torch.where(torch.isfinite(old), new, old)
 
-    def loss(self, done: int) -> float:
-        """The newest loss, after ``done`` steps. Raises DivergedError that names the steps since the last look."""
-        found = float(self._loss)
-        if not math.isfinite(found):
-            steps = f"step {done}" if self._sound >= done - 1 else f"steps {self._sound + 1} to {done}"
-            raise DivergedError(f"{self._label}: {steps}: expected a finite loss, found {found}")
+    def losses(self, done: int) -> dict[str, float]:
+        """The newest losses, after ``done`` steps. Raises DivergedError that names the steps since the last look."""
+        found = {name: float(loss) for name, loss in self._losses.items()}
+        for name, value in found.items():
+            if not math.isfinite(value):
+                steps = f"step {done}" if self._sound >= done - 1 else f"steps {self._sound + 1} to {done}"
+                which = "loss" if len(found) == 1 else f"loss of {name!r}"
+                raise DivergedError(f"{self._label}: {steps}: expected a finite {which}, found {value}")
         self._sound = done
         return found
 
     def weights(self, done: int) -> None:
         """Raises DivergedError if a loss or a weight is no number: a gradient can be none where its loss is one."""
-        self.loss(done)
+        self.losses(done)
         if not torch.stack([w.detach().isfinite().all() for w in self._weights]).all():
             raise DivergedError(f"{self._label}: step {done}: expected finite weights, found nan or infinity")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from glocalseg.training.checkpoint import State, load_state, optimiser_tensors, restore_optimiser, save_state
 from glocalseg.training.divergence import Watch
 from glocalseg.training.meter import Meter, write_rows
+from glocalseg.training.task import EVERYTHING, Task
 
-LOG_COLUMNS = ["step", "loss", "learning_rate", "images_per_second"]
+LOG = "log.csv"
 LOG_ROWS = 100  # about as many rows as a log gets
 
 
@@ -60,32 +61,34 @@ class Schedule:
         return self.peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, self.steps - rising)))
 
 
-@dataclass(frozen=True)
-class Job:
+class Run(Protocol):
     """What identifies a run and where it writes; ``key`` guards its checkpoint."""
 
-    label: str
-    key: str
-    folder: Path
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def folder(self) -> Path: ...
 
 
 def train(
-    job: Job,
-    net: nn.Module,
-    loss: Callable[[int], Tensor],
+    run: Run,
+    task: Task,
     *,
     steps: int,
     schedule: Schedule,
-    images_per_step: int,
     checkpoint_every: int,
     observer: Observer | None = None,
     observe_every: int = 0,
 ) -> tuple[float, float]:
-    """Train a network by Adam, from its checkpoint if there is one, and write ``log.csv``.
+    """Train a task by Adam, from its checkpoint if there is one, and write ``log.csv``.
 
     Args:
-        net: module that holds everything trained; parameters without gradient stay as they are.
-        loss: scalar loss of step ``n`` (from 0); all its randomness must depend on n alone.
+        task: parameters without gradient stay as they are.
+        schedule: learning rate of every optimiser.
         observer: called every ``observe_every`` steps and after the last.
 
     Returns:
@@ -95,39 +98,37 @@ def train(
         DivergedError: if a loss or a weight is nan or infinite; nothing is logged, selected or saved of it.
         Interrupted: on SIGTERM, after a checkpoint was written.
     """
-    parameters = [p for p in net.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(parameters, lr=schedule.peak, fused=True)
-    state = load_state(job.folder, job.key)
+    parameters = task.parameters()
+    optimisers = {name: torch.optim.Adam(own, lr=schedule.peak, fused=True) for name, own in parameters.items()}
+    state = load_state(run.folder, run.key)
     rows: list[dict[str, Any]] = []
     first, seconds = 0, 0.0
     if state is not None:
         first, seconds, rows = state.step, state.extra["seconds"], state.extra["rows"]
-        _restore(net, optimiser, observer, state)
-    meter = Meter(job.label, steps=steps, images_per_step=images_per_step, done=first, seconds=seconds)
-    watch = Watch(job.label, parameters, first)
+        _restore(task.modules, optimisers, observer, state)
+    meter = Meter(run.label, steps=steps, images_per_step=task.images_per_step, done=first, seconds=seconds)
+    watch = Watch(run.label, [p for own in parameters.values() for p in own], first)
     log_every = max(1, steps // LOG_ROWS)
+    columns = ["step", *map(_column, optimisers), "learning_rate", "images_per_second"]
 
     def save(done: int) -> None:
         watch.weights(done)
-        save_state(job.folder, job.key, _state(done, net, optimiser, observer, {"seconds": meter.seconds, "rows": rows}))
+        extra = {"seconds": meter.seconds, "rows": rows}
+        save_state(run.folder, run.key, _state(done, task.modules, optimisers, observer, extra))
 
     with _stop_on_sigterm() as stopped:
         for step in range(first, steps):
             rate = schedule(step)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.zero_grad(set_to_none=True)
-            value = loss(step)
-            value.backward()
-            optimiser.step()
-            watch.add(value)
+            losses = _step(task, optimisers, parameters, step, rate)
+            watch.add(losses)
             done = step + 1
-            logged = watch.loss(done) if done % log_every == 0 or done == steps else None
+            logged = watch.losses(done) if done % log_every == 0 or done == steps else None
             if logged is not None:
                 speed = round(meter.images_per_second(done), 1)
-                rows.append({"step": done, "loss": logged, "learning_rate": rate, "images_per_second": speed})
-                write_rows(job.folder / "log.csv", rows, LOG_COLUMNS)
-            meter.tick(done, logged)
+                values = {_column(name): value for name, value in logged.items()}
+                rows.append({"step": done, **values, "learning_rate": rate, "images_per_second": speed})
+                write_rows(run.folder / LOG, rows, columns)
+            meter.tick(done, None if logged is None else sum(logged.values()))
             if observer is not None and (done % observe_every == 0 or done == steps):
                 watch.weights(done)
                 observer.observe(done)
@@ -138,28 +139,66 @@ def train(
                 raise Interrupted
     meter.close()
     if first == steps:
-        write_rows(job.folder / "log.csv", rows, LOG_COLUMNS)
+        write_rows(run.folder / LOG, rows, columns)
     else:
         save(steps)  # what follows the training, a test say, may be interrupted too
     return meter.seconds, rows[-1]["images_per_second"]
 
 
+def _column(optimiser: str) -> str:
+    """The log's column of an optimiser's loss: ``loss`` where there is one optimiser."""
+    return "loss" if optimiser == EVERYTHING else f"loss_{optimiser}"
+
+
+def _step(
+    task: Task,
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    parameters: Mapping[str, list[nn.Parameter]],
+    step: int,
+    rate: float,
+) -> dict[str, Tensor]:
+    """One step of every optimiser that has a loss in it; the losses."""
+    for optimiser in optimisers.values():
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.zero_grad(set_to_none=True)
+    losses = task.losses(step)
+    for left, (name, loss) in zip(range(len(losses))[::-1], losses.items(), strict=True):
+        if len(optimisers) == 1:
+            loss.backward()
+        else:  # what another optimiser has gets no gradient of this loss; its graph is kept while other losses share it
+            loss.backward(inputs=parameters[name], retain_graph=left > 0)
+    for name in losses:
+        optimisers[name].step()
+    task.after_step(step)
+    return losses
+
+
 def _state(
-    step: int, net: nn.Module, optimiser: torch.optim.Optimizer, observer: Observer | None, extra: dict[str, Any]
+    step: int,
+    modules: nn.Module,
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    observer: Observer | None,
+    extra: dict[str, Any],
 ) -> State:
-    tensors = {f"net/{name}": t for name, t in net.state_dict().items()} | optimiser_tensors(optimiser)
+    tensors = {f"modules/{name}": t for name, t in modules.state_dict().items()}
+    for name, optimiser in optimisers.items():
+        tensors |= {f"optimiser/{name}/{key}": t for key, t in optimiser_tensors(optimiser).items()}
     if observer is not None:
         seen, extra["observer"] = observer.state()
         tensors |= {f"observer/{name}": t for name, t in seen.items()}
     return State(step, tensors, extra)
 
 
-def _restore(net: nn.Module, optimiser: torch.optim.Optimizer, observer: Observer | None, state: State) -> None:
+def _restore(
+    modules: nn.Module, optimisers: Mapping[str, torch.optim.Optimizer], observer: Observer | None, state: State
+) -> None:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): t for name, t in state.tensors.items() if name.startswith(prefix)}
 
-    net.load_state_dict(part("net/"))
-    restore_optimiser(optimiser, state.tensors)
+    modules.load_state_dict(part("modules/"))
+    for name, optimiser in optimisers.items():
+        restore_optimiser(optimiser, part(f"optimiser/{name}/"))
     if observer is not None:
         observer.restore(part("observer/"), state.extra["observer"])
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from glocalseg.provenance import write_atomic
+from glocalseg.records.files import write_atomic
 
 SECONDS_BETWEEN_LINES = 15.0
 

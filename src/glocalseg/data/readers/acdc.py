@@ -1,48 +1,58 @@
 """The layout of ACDC: a folder a patient with ``Info.cfg``, and an image and a label of the two annotated frames.
 
 ``patient001/Info.cfg`` holds ``ED: 1`` and ``ES: 12``; the files are ``patient001_frame01.nii.gz`` and
-``patient001_frame01_gt.nii.gz``. The frame is taken from ``Info.cfg``, never from a fixed number (METHOD.md D17).
+``patient001_frame01_gt.nii.gz``. The frame is taken from ``Info.cfg``, never from a fixed number (docs/method.md, D17).
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
-from glocalseg.config import Card
-from glocalseg.data.readers.base import NIFTI, Case, Problem, SubjectNames
+from pydantic import Field
+
+from glocalseg.data.readers.base import NIFTI, Case, Problem, Reader, SubjectNames
+
+INFO = "Info.cfg"
 
 
-def scan(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:
-    """One case for every patient folder below ``root``, however deep, and every phase of the card."""
-    subjects = SubjectNames(card, root)
-    cases: list[Case] = []
-    problems: list[Problem] = []
-    seen: dict[str, Path] = {}
-    for info in sorted(root.rglob("Info.cfg")):
-        patient, folder = info.parent.name, info.parent
-        if patient in seen:
-            problems.append(Problem(str(folder), f"each patient once (also in {seen[patient]})", "a second folder"))
-            continue
-        seen[patient] = folder
-        frames = _frames(info)
-        for phase in card.phases:
-            if phase not in frames:
-                problems.append(Problem(str(info), f"a line '{phase}: <frame number>'", "none"))
+class Acdc(Reader):
+    """One case for every patient folder, however deep, and every phase."""
+
+    phases: list[Literal["ED", "ES"]] = Field(default=["ED"], min_length=1, description="end-diastole, end-systole")
+
+    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
+        cases: list[Case] = []
+        problems: list[Problem] = []
+        seen: dict[str, Path] = {}
+        for info in self.listings(root):
+            patient, folder = info.parent.name, info.parent
+            if patient in seen:
+                problems.append(Problem(str(folder), f"each patient once (also in {seen[patient]})", "a second folder"))
                 continue
-            stem = f"{patient}_frame{frames[phase]:02d}"
-            volume = f"{patient}_{phase}"
-            cases.append(Case(volume, subjects.of(volume), _file(folder, stem), _file(folder, f"{stem}_gt")))
-    problems += [
-        Problem(str(folder), "Info.cfg with the patient's ED and ES frame", "no such file")
-        for folder in sorted(root.rglob("patient*"))
-        if folder.is_dir() and not (folder / "Info.cfg").is_file() and any(folder.glob("*_frame*.nii*"))
-    ]
-    return cases, problems + subjects.problems
+            seen[patient] = folder
+            frames = _frames(info)
+            for phase in self.phases:
+                if phase not in frames:
+                    problems.append(Problem(str(info), f"a line '{phase}: <frame number>'", "none"))
+                    continue
+                stem = f"{patient}_frame{frames[phase]:02d}"
+                volume = f"{patient}_{phase}"
+                cases.append(Case(volume, subjects.of(volume), _file(folder, stem), _file(folder, f"{stem}_gt")))
+        problems += [
+            Problem(str(folder), f"{INFO} with the patient's ED and ES frame", "no such file")
+            for folder in sorted(root.rglob("patient*"))
+            if folder.is_dir() and not (folder / INFO).is_file() and any(folder.glob("*_frame*.nii*"))
+        ]
+        return cases, problems
+
+    def listings(self, root: Path) -> list[Path]:
+        return sorted(root.rglob(INFO))
 
 
 def _frames(info: Path) -> dict[str, int]:
-    text = info.read_text(errors="replace")
+    text = info.read_text(encoding="utf-8", errors="replace")
     return {phase: int(number) for phase, number in re.findall(r"^\s*(ED|ES)\s*:\s*(\d+)", text, re.MULTILINE)}
 
 

@@ -1,26 +1,22 @@
-"""What every reader has in common: a case is two files, and a volume is what they hold, labels mapped to classes.
+"""What every reader has in common: a case is two files, and a subject is told from a volume's name or from a table.
 
-A reader is a module of this package, named as the card says, with one function ``scan(card, root)`` that returns
-the cases of a data set and the problems met while looking for them. It opens no image.
+A reader is a file of this package with one class that derives from ``Reader``. It opens no image; ``data.volumes`` does.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-import zlib
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from typing import Self
 
-import nibabel as nib
-import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError, SpatialImage
-from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
 
-from glocalseg.config import Card
+from glocalseg.config.model import Model
+from glocalseg.data.kinds import Kind
 
 NIFTI = (".nii.gz", ".nii")
 
@@ -47,19 +43,6 @@ class Problem:
         return f"{self.file}: expected {self.expected}, found {self.found}"
 
 
-@dataclass(frozen=True)
-class Volume:
-    """A case in memory, in the orientation in which it is stored.
-
-    ``image`` (X, Y, Z) float32 in the file's own intensities; ``label`` (X, Y, Z) uint8, the card's classes;
-    ``affine`` (4, 4) float64, voxel indices to mm in RAS+.
-    """
-
-    image: NDArray[np.float32]
-    label: NDArray[np.uint8]
-    affine: NDArray[np.float64]
-
-
 class ReaderError(RuntimeError):
     """Files that are not what the card says: holds every problem that was met, one line each."""
 
@@ -68,65 +51,40 @@ class ReaderError(RuntimeError):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
-# ---------------------------------------------------------------- cases
+class SubjectRule(Model):
+    """How a volume's name gives its subject: a regular expression with one group, or a two-column tsv in the data."""
 
+    pattern: str | None = Field(default=None, description="searched in the volume's name; its first group is the subject")
+    table: str | None = Field(default=None, description="file with two columns, volume and subject, below the data's folder")
 
-def scan_cases(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:
-    """The cases of a data set as the card's reader finds them, sorted by volume, and all problems met on the way."""
-    # By name: a static import of all readers here would put each of them into the content key of every data set.
-    cases, problems = import_module(f"glocalseg.data.readers.{card.reader}").scan(card, root)
-    if not cases and not problems:
-        problems = [Problem(str(root), f"cases in the layout of reader {card.reader!r}", "none")]
-    return sorted(cases, key=lambda c: c.volume), problems
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            groups = re.compile(pattern).groups if pattern is not None else 1
+        except re.error as error:
+            raise ValueError(f"expected a regular expression, which this is not: {error}") from None
+        if not groups:
+            raise ValueError("expected a regular expression with a group in parentheses, which is the subject")
+        return pattern
 
-
-def require_cases(card: Card, root: Path) -> list[Case]:
-    """The cases of a data set, sorted by volume.
-
-    Raises:
-        ReaderError: if the layout is not the card's, or a volume's subject cannot be told: all problems at once.
-    """
-    cases, problems = scan_cases(card, root)
-    if problems:
-        raise ReaderError(problems)
-    return cases
-
-
-def nifti_stem(path: Path) -> str | None:
-    """A NIfTI file's name without its ending; None for other files and for the ``._`` shadows that macOS leaves."""
-    if path.name.startswith("."):
-        return None
-    return next((path.name[: -len(end)] for end in NIFTI if path.name.endswith(end)), None)
-
-
-def nifti_files(folder: Path) -> dict[str, Path]:
-    """The NIfTI files of a folder by name without ending; empty if there is no such folder."""
-    if not folder.is_dir():
-        return {}
-    return {stem: path for path in sorted(folder.iterdir()) if path.is_file() and (stem := nifti_stem(path))}
-
-
-def pair(card: Card, root: Path, images: dict[str, Path], labels: dict[str, Path]) -> tuple[list[Case], list[Problem]]:
-    """One case for every name that has an image or a label; the path of a missing one is where it should lie."""
-    subjects = SubjectNames(card, root)
-    cases = []
-    for name in sorted(set(images) | set(labels)):
-        image = images.get(name, root / card.images / f"{name}.nii.gz")
-        label = labels.get(name, root / card.labels / f"{name}.nii.gz")
-        cases.append(Case(name, subjects.of(name), image, label))
-    return cases, subjects.problems
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.pattern is None) == (self.table is None):
+            raise ValueError("give either pattern or table")
+        return self
 
 
 class SubjectNames:
-    """Subjects of volumes by the card's rule; ``problems`` collects what could not be told, such subjects are ''."""
+    """Subjects of volumes by a rule; ``problems`` collects what could not be told, such subjects are ''."""
 
-    def __init__(self, card: Card, root: Path) -> None:
-        self._rule = card.subject
+    def __init__(self, rule: SubjectRule, root: Path) -> None:
+        self._rule = rule
         self._table: dict[str, str] = {}
         self.problems: list[Problem] = []
-        self._where = card.name
-        if card.subject.table is not None:
-            path = root / card.subject.table
+        self._where = ""
+        if rule.table is not None:
+            path = root / rule.table
             self._where = str(path)
             try:
                 self._table = _read_table(path)
@@ -143,10 +101,78 @@ class SubjectNames:
                 self.problems.append(Problem(self._where, f"a row for volume {volume!r}", "none"))
             return subject
         match = re.search(self._rule.pattern, volume)
-        if match is None or not match.groups() or not match.group(1):
+        if match is None or not match.group(1):
             self.problems.append(Problem(volume, f"a name that matches {self._rule.pattern!r}", "one that does not"))
             return ""
         return match.group(1)
+
+
+class Reader(Kind):
+    """A layout of files; its fields are its options in the card."""
+
+    @abstractmethod
+    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
+        """The cases below ``root``, in any order, and the problems met while looking for them; no image is opened."""
+
+    def listings(self, root: Path) -> list[Path]:
+        """Files below ``root`` that decide what the cases are and are no case's own; they may be missing."""
+        return []
+
+
+def scan_cases(reader: Reader, subject: SubjectRule, root: Path) -> tuple[list[Case], list[Problem]]:
+    """The cases of a data set as its reader finds them, sorted by volume, and all problems met on the way."""
+    subjects = SubjectNames(subject, root)
+    cases, problems = reader.scan(root, subjects)
+    problems = [*problems, *subjects.problems]
+    if not cases and not problems:
+        problems = [Problem(str(root), f"cases in the layout of reader {reader.kind!r}", "none")]
+    return sorted(cases, key=lambda c: c.volume), problems
+
+
+def require_cases(reader: Reader, subject: SubjectRule, root: Path) -> list[Case]:
+    """The cases of a data set, sorted by volume.
+
+    Raises:
+        ReaderError: if the layout is not the reader's, or a volume's subject cannot be told: all problems at once.
+    """
+    cases, problems = scan_cases(reader, subject, root)
+    if problems:
+        raise ReaderError(problems)
+    return cases
+
+
+# ---------------------------------------------------------------- what readers are made of
+
+
+def nifti_stem(path: Path) -> str | None:
+    """A NIfTI file's name without its ending; None for other files and for the ``._`` shadows that macOS leaves."""
+    if path.name.startswith("."):
+        return None
+    return next((path.name[: -len(end)] for end in NIFTI if path.name.endswith(end)), None)
+
+
+def nifti_files(folder: Path) -> dict[str, Path]:
+    """The NIfTI files of a folder by name without ending; empty if there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    return {stem: path for path in sorted(folder.iterdir()) if path.is_file() and (stem := nifti_stem(path))}
+
+
+def pair(images: dict[str, Path], labels: dict[str, Path], folders: tuple[Path, Path], subjects: SubjectNames) -> list[Case]:
+    """One case for every name that has an image or a label; the path of a missing one is where it should lie.
+
+    Args:
+        images, labels: files by name without ending.
+        folders: where images and labels should lie.
+        subjects: of the volumes.
+    """
+    cases = []
+    for name in sorted(set(images) | set(labels)):
+        image, label = (
+            files.get(name, folder / f"{name}.nii.gz") for files, folder in zip((images, labels), folders, strict=True)
+        )
+        cases.append(Case(name, subjects.of(name), image, label))
+    return cases
 
 
 def _read_table(path: Path) -> dict[str, str]:
@@ -160,98 +186,3 @@ def _read_table(path: Path) -> dict[str, str]:
     if rows and rows[0][1].strip().lower() == "subject":
         del table[rows[0][0].strip()]
     return table
-
-
-# ---------------------------------------------------------------- volumes
-
-
-def load_volume(card: Card, case: Case) -> Volume:
-    """The image and the label of a case, labels as the card's classes 0 .. card.classes - 1.
-
-    Raises:
-        ReaderError: if a file cannot be read, shapes differ, the channel is missing, or a label value is unknown.
-    """
-    image = open_nifti(case.image)
-    pixels = image_array(card, image, case.image)
-    label = label_array(open_nifti(case.label), case.label)
-    if pixels.shape != label.shape:
-        raise ReaderError([Problem(str(case.label), f"shape {pixels.shape}, as the image has", str(label.shape))])
-    classes, unknown = map_labels(card, label)
-    if unknown:
-        raise ReaderError([Problem(str(case.label), f"label values {known_values(card)}", f"also {unknown}")])
-    return Volume(pixels, classes, np.asarray(image.affine, np.float64))
-
-
-def open_nifti(path: Path) -> SpatialImage:
-    """An opened NIfTI file, its voxels not yet read. Raises ReaderError."""
-    try:
-        return nib.load(path)  # type: ignore[return-value]
-    except FileNotFoundError:
-        raise ReaderError([Problem(str(path), "a NIfTI file", "no such file")]) from None
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise ReaderError([Problem(str(path), "a readable NIfTI file", _said(error))]) from None
-
-
-def image_array(card: Card, image: SpatialImage, path: Path) -> NDArray[np.float32]:
-    """The card's channel of an image, (X, Y, Z) float32, with the header's scaling applied. Raises ReaderError."""
-    pixels = _voxels(image, path)
-    if pixels.ndim == 4:
-        if card.channel >= pixels.shape[3]:
-            found = f"{pixels.shape[3]} channels"
-            raise ReaderError([Problem(str(path), f"channel {card.channel} (counted from 0)", found)])
-        pixels = pixels[..., card.channel]
-    elif card.channel != 0:
-        raise ReaderError([Problem(str(path), f"channel {card.channel} (counted from 0)", f"shape {pixels.shape}")])
-    if pixels.ndim != 3:
-        raise ReaderError([Problem(str(path), "three dimensions, or four with channels last", f"shape {pixels.shape}")])
-    return np.ascontiguousarray(pixels, dtype=np.float32)
-
-
-def label_array(label: SpatialImage, path: Path) -> NDArray[np.generic]:
-    """The values of a label file, (X, Y, Z), in the type that the file gives. Raises ReaderError."""
-    values = _voxels(label, path)
-    if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]
-    if values.ndim != 3:
-        raise ReaderError([Problem(str(path), "three dimensions", f"shape {values.shape}")])
-    return values
-
-
-def map_labels(card: Card, values: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[float]]:
-    """Classes of a label array, same shape, uint8, and the values that the card does not know (background there).
-
-    A value listed in ``stray_values`` is background, as METHOD.md 2.1 has it for 421 in MMWHS (there everything beyond the
-    known values is; here only what the card lists, so that a new stray value is noticed).
-    """
-    found = np.unique(values)
-    known = class_of(card)
-    classes = np.zeros(values.shape, np.uint8)
-    for value, number in known.items():
-        if number:
-            classes[values == value] = number
-    return classes, [float(v) for v in found if float(v) not in known]
-
-
-def class_of(card: Card) -> dict[int, int]:
-    """Value in a label file to class, for every value that the card knows."""
-    named = card.label_values or {number: number for number in card.structures}
-    return {0: 0, **dict.fromkeys(card.stray_values, 0), **named}
-
-
-def known_values(card: Card) -> list[int]:
-    """The label values that a file may hold, in order."""
-    return sorted(class_of(card))
-
-
-def _voxels(image: SpatialImage, path: Path) -> NDArray[np.generic]:
-    if image.get_data_dtype().kind not in "biuf":
-        found = f"type {image.get_data_dtype()}"
-        raise ReaderError([Problem(str(path), "voxels that are whole or real numbers", found)])
-    try:
-        return np.asanyarray(image.dataobj)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise ReaderError([Problem(str(path), "voxels that can be read to the end", _said(error))]) from None
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -1,19 +1,23 @@
-"""Two folders of NIfTI files with matching names: ``images`` and ``labels`` of the card."""
+"""Two folders of NIfTI files with matching names: ``images`` and ``labels``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from glocalseg.config import Card
-from glocalseg.data.readers.base import Case, Problem, nifti_files, pair
+from pydantic import Field
+
+from glocalseg.data.readers.base import Case, Problem, Reader, SubjectNames, nifti_files, pair
 
 
-def scan(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:
+class Folders(Reader):
     """One case for every file name that occurs in one of the two folders."""
-    problems = [
-        Problem(str(root / name), "a folder of NIfTI files", "no such folder")
-        for name in (card.images, card.labels)
-        if not (root / name).is_dir()
-    ]
-    cases, more = pair(card, root, nifti_files(root / card.images), nifti_files(root / card.labels))
-    return cases, problems + more
+
+    images: str = Field(default="imagesTr", description="folder of the images, below the data's folder")
+    labels: str = Field(default="labelsTr", description="folder of the labels")
+
+    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
+        folders = root / self.images, root / self.labels
+        problems = [
+            Problem(str(folder), "a folder of NIfTI files", "no such folder") for folder in folders if not folder.is_dir()
+        ]
+        return pair(nifti_files(folders[0]), nifti_files(folders[1]), folders, subjects), problems

@@ -8,28 +8,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glocalseg.config import Card
-from glocalseg.data.readers.base import Case, Problem, SubjectNames, nifti_stem
+from glocalseg.data.readers.base import Case, Problem, Reader, SubjectNames, nifti_stem
 
 PREFIX = "mr_train_"
 IMAGE, LABEL = "_image", "_label"
 
 
-def scan(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:
-    """One case for every ``mr_train_*`` that has an image or a label below ``root``."""
-    files: dict[str, Path] = {}
-    problems: list[Problem] = []
-    for path in sorted(root.rglob(f"{PREFIX}*")):
-        stem = nifti_stem(path)
-        if stem is None or not path.is_file() or not stem.endswith((IMAGE, LABEL)):
-            continue
-        if stem in files:
-            problems.append(Problem(str(path), f"each file once (also {files[stem]})", "a second one"))
-        files.setdefault(stem, path)
-    subjects = SubjectNames(card, root)
-    cases = []
-    for volume in sorted({stem.removesuffix(IMAGE).removesuffix(LABEL) for stem in files}):
-        folder = next(path.parent for stem, path in files.items() if stem in (volume + IMAGE, volume + LABEL))
-        image, label = (files.get(volume + kind, folder / f"{volume}{kind}.nii.gz") for kind in (IMAGE, LABEL))
-        cases.append(Case(volume, subjects.of(volume), image, label))
-    return cases, problems + subjects.problems
+class Mmwhs(Reader):
+    """One case for every ``mr_train_*`` that has an image or a label."""
+
+    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
+        files: dict[str, Path] = {}
+        problems: list[Problem] = []
+        for path in sorted(root.rglob(f"{PREFIX}*")):
+            stem = nifti_stem(path)
+            if stem is None or not path.is_file() or not stem.endswith((IMAGE, LABEL)):
+                continue
+            if stem in files:
+                problems.append(Problem(str(path), f"each file once (also {files[stem]})", "a second one"))
+            files.setdefault(stem, path)
+        cases = []
+        for volume in sorted({stem.removesuffix(IMAGE).removesuffix(LABEL) for stem in files}):
+            folder = next(path.parent for stem, path in files.items() if stem in (volume + IMAGE, volume + LABEL))
+            image, label = (files.get(volume + kind, folder / f"{volume}{kind}.nii.gz") for kind in (IMAGE, LABEL))
+            cases.append(Case(volume, subjects.of(volume), image, label))
+        return cases, problems

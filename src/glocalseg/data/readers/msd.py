@@ -9,31 +9,44 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from glocalseg.config import Card
-from glocalseg.data.readers.base import Case, Problem, nifti_files, nifti_stem, pair
+from pydantic import Field
+
+from glocalseg.data.readers.base import Case, Problem, Reader, SubjectNames, nifti_files, nifti_stem, pair
+
+LIST = "dataset.json"
 
 
-def scan(card: Card, root: Path) -> tuple[list[Case], list[Problem]]:
+class Msd(Reader):
     """One case for every name in ``dataset.json`` or in one of the two folders, so that no leftover goes unseen."""
-    images, labels = nifti_files(root / card.images), nifti_files(root / card.labels)
-    listed, problems = _listed(root / "dataset.json")
-    for entry in listed:
-        for key, files in (("image", images), ("label", labels)):
-            path = root / PurePosixPath(entry[key])
-            if stem := nifti_stem(path):
-                files.setdefault(stem, path)
-    names = {stem for entry in listed if (stem := nifti_stem(Path(entry["image"])))}
-    cases, more = pair(card, root, images, labels)
-    unlisted = [case for case in cases if names and case.volume not in names]
-    problems += [
-        Problem(str(case.image), "a case that dataset.json lists under training", "one not listed") for case in unlisted
-    ]
-    return cases, problems + more
+
+    images: str = Field(default="imagesTr", description="folder of the images, below the data's folder")
+    labels: str = Field(default="labelsTr", description="folder of the labels")
+
+    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
+        folders = root / self.images, root / self.labels
+        images, labels = nifti_files(folders[0]), nifti_files(folders[1])
+        listed, problems = _listed(root / LIST)
+        for entry in listed:
+            for key, files in (("image", images), ("label", labels)):
+                path = root / PurePosixPath(entry[key])
+                if stem := nifti_stem(path):
+                    files.setdefault(stem, path)
+        names = {stem for entry in listed if (stem := nifti_stem(Path(entry["image"])))}
+        cases = pair(images, labels, folders, subjects)
+        problems += [
+            Problem(str(case.image), f"a case that {LIST} lists under training", "one not listed")
+            for case in cases
+            if names and case.volume not in names
+        ]
+        return cases, problems
+
+    def listings(self, root: Path) -> list[Path]:
+        return [root / LIST]
 
 
 def _listed(path: Path) -> tuple[list[dict[str, str]], list[Problem]]:
     try:
-        content: Any = json.loads(path.read_text())
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
         entries = [{"image": str(e["image"]), "label": str(e["label"])} for e in content["training"]]
     except FileNotFoundError:
         expected = "the decathlon's list of cases (reader 'folders' needs none)"

@@ -1,0 +1,36 @@
+"""The plans that programs and tools work with: of a configuration's file, and of what DVC keeps up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from glocalseg.config.benchmark import load_benchmark, parse_benchmark
+from glocalseg.config.model import ConfigError, read_yaml
+from glocalseg.data.card import load_cards
+from glocalseg.plan.jobs import Plan
+from glocalseg.plan.make import make_plan
+
+CARDS = Path(__file__).resolve().parents[2] / "config" / "datasets"  # of the checkout whose code this is
+INCOMING = Path("data/incoming")  # where a person puts data, a folder a data set
+PIPELINES = Path("pipelines.yaml")
+
+
+def plan_of(path: Path, **changes: object) -> Plan:
+    """The plan of a configuration's file with some keys changed. Raises ConfigError."""
+    benchmark = load_benchmark(path)
+    if changes:
+        raw = {**benchmark.model_dump(mode="json", by_alias=True), **changes}
+        benchmark = parse_benchmark(raw, where=str(path))
+    return make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+
+
+def all_plans(configurations: Sequence[Path]) -> list[Plan]:
+    """The plans of configurations, and those of the data sets that DVC keeps up to date. Raises ConfigError."""
+    plans = [plan_of(path) for path in configurations]
+    chosen = (read_yaml(PIPELINES).get("pipelines") or {}) if PIPELINES.is_file() else {}
+    try:
+        own = [(name, Path(entry["config"]), entry["results"]) for name, entry in chosen.items()]
+    except (AttributeError, KeyError, TypeError):
+        raise ConfigError(f"{PIPELINES}: pipelines: expected data sets with config and results, found {chosen!r}") from None
+    return plans + [plan_of(config, datasets=[name], name=results) for name, config, results in own]

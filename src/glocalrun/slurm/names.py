@@ -1,0 +1,27 @@
+"""What the jobs of a cluster are called: by what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from glocalseg.plan.jobs import Job
+from glocalseg.plan.phases import PHASES
+
+# the rules that are submitted: names of our jobs begin with one of them
+RULES = ("verify", "prepare", *(name for name in PHASES if name not in ("data", "report")))
+
+
+def job_name(rule: str, jobs: Sequence[Job]) -> str:
+    """``finetune_hippocampus_gd+lr_n1_c2_seed0``; where several runs share an allocation, ``n1.2.8`` names all of them."""
+    parts = [rule, *_values("", [job.dataset or job.name for job in jobs])]
+    if any(job.dataset for job in jobs):
+        parts += _values("", [job.name for job in jobs])
+    for letter, field in (("n", "budget"), ("c", "draw"), ("seed", "seed")):
+        parts += _values(letter, [getattr(job, field) for job in jobs])
+    return "_".join(parts)
+
+
+def _values(letter: str, values: Iterable[object]) -> list[str]:
+    different = list(dict.fromkeys(str(v) for v in values if v not in (None, "")))
+    different.sort(key=lambda text: (not text.isdigit(), int(text) if text.isdigit() else 0, text))
+    return [letter + ".".join(different)] if different else []

@@ -1,0 +1,141 @@
+"""The benchmark that a person writes: data sets x methods x budgets x draws x seeds, and how everything is trained."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from glocalseg.config.model import ConfigError, Model, Name, parse, read_yaml
+from glocalseg.config.settings import Settings
+
+RANDOM = "random"  # weights of no pretraining
+SUPERVISED = "supervised"  # the regime that a line without one has
+MethodName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*(\+[a-z0-9][a-z0-9_.-]*)*$")]
+
+class Method(Model):
+    """One line of a benchmark: what the weights start from, how labelled slices train them, and what it sets otherwise."""
+
+    global_: Name | None = Field(default=None, alias="global", description="strategy of the global phase")
+    local: Name | None = Field(default=None, description="strategy of the local phase, which starts from the global one")
+    regime: Name = Field(default="supervised", description="how labelled, and unlabelled, slices are used")
+    name: MethodName | None = Field(default=None, description="how the method is called; needed with set")
+    set_: dict[str, Any] = Field(
+        default={}, alias="set", description="settings of this method alone, by dotted path: {pretrain_global.steps: 500}"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.local and not self.global_:
+            raise ValueError("a local strategy starts from a global one: give both")
+        if self.set_ and not self.name:
+            raise ValueError("a method with settings of its own needs a name")
+        return self
+
+    @property
+    def chain(self) -> str:
+        """What it is made of, whatever it sets: ``random``, ``gd``, ``gd+lr``, ``gd+lr+mixup``. Paths are made of this."""
+        parts = [p for p in (self.global_, self.local) if p] or [RANDOM]
+        return "+".join(parts if self.regime == SUPERVISED else [*parts, self.regime])
+
+    @property
+    def id(self) -> str:
+        """How the method is called in tables and figures: its name, or its chain."""
+        return self.name or self.chain
+
+
+class StatisticsConfig(Model):
+    """How the report judges; no run depends on it."""
+
+    resamples: int = Field(default=2000, ge=100)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    seed: int = 0
+    collapse_below: float = Field(default=0.01, ge=0, lt=1, description="validation Dice at which a structure counts as lost")
+
+
+Gpu = Annotated[str, Field(pattern=r"^([0-9]+|(GPU|MIG)-[\w/.-]+)$", coerce_numbers_to_str=True)]
+
+
+class Hardware(Model):
+    """Which GPUs the jobs of this machine may use, and how many at a time on one: in no key, as no device is."""
+
+    gpus: Literal["all"] | list[Gpu] = Field(default="all", description="as CUDA_VISIBLE_DEVICES takes them; []: CPU only")
+    jobs_per_gpu: int = Field(default=1, ge=1, description="a second job on the same GPU only if this allows it")
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        if self.gpus != "all" and len(set(self.gpus)) != len(self.gpus):
+            raise ValueError(f"gpus must be different from one another, found {self.gpus}")
+        return self
+
+
+class Benchmark(Settings):
+    """One benchmark: datasets x methods x budgets x draws x seeds, and everything that shapes a number in it."""
+
+    name: Name
+    title: str
+    datasets: list[Name] = Field(min_length=1)
+    mirror: str | None = Field(default=None, description="url or folder that holds the archives instead of their url")
+    methods: list[Method] = Field(min_length=1)
+    budgets: list[int] = Field(min_length=1)
+    draws: int = Field(ge=1)
+    seeds: list[int] = Field(min_length=1)
+    upper_bound: bool = True
+    statistics: StatisticsConfig = StatisticsConfig()
+    hardware: Hardware = Hardware()
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        for key, values in (
+            ("budgets", self.budgets),
+            ("seeds", self.seeds),
+            ("datasets", self.datasets),
+            ("methods", [m.id for m in self.methods]),
+        ):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key} must be different from one another, found {values}")
+        if min(self.budgets) < 1 or min(self.seeds) < 0:
+            raise ValueError("budgets start at 1 and seeds at 0")
+        return self
+
+    def settings(self, method: Method | None = None) -> Settings:
+        """The settings of a method: the benchmark's, and what its line sets otherwise. None: the benchmark's.
+
+        Raises:
+            ConfigError: for a path that is no setting, or a value that it cannot have.
+        """
+        raw = {name: _plain(getattr(self, name)) for name in Settings.model_fields}
+        where = f"methods: {method.id}: set" if method else "settings"
+        for path, value in method.set_.items() if method else ():
+            _put(raw, path, value, where)
+        return parse(Settings, raw, where)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, Model) else copy.deepcopy(value)
+
+
+def _put(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Set a value by its dotted path. Raises ConfigError if a part of it on the way is no section."""
+    *sections, last = path.split(".")
+    inside: Any = raw
+    for i, section in enumerate(sections):
+        if isinstance(inside, dict) and section not in inside and sections[:1] in (["strategies"], ["regimes"]):
+            inside[section] = {}
+        if not isinstance(inside, dict) or not isinstance(inside.get(section), dict):
+            there = ", ".join(sorted(raw)) if i == 0 else "settings as the benchmark has them"
+            raise ConfigError(f"{where}: {path}: expected one of {there}, found {section!r}")
+        inside = inside[section]
+    inside[last] = value
+
+
+def parse_benchmark(raw: dict[str, Any], *, where: str) -> Benchmark:
+    """The validated benchmark of a mapping; ``where`` names its file in errors. Raises ConfigError."""
+    return parse(Benchmark, raw, where)
+
+
+def load_benchmark(path: Path) -> Benchmark:
+    """The validated benchmark of a YAML or JSON file. Raises ConfigError."""
+    return parse_benchmark(read_yaml(path), where=str(path))

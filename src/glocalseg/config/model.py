@@ -1,0 +1,89 @@
+"""What every configuration has in common: frozen, typed models, one-line errors, and what of a model is in a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+M = TypeVar("M", bound="Model")
+Quirk = Literal["paper", "release"]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot run: names the file and the key, what was expected and what was found."""
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Machinery:
+    """Marks a field that decides how something is computed and no number of what comes out."""
+
+
+MACHINERY = _Machinery()
+
+
+def keyed(value: Any) -> Any:
+    """A model as JSON-able values for a key: fields marked MACHINERY and fields that ``without`` took away are left out."""
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        kept = [n for n, f in fields.items() if MACHINERY not in f.metadata and n in value.__dict__]
+        return {name: keyed(value.__dict__[name]) for name in kept}
+    if isinstance(value, Mapping):
+        return {str(k): keyed(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [keyed(v) for v in value]
+    return value
+
+
+def without(model: M, fields: Iterable[str]) -> M:
+    """A copy that lacks fields, named by dotted paths: reading one is an AttributeError, and no key holds it.
+
+    What a job is not to depend on is so taken out of its reach.
+    """
+    copy = model.model_copy()
+    for path in fields:
+        first, _, rest = path.partition(".")
+        if rest:
+            copy.__dict__[first] = without(copy.__dict__[first], [rest])
+        else:
+            del copy.__dict__[first]
+    return copy
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Keys and values of a YAML or JSON file. Raises ConfigError."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: expected a configuration file, found nothing there") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected text in UTF-8, found {error.reason} at byte {error.start}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: expected YAML, found: {error}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(raw).__name__}")
+    return raw
+
+
+def parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
+    """The validated model of a mapping; ``where`` begins every line of an error.
+
+    Raises:
+        ConfigError: one line per problem, each with file, key, what was expected and what was found.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        lines = []
+        for e in error.errors():
+            key = ".".join(str(p) for p in e["loc"]) or "(whole file)"
+            found = "an unknown key" if e["type"] == "extra_forbidden" else repr(e["input"])[:80]
+            lines.append(f"{where}: {key}: {e['msg']}, found {found}")
+        raise ConfigError("\n".join(lines)) from None

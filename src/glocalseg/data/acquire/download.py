@@ -1,0 +1,148 @@
+"""One file over the network: streamed, resumed after a broken connection, retried with growing pauses."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from glocalseg.data.acquire.shared import FetchError, Retry, require_space
+from glocalseg.records.files import write_json
+from glocalseg.records.progress import Progress
+
+BLOCK = 1 << 20
+TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of data
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class _Again(Exception):
+    """A failure that another try may mend."""
+
+
+def download(url: str, target: Path, *, size: int | None, space: float = 1.0, retry: Retry | None = None) -> None:
+    """Bring ``url`` to ``target``; what an earlier call left there is continued.
+
+    Args:
+        target: the file; beside it lies ``<target>.json`` with what tells a changed file (ETag or date) until it is done.
+        size: bytes, where known: a server that promises another number is refused before anything is transferred.
+        space: free disk space that is needed at least, as a multiple of the file's size.
+
+    Raises:
+        FetchError: the server refuses, promises another size, keeps breaking off, or the disk is too small.
+    """
+    retry = retry or Retry()
+    failed = 0
+    while True:
+        before = _length(target)
+        if size is not None and before == size:
+            break
+        try:
+            _attempt(url, target, size, space)
+            break
+        except _Again as error:
+            failed = 1 if _length(target) > before else failed + 1
+            if failed >= retry.attempts:
+                raise FetchError(
+                    f"{url}: expected a download, found {error}, {failed} times in a row. {_length(target)} bytes are kept: "
+                    "start again to go on from there"
+                ) from None
+            time.sleep(retry.pause * 2 ** (failed - 1))
+    _state(target).unlink(missing_ok=True)
+
+
+def forget(target: Path) -> None:
+    """Remove a downloaded or half-downloaded file."""
+    target.unlink(missing_ok=True)
+    _state(target).unlink(missing_ok=True)
+
+
+def _attempt(url: str, target: Path, size: int | None, space: float) -> None:
+    have = _length(target)
+    headers = {"Accept-Encoding": "identity"}  # ranges count the bytes of the file, not of a compressed transfer
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if known := _validator(target):
+            headers["If-Range"] = known
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            _receive(response, url, target, have, size, space)
+    except (requests.RequestException, HTTPError) as error:
+        raise _Again(_reason(error)) from None
+
+
+def _receive(response: requests.Response, url: str, target: Path, have: int, size: int | None, space: float) -> None:
+    status = response.status_code
+    if status == 416:  # what lies here is longer than the file, or is another file's beginning
+        forget(target)
+        raise _Again("a server that has nothing after what was kept")
+    if status in RETRIED:
+        raise _Again(f"HTTP {status} {response.reason}")
+    if status not in (200, 206):
+        raise FetchError(f"{url}: expected HTTP 200 or 206, found {status} {response.reason}")
+    start, total = _extent(response)
+    if start not in (0, have):
+        forget(target)
+        raise _Again(f"a range from byte {start} where {have} was asked for")
+    if size is not None and total is not None and total != size:
+        raise FetchError(f"{url}: expected {size} bytes, as the card says, found a file of {total} bytes on the server")
+    if total is not None:
+        require_space(target.parent, int(total * space) - start, f"{target.name} and its contents")
+    _remember(target, response)
+    _copy(response, url, target, start, total)
+    if total is not None and _length(target) != total:
+        raise _Again(f"an end after {_length(target)} of {total} bytes")
+
+
+def _copy(response: requests.Response, url: str, target: Path, start: int, total: int | None) -> None:
+    label = url.rsplit("/", 1)[-1]
+    with Progress(label, total, "B", done=start) as progress, target.open("r+b" if start else "wb") as f:
+        f.seek(start)
+        f.truncate()
+        for block in response.raw.stream(BLOCK, decode_content=False):
+            try:
+                f.write(block)
+            except OSError as error:
+                raise FetchError(f"{target}: expected to write {label}, found {error.strerror}") from None
+            progress.add(len(block))
+
+
+def _extent(response: requests.Response) -> tuple[int, int | None]:
+    """First byte that the answer holds, and the size of the whole file, if the server tells it."""
+    if response.status_code == 206:
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        if match is None:
+            raise _Again("a partial answer that does not say which part it is")
+        return int(match[1]), None if match[2] == "*" else int(match[2])
+    length = response.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdigit() else None
+
+
+def _state(target: Path) -> Path:
+    return target.with_name(f"{target.name}.json")
+
+
+def _validator(target: Path) -> str | None:
+    try:
+        found = json.loads(_state(target).read_text(encoding="utf-8"))["validator"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _remember(target: Path, response: requests.Response) -> None:
+    tag = response.headers.get("ETag", "")
+    strong = tag if tag.startswith('"') else None  # a weak tag may not be used with If-Range
+    write_json(_state(target), {"validator": strong or response.headers.get("Last-Modified")})
+
+
+def _length(target: Path) -> int:
+    return target.stat().st_size if target.is_file() else 0
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text[:200]}"

@@ -1,0 +1,68 @@
+"""What every source of data has in common: what stands for its bytes, whether and how they come here, and where they lie.
+
+A source is a file of this package with one class that derives from ``Source``. Parsing a card imports it: whatever only
+bringing the data needs is imported there.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from glocalseg.data.acquire.shared import Retry
+from glocalseg.data.kinds import Kind
+from glocalseg.records.digest import sha256_file
+
+UNVERIFIED = "not verified yet"  # the identity of data that a person brings, before its first verification
+FILES = "files"  # folder of fetched files, below data/raw/<dataset>/<identity>
+Fact = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The data set that is to come from a source, and where else than there it may be found.
+
+    Args:
+        name: of the data set.
+        title: how people call it.
+        incoming: folder into which a person puts data behind a registration, ``data/incoming/<dataset>``.
+        mirror: folder or url in which an archive's file name is looked for, instead of its own url.
+        retry: how patiently a download is repeated.
+    """
+
+    name: str
+    title: str
+    incoming: Path
+    mirror: str | None = None
+    retry: Retry | None = None
+
+
+class Source(Kind):
+    """Where a data set comes from. ``locked``: a person brings it, it stays where it is, and a lock file names its bytes."""
+
+    locked: ClassVar[bool] = False
+
+    def identity(self, lock: Path) -> str:
+        """What stands for the data's bytes in keys; by default the digest of its lock file, UNVERIFIED without one."""
+        return sha256_file(lock) if lock.is_file() else UNVERIFIED
+
+    @abstractmethod
+    def check(self, wanted: Wanted, *, timeout: float) -> None:
+        """Look whether this machine could fetch the data, in ``timeout`` seconds, without fetching it. Raises FetchError."""
+
+    @abstractmethod
+    def bring(self, wanted: Wanted, raw: Path) -> dict[str, Any]:
+        """Make ``raw/files``, if it is not there, or look at what a person brought; returns what the record says of it.
+
+        Killed at any time, it goes on or starts again at the next call. Raises FetchError.
+        """
+
+    @abstractmethod
+    def folder(self, raw: Path, incoming: Path) -> Path:
+        """The folder that the reader gets: below ``raw/files``, or where a person put the data."""
+
+    @abstractmethod
+    def facts(self) -> tuple[Fact, ...]:
+        """Labels and values for a reader of the report."""

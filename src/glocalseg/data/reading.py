@@ -1,0 +1,70 @@
+"""How a data set is read and prepared: everything of a card that decides a byte of its slice store, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from glocalseg.config.model import Model
+from glocalseg.data.kinds import FoundByFile
+from glocalseg.data.readers.base import Reader, SubjectRule
+
+Axis = Literal["R", "L", "A", "P", "S", "I"]
+
+
+class Frame(Model):
+    """The in-plane grid that the network sees: spacing in mm and size in pixels, (rows, columns)."""
+
+    spacing: tuple[float, float]
+    size: tuple[int, int]
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if min(self.spacing) <= 0 or min(self.size) < 16:
+            raise ValueError(f"spacing must be positive and size at least 16, found {self.spacing} and {self.size}")
+        return self
+
+
+class Reading(Model):
+    """What is read of a data set's files, and the frame that it goes to."""
+
+    reader: Annotated[Reader, FoundByFile()] = Field(description="the layout of the files, with its options")
+    channel: int = Field(default=0, ge=0)
+    structures: dict[int, str] = Field(min_length=1, description="class index, from 1 without gaps, to its name")
+    label_values: dict[int, int] = Field(default={}, description="value in the file to class; empty: the classes")
+    stray_values: list[int] = Field(default=[], description="values in the file that count as background")
+    slice_axis: Axis = Field(description="slices are counted towards this direction")
+    frame: Frame
+    percentiles: tuple[float, float] = Field(default=(1.0, 99.0), description="of a volume's intensities: become 0 and 1")
+    bias_correction: bool = False
+    subject: SubjectRule
+
+    @field_validator("structures")
+    @classmethod
+    def _numbered_and_named(cls, structures: dict[int, str]) -> dict[int, str]:
+        if sorted(structures) != list(range(1, len(structures) + 1)):
+            raise ValueError(f"structures must be numbered 1, 2, ... without gaps, found {sorted(structures)}")
+        names = list(structures.values())
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"structures need different names (label_values merges values), found {twice} more than once")
+        return structures
+
+    @field_validator("percentiles")
+    @classmethod
+    def _rising(cls, percentiles: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= percentiles[0] < percentiles[1] <= 100:
+            raise ValueError("percentiles must rise and lie between 0 and 100")
+        return percentiles
+
+    @model_validator(mode="after")
+    def _known_classes(self) -> Self:
+        bad = set(self.label_values.values()) - set(self.structures) - {0}
+        if bad:
+            raise ValueError(f"label_values maps to classes {sorted(bad)} that structures does not name")
+        return self
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, background included."""
+        return len(self.structures) + 1

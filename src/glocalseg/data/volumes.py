@@ -1,0 +1,121 @@
+"""The voxels of a case: what its two files hold, the image as it is stored, the labels mapped to the card's classes."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, SpatialImage
+from numpy.typing import NDArray
+
+from glocalseg.data.readers.base import Case, Problem, ReaderError
+from glocalseg.data.reading import Reading
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A case in memory, in the orientation in which it is stored.
+
+    ``image`` (X, Y, Z) float32 in the file's own intensities; ``label`` (X, Y, Z) uint8, the card's classes;
+    ``affine`` (4, 4) float64, voxel indices to mm in RAS+.
+    """
+
+    image: NDArray[np.float32]
+    label: NDArray[np.uint8]
+    affine: NDArray[np.float64]
+
+
+def load_volume(reading: Reading, case: Case) -> Volume:
+    """The image and the label of a case, labels as classes 0 .. reading.classes - 1.
+
+    Raises:
+        ReaderError: if a file cannot be read, shapes differ, the channel is missing, or a label value is unknown.
+    """
+    image = open_nifti(case.image)
+    pixels = image_array(reading, image, case.image)
+    label = label_array(open_nifti(case.label), case.label)
+    if pixels.shape != label.shape:
+        raise ReaderError([Problem(str(case.label), f"shape {pixels.shape}, as the image has", str(label.shape))])
+    classes, unknown = map_labels(reading, label)
+    if unknown:
+        raise ReaderError([Problem(str(case.label), f"label values {known_values(reading)}", f"also {unknown}")])
+    return Volume(pixels, classes, np.asarray(image.affine, np.float64))
+
+
+def open_nifti(path: Path) -> SpatialImage:
+    """An opened NIfTI file, its voxels not yet read. Raises ReaderError."""
+    try:
+        return nib.load(path)  # type: ignore[return-value]
+    except FileNotFoundError:
+        raise ReaderError([Problem(str(path), "a NIfTI file", "no such file")]) from None
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+        raise ReaderError([Problem(str(path), "a readable NIfTI file", _said(error))]) from None
+
+
+def image_array(reading: Reading, image: SpatialImage, path: Path) -> NDArray[np.float32]:
+    """The card's channel of an image, (X, Y, Z) float32, with the header's scaling applied. Raises ReaderError."""
+    pixels = _voxels(image, path)
+    if pixels.ndim == 4:
+        if reading.channel >= pixels.shape[3]:
+            found = f"{pixels.shape[3]} channels"
+            raise ReaderError([Problem(str(path), f"channel {reading.channel} (counted from 0)", found)])
+        pixels = pixels[..., reading.channel]
+    elif reading.channel != 0:
+        raise ReaderError([Problem(str(path), f"channel {reading.channel} (counted from 0)", f"shape {pixels.shape}")])
+    if pixels.ndim != 3:
+        raise ReaderError([Problem(str(path), "three dimensions, or four with channels last", f"shape {pixels.shape}")])
+    return np.ascontiguousarray(pixels, dtype=np.float32)
+
+
+def label_array(label: SpatialImage, path: Path) -> NDArray[np.generic]:
+    """The values of a label file, (X, Y, Z), in the type that the file gives. Raises ReaderError."""
+    values = _voxels(label, path)
+    if values.ndim == 4 and values.shape[3] == 1:
+        values = values[..., 0]
+    if values.ndim != 3:
+        raise ReaderError([Problem(str(path), "three dimensions", f"shape {values.shape}")])
+    return values
+
+
+def map_labels(reading: Reading, values: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[float]]:
+    """Classes of a label array, same shape, uint8, and the values that the card does not know (background there).
+
+    A value listed in ``stray_values`` is background, as docs/method.md 2.1 has it for 421 in MMWHS (there everything beyond
+    the known values is; here only what the card lists, so that a new stray value is noticed).
+    """
+    found = np.unique(values)
+    known = class_of(reading)
+    classes = np.zeros(values.shape, np.uint8)
+    for value, number in known.items():
+        if number:
+            classes[values == value] = number
+    return classes, [float(v) for v in found if float(v) not in known]
+
+
+def class_of(reading: Reading) -> dict[int, int]:
+    """Value in a label file to class, for every value that the card knows."""
+    named = reading.label_values or {number: number for number in reading.structures}
+    return {0: 0, **dict.fromkeys(reading.stray_values, 0), **named}
+
+
+def known_values(reading: Reading) -> list[int]:
+    """The label values that a file may hold, in order."""
+    return sorted(class_of(reading))
+
+
+def _voxels(image: SpatialImage, path: Path) -> NDArray[np.generic]:
+    if image.get_data_dtype().kind not in "biuf":
+        found = f"type {image.get_data_dtype()}"
+        raise ReaderError([Problem(str(path), "voxels that are whole or real numbers", found)])
+    try:
+        return np.asanyarray(image.dataobj)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise ReaderError([Problem(str(path), "voxels that can be read to the end", _said(error))]) from None
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,132 @@
+"""What strategies and regimes there are, and what each is, read from their own files without running them.
+
+The docstring of such a file begins ``SYMBOL: sentence`` and names its source; whoever shows a method asks here, so that nothing is
+said of it in two places. Nothing here imports torch: a plan of thousands of runs needs no more than names.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, cast
+
+from glocalseg.config.model import ConfigError, Model, parse
+
+Part = Literal["encoder", "decoder", "network"]
+PARTS: tuple[Part, ...] = ("encoder", "decoder", "network")
+LEVELS: dict[str, tuple[Part, ...]] = {"global": ("encoder", "network"), "local": ("decoder",)}  # what a level may train
+STRATEGIES = "glocalseg.methods.pretraining"
+REGIMES = "glocalseg.methods.finetuning.regimes"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A strategy or a regime.
+
+    ``symbol`` is rich text (``G^{D}``), ``part`` what a strategy trains and hands on, empty for a regime; ``unread`` are the settings
+    of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices.
+    """
+
+    name: str
+    symbol: str
+    sentence: str
+    source: str
+    departures: tuple[str, ...]
+    part: Part | Literal[""]
+    unread: tuple[str, ...]
+    unlabelled: bool
+    module: str
+    path: Path
+
+    def option_class(self) -> type[Model]:
+        """The class whose fields are its options; imports its module, and torch with it."""
+        return cast("type[Model]", import_module(self.module).METHOD)
+
+
+def strategies() -> dict[str, Entry]:
+    """The strategies of pretraining by name: one file each in ``pretraining/{encoder,decoder,network}``."""
+    found: dict[str, Entry] = {}
+    for part in PARTS:
+        for entry in _entries(f"{STRATEGIES}.{part}", part):
+            if entry.name in found:
+                raise ConfigError(f"{entry.path}: expected a name of its own, found that of {found[entry.name].path}")
+            found[entry.name] = entry
+    return dict(sorted(found.items()))
+
+
+def regimes() -> dict[str, Entry]:
+    """The regimes of fine-tuning by name: one file each in ``finetuning/regimes``."""
+    return {entry.name: entry for entry in _entries(REGIMES, "")}
+
+
+def options(entry: Entry, raw: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """The options that differ from the defaults, as the method's class has them; an option at its default is in no key.
+
+    Raises:
+        ConfigError: if one is unknown or has a value that it cannot have, one line each.
+    """
+    if not raw:
+        return {}
+    return parse(entry.option_class(), raw, where).model_dump(exclude_defaults=True)
+
+
+def _entries(package: str, part: Part | Literal[""]) -> Iterable[Entry]:
+    folders = cast(ModuleType, import_module(package)).__path__  # several, where an extension adds its own
+    for path in sorted((p for folder in folders for p in Path(folder).glob("*.py")), key=lambda p: p.stem):
+        if not path.stem.startswith("_"):
+            yield _entry(path, package, part)
+
+
+@cache
+def _entry(path: Path, package: str, part: Part | Literal[""]) -> Entry:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    text = ast.get_docstring(tree) or ""
+    symbol, colon, sentence = " ".join(text.split("\n\n")[0].split()).partition(": ")
+    if not colon:
+        raise ConfigError(f"{path}: expected a docstring that begins 'SYMBOL: what the method does.', found {text[:60]!r}")
+    return Entry(
+        name=path.stem,
+        symbol=symbol,
+        sentence=sentence,
+        source=_section(text, "Source"),
+        departures=tuple(_items(text)),
+        part=part,
+        unread=tuple(_literal(tree, "unread", ())),
+        unlabelled=bool(_literal(tree, "unlabelled", False)),
+        module=f"{package}.{path.stem}",
+        path=path,
+    )
+
+
+def _section(text: str, name: str) -> str:
+    """The paragraph that begins ``name: ``, on one line."""
+    found = re.search(rf"^{name}: (.*?)(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    return " ".join(found[1].split()) if found else ""
+
+
+def _items(text: str) -> Iterable[str]:
+    """The items of the list under ``Departures:``."""
+    found = re.search(r"^Departures:\n(.*?)(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    lines = re.split(r"^\s*- ", found[1], flags=re.MULTILINE) if found else []
+    return [" ".join(line.split()) for line in lines if line.strip()]
+
+
+def _literal(tree: ast.Module, name: str, default: Any) -> Any:
+    """What a class of the file assigns to ``name`` in its body, a literal; the default where none does."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for statement in node.body:
+            target, value = (
+                (statement.target, statement.value) if isinstance(statement, ast.AnnAssign)
+                else (statement.targets[0], statement.value) if isinstance(statement, ast.Assign) else (None, None)
+            )  # fmt: skip
+            if isinstance(target, ast.Name) and target.id == name and value is not None:
+                return ast.literal_eval(value)
+    return default

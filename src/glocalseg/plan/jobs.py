@@ -1,0 +1,73 @@
+"""A job and the plan of all jobs: plain values, looked up by the path of the record that a job makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from glocalseg.config.benchmark import Benchmark
+from glocalseg.config.model import ConfigError
+from glocalseg.data.card import Card
+from glocalseg.data.splits import Budget
+from glocalseg.plan.phases import PhaseName
+from glocalseg.stages.specs import Place, Spec
+
+
+@dataclass(frozen=True)
+class Job:
+    """One folder to make: what (``spec``), from what (``data``, ``start``, ``weights``), and what people call it.
+
+    ``record`` is its declared output, relative to the repository's root as all paths here. ``name`` is the method's id; of a
+    pretraining its chain, or the id of the first method whose settings make it another. ``chain`` is what it is made of, and stands in
+    paths, so that calling a method otherwise makes nothing again.
+    """
+
+    phase: PhaseName
+    record: Path
+    spec: Spec
+    dataset: str = ""
+    name: str = ""
+    chain: str = ""
+    budget: Budget | None = None
+    draw: int | None = None
+    seed: int | None = None
+    data: Path | None = None
+    start: Path | None = None
+    weights: Path | None = None
+    parents: tuple[Path, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What a person calls the job: dataset, method, budget, draw and seed."""
+        parts = [self.dataset, self.name, *(f"{k}{v}" for k, v in (("n", self.budget), ("c", self.draw)) if v is not None)]
+        return " ".join([*(p for p in parts if p), *([f"seed{self.seed}"] if self.seed is not None else [])])
+
+    def place(self, root: Path = Path(".")) -> Place:
+        """Where the job's inputs lie and its result goes, below ``root``."""
+        below = {name: root / path for name in ("data", "start", "weights") if (path := getattr(self, name)) is not None}
+        return Place(root / self.record, self.label, **below)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a benchmark by record, in an order in which they can run; the report comes last."""
+
+    benchmark: Benchmark
+    cards: Mapping[str, Card]
+    jobs: Mapping[Path, Job]
+    report: Job
+
+    def of(self, phase: PhaseName) -> list[Job]:
+        """The jobs of one phase."""
+        return [job for job in self.jobs.values() if job.phase == phase]
+
+    def job(self, record: Path) -> Job:
+        """The job that makes a record. Raises ConfigError if no job of this configuration does."""
+        try:
+            return self.jobs[record]
+        except KeyError:
+            raise ConfigError(
+                f"{record}: expected a path that benchmark {self.benchmark.name!r} gives with the present code and "
+                "configuration, found one that it does not: start again with the path that `snakemake -n` lists"
+            ) from None

@@ -1,0 +1,246 @@
+"""From a benchmark to the plan of all its jobs, each with the specification whose digest is its key.
+
+Nothing here imports torch or looks at data, so that ``snakemake -n`` lists a whole grid in a second, without any data. (Options of
+strategies are checked by the strategies' own classes: torch is imported where a configuration names some.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from glocalseg.config.benchmark import RANDOM, Benchmark, Method
+from glocalseg.config.model import ConfigError, without
+from glocalseg.config.settings import NetworkConfig, Options, Settings
+from glocalseg.data.acquire.sources.base import UNVERIFIED
+from glocalseg.data.card import Card
+from glocalseg.data.splits import Budget, draws_of, split_spec
+from glocalseg.methods.catalogue import Entry, options, regimes, strategies
+from glocalseg.plan.check import check
+from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.phases import PHASES
+from glocalseg.records.code import code_digest
+from glocalseg.records.digest import KEY_DIGITS, sha256_file
+from glocalseg.records.generations import generation
+from glocalseg.stages.specs import DataSpec, DiagnoseSpec, FinetuneSpec, PretrainSpec, ReportSpec, ScoreSpec
+
+PACKAGE = "glocalseg"
+UNVERIFIED_FOLDER = "unverified"
+TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
+
+
+def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: Path) -> Plan:
+    """Every job of a benchmark.
+
+    Args:
+        benchmark: methods, budgets, draws, seeds and all settings.
+        cards: the card of each of its data sets.
+        lock_folder: where ``<dataset>.lock.json`` lies beside the cards, for data whose archive has no checksum.
+
+    Raises:
+        ConfigError: what ``plan.check`` finds, one line a problem; or two methods that are one and the same.
+    """
+    check(benchmark, cards)
+    jobs: dict[Path, Job] = {}
+    for name in benchmark.datasets:
+        for job in _Dataset(benchmark, cards[name], lock_folder).jobs():
+            jobs.setdefault(job.record, job)
+    spec = ReportSpec(
+        code=_code("report", "report.build"),
+        benchmark=benchmark.model_dump(mode="json", by_alias=True, exclude={"mirror", "hardware"}),
+        cards={name: card.model_dump(mode="json") for name, card in cards.items()},
+        runs=tuple(sorted(str(record) for record in jobs)),
+        templates={p.name: sha256_file(p) for p in sorted(TEMPLATES.glob("*.*"))},
+    )
+    record = PHASES["report"].record(benchmark=benchmark.name, key=spec.key)
+    report = Job("report", record, spec, name=benchmark.name, parents=tuple(jobs))
+    jobs[record] = report
+    return Plan(benchmark, cards, jobs, report)
+
+
+def identity(card: Card, lock_folder: Path) -> str:
+    """What stands for the bytes of a data set in keys; ``UNVERIFIED`` while they were never verified."""
+    return card.source.identity(lock_folder / f"{card.name}.lock.json")
+
+
+def verified_record(card: Card, lock_folder: Path) -> Path:
+    """``data/raw/<dataset>/<identity>/verified.json``: that a data set is there and was checked, case by case."""
+    found = identity(card, lock_folder)
+    return Path("data/raw") / card.name / (UNVERIFIED_FOLDER if found == UNVERIFIED else found[:KEY_DIGITS]) / "verified.json"
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    """The jobs of one data set."""
+
+    benchmark: Benchmark
+    card: Card
+    lock_folder: Path
+    pretrained: dict[str, Job] = field(default_factory=dict)  # by key of their specification
+    methods: dict[str, str] = field(default_factory=dict)  # which method a fine-tuning's record is of
+
+    def jobs(self) -> Iterator[Job]:
+        """Every job, each after those that it starts from."""
+        b, data = self.benchmark, self.data()
+        yield data
+        settings = {m.id: b.settings(m) for m in b.methods}
+        starts = {(m.id, seed): self.start(m, settings[m.id], seed, data) for seed in b.seeds for m in b.methods}
+        yield from self.pretrained.values()
+        for seed in b.seeds:
+            yield self.diagnosis(b.settings(), None, RANDOM, seed, data)
+            for method in b.methods:
+                for job in starts[method.id, seed]:
+                    yield self.diagnosis(settings[method.id], job, job.name, seed, data)
+        for method in b.methods:
+            for budget in b.budgets:
+                for seed in b.seeds:
+                    start = starts[method.id, seed][-1] if starts[method.id, seed] else None
+                    yield from self.tuned(method, settings[method.id], start, budget, seed, data)
+        if b.upper_bound:
+            for seed in b.seeds:
+                yield from self.tuned(Method(), b.settings(), None, "all", seed, data)
+
+    def data(self) -> Job:
+        """The slice store."""
+        card = self.card
+        reader = card.reading.reader
+        spec = DataSpec(
+            code=_code(f"data/{reader.kind}", "data.slices.prepare", type(reader).__module__.removeprefix(f"{PACKAGE}.")),
+            identity=identity(card, self.lock_folder),
+            reading=card.reading,
+        )
+        return Job("data", PHASES["data"].record(dataset=card.name, key=spec.key), spec, dataset=card.name)
+
+    def start(self, method: Method, settings: Settings, seed: int, data: Job) -> list[Job]:
+        """The pretrainings of a method, none for random weights; what another method has in common with it is one job."""
+        base = self.benchmark.settings()
+        chain: list[Job] = []
+        usual: Job | None = None  # what the benchmark's settings give
+        for level, name in (("global", method.global_), ("local", method.local)):
+            if name:
+                made = self.pretraining(level, name, settings, seed, data, chain[-1] if chain else None, method.id)
+                usual = self.pretraining(level, name, base, seed, data, usual, method.id)
+                job = self.pretrained.setdefault(made.spec.key, made if made.spec.key != usual.spec.key else _plain(usual))
+                chain.append(job)
+        return chain
+
+    def pretraining(
+        self, level: str, name: str, settings: Settings, seed: int, data: Job, start: Job | None, method: str
+    ) -> Job:
+        """One pretraining, called by its method."""
+        phase = "pretrain_global" if level == "global" else "pretrain_local"
+        entry = strategies()[name]
+        spec = PretrainSpec(
+            code=_code_of(settings, f"pretrain/{name}", "stages.pretrain", entry),
+            data=data.spec.key,
+            network=_network(settings),
+            threads=settings.threads,
+            seed=seed,
+            start=start.spec.key if start else None,
+            level=level,  # type: ignore[arg-type]
+            strategy=name,
+            options=_options(entry, settings.strategies),
+            config=without(getattr(settings, phase), entry.unread),
+            split=split_spec(self.card.splits, ("pretrain",)),
+        )
+        chain = f"{start.chain}+{name}" if start else name
+        record = PHASES[phase].record(dataset=self.card.name, chain=chain, seed=seed, key=spec.key)  # type: ignore[index]
+        return Job(
+            phase, record, spec, self.card.name, method, chain, seed=seed, data=data.record,  # type: ignore[arg-type]
+            start=start.record if start else None, weights=_weights(settings),
+            parents=(data.record, start.record) if start else (data.record,),
+        )  # fmt: skip
+
+    def diagnosis(self, settings: Settings, start: Job | None, name: str, seed: int, data: Job) -> Job:
+        """What a pretraining, or a random network, has learned."""
+        spec = DiagnoseSpec(
+            code=_code_of(settings, "diagnose", "stages.diagnose"),
+            data=data.spec.key,
+            network=_network(settings),
+            threads=settings.threads,
+            seed=seed,
+            start=start.spec.key if start else None,
+            blocks=settings.pretrain_local.blocks,
+            partitions=settings.pretrain_global.partitions,
+            partition_bounds=settings.pretrain_global.partition_bounds,
+            split=split_spec(self.card.splits, ("pretrain", "validation"), "all", 1),
+        )
+        chain = start.chain if start else RANDOM
+        record = PHASES["diagnose"].record(dataset=self.card.name, chain=chain, seed=seed, key=spec.key)
+        return Job(
+            "diagnose", record, spec, self.card.name, name, chain, seed=seed, data=data.record,
+            start=start.record if start else None, weights=_weights(settings),
+            parents=(data.record, start.record) if start else (data.record,),
+        )  # fmt: skip
+
+    def tuned(
+        self, method: Method, settings: Settings, start: Job | None, budget: Budget, seed: int, data: Job
+    ) -> Iterator[Job]:
+        """The fine-tunings of a method with a budget and seed, one a draw, and the scores of each."""
+        entry = regimes()[method.regime]
+        roles = ("train", "validation", "test", *(("pretrain",) if entry.unlabelled else ()))
+        for draw in draws_of(self.card.splits, budget, self.benchmark.draws):
+            spec = FinetuneSpec(
+                code=_code_of(settings, f"finetune/{method.regime}", "stages.finetune", entry),
+                data=data.spec.key,
+                network=_network(settings),
+                threads=settings.threads,
+                seed=seed,
+                start=start.spec.key if start else None,
+                regime=method.regime,
+                options=_options(entry, settings.regimes),
+                config=settings.finetune,
+                split=split_spec(self.card.splits, roles, budget, draw),
+            )
+            fields = {"dataset": self.card.name, "chain": method.chain, "budget": budget, "draw": draw, "seed": seed}
+            record = PHASES["finetune"].record(**fields, key=spec.key)
+            if (other := self.methods.setdefault(str(record), method.id)) != method.id:
+                raise ConfigError(
+                    f"methods: expected methods that differ, found {other!r} and {method.id!r} with one and the same "
+                    "specification: what they set makes no difference"
+                )
+            tuned = Job(
+                "finetune", record, spec, self.card.name, method.id, method.chain, budget, draw, seed, data=data.record,
+                start=start.record if start else None, weights=_weights(settings),
+                parents=(data.record, start.record) if start else (data.record,),
+            )  # fmt: skip
+            yield tuned
+            scored = ScoreSpec(code=_code("score", "stages.score"), data=data.spec.key, start=spec.key)
+            yield Job(
+                "score", PHASES["score"].record(**fields, key=scored.key), scored, self.card.name, method.id, method.chain,
+                budget, draw, seed, data=data.record, start=record, parents=(data.record, record),
+            )  # fmt: skip
+
+
+def _plain(job: Job) -> Job:
+    """A pretraining with the benchmark's own settings, called by what it is made of."""
+    return replace(job, name=job.chain)
+
+
+def _network(settings: Settings) -> NetworkConfig:
+    """The network as a specification has it: bought-in weights by their sha256."""
+    path = _weights(settings)
+    return settings.network.model_copy(update={"weights": sha256_file(path)}) if path else settings.network
+
+
+def _weights(settings: Settings) -> Path | None:
+    return Path(settings.network.weights) if settings.network.weights else None
+
+
+def _options(entry: Entry, given: Mapping[str, Options]) -> Options:
+    return options(entry, given.get(entry.name, {}), where=entry.name)
+
+
+def _code_of(settings: Settings, name: str, stage: str, entry: Entry | None = None) -> str:
+    """Generation of a stage's code, with the strategy's or regime's, and the encoder's where it is not the U-Net."""
+    modules = [stage, *([entry.module.removeprefix(f"{PACKAGE}.")] if entry else [])]
+    if settings.network.encoder != "unet":
+        name, modules = f"{name}+timm", [*modules, "networks.timm_encoder"]
+    return _code(name, *modules)
+
+
+@cache
+def _code(name: str, *modules: str) -> str:
+    return generation(name, code_digest(*(f"{PACKAGE}.{module}" for module in modules)))

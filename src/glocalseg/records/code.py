@@ -1,0 +1,105 @@
+"""The code behind a number, as a digest that changes only where a number can.
+
+A phase's code is what its entry modules import, compared as syntax trees (``records.trees``), without modules that shape no
+number. Modules that are imported by a name put together while the program runs are not seen: whoever does that says so to
+``code_digest`` as a further entry (``plan.entries``).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from glocalseg.records.digest import digest
+from glocalseg.records.trees import says_nothing, tree_digest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT.name
+# What shapes no number. Of configuration all values are in keys already, defaults included; of the rest each only watches,
+# carries, or writes down what others made, and its own tests hold it to that.
+NOT_SCIENCE = frozenset(
+    f"{PACKAGE}.{name}"
+    for name in (
+        "config.benchmark", "config.model", "config.settings", "data.kinds", "methods.catalogue",
+        "records.code", "records.digest", "records.duration", "records.environment", "records.files", "records.generations",
+        "records.progress", "records.sealed", "records.trees",
+        "stages.specs", "training.checkpoint", "training.divergence", "training.meter",
+    )
+)  # fmt: skip
+
+
+def code_digest(*entries: str) -> str:
+    """Digest of the package modules that the entry modules import, directly or not.
+
+    Args:
+        entries: dotted module names inside the package.
+
+    Raises:
+        ModuleNotFoundError: if an entry is no module of the package.
+    """
+    return _digest_of(tuple(sorted(set(entries))))
+
+
+@cache
+def _digest_of(entries: tuple[str, ...]) -> str:
+    texts = {name: module_path(name).read_text(encoding="utf-8") for name in sorted(closure(*entries))}
+    return digest({name: tree_digest(text) for name, text in texts.items() if not says_nothing(text)})
+
+
+@cache
+def closure(*entries: str) -> frozenset[str]:
+    """Names of the package's modules that the entries import, themselves included, NOT_SCIENCE left out."""
+    seen: set[str] = set()
+    todo = list(entries)
+    while todo:
+        name = todo.pop()
+        if name in seen or name in NOT_SCIENCE:
+            continue
+        seen.add(name)
+        todo.extend(_imports(name))
+    return frozenset(seen)
+
+
+def module_path(name: str) -> Path:
+    """The file of one of the package's modules. Raises ModuleNotFoundError."""
+    stem = ROOT.joinpath(*name.split(".")[1:])
+    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if path.is_file():
+            return path
+    raise ModuleNotFoundError(f"{name}: expected a module below {ROOT}, found none")
+
+
+@cache
+def _imports(name: str) -> tuple[str, ...]:
+    """The package's modules that a module imports, anywhere in its text, and the packages that it lies in."""
+    path = module_path(name)
+    parents = [name.rsplit(".", n)[0] for n in range(1, name.count("."))]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = _imported(tree, name if path.stem == "__init__" else name.rpartition(".")[0])
+    return tuple(dict.fromkeys(m for m in (*parents, *found) if m.startswith(f"{PACKAGE}.") and _is_module(m)))
+
+
+def _imported(tree: ast.Module, package: str) -> Iterator[str]:
+    """Names that a module of a package imports: modules, or things inside modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from _with_parents(a.name for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: package.count(".") + 2 - node.level] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (module, *(f"{module}.{a.name}" for a in node.names))
+
+
+def _with_parents(names: Iterator[str]) -> Iterator[str]:
+    for name in names:
+        yield from (".".join(name.split(".")[: n + 1]) for n in range(name.count(".") + 1))
+
+
+def _is_module(name: str) -> bool:
+    try:
+        module_path(name)
+    except ModuleNotFoundError:
+        return False
+    return True

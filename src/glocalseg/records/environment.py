@@ -1,0 +1,48 @@
+"""What numbers were made with: recorded beside them, part of no key."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+
+def environment() -> dict[str, Any]:
+    """Python, packages, machine and commit that this process runs on: recorded in run.json, not part of any key."""
+    packages = (
+        "torch",
+        "numpy",
+        "scipy",
+        "pandas",
+        "nibabel",
+        "SimpleITK",
+        "timm",
+        "scikit-learn",
+        "snakemake",
+    )
+    return {
+        "python": platform.python_version(),
+        "packages": {name: found for name in packages if (found := _version(name))},
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "commit": _commit(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        dirty = subprocess.run(["git", "status", "--porcelain", "--", "."], cwd=here, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")

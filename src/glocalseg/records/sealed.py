@@ -1,0 +1,95 @@
+"""Sealed folders: finished, with the sha256 of every file.
+
+The ``run.json`` (or ``manifest.json``) of a *sealed folder* was written last, by a rename, and holds the sha256 of every other
+file of the folder. Whoever reads the folder goes through ``open_sealed``, so an edited byte is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from glocalseg.records.digest import sha256_file
+from glocalseg.records.files import write_json
+
+RESUME = "resume"  # undeclared state of an unfinished run, in files that start with this
+FAILURE = f"{RESUME}-failure.json"  # why the last attempt at it ended: error and message
+
+
+class CorruptedError(RuntimeError):
+    """A sealed folder whose files are not those that were sealed: names the file, what was expected and found."""
+
+
+def seal(record: Path, payload: Mapping[str, Any]) -> None:
+    """Finish a folder: drop the resume state, hash every file, write ``record`` last, its twin before it.
+
+    Args:
+        record: ``<folder>/run.json`` or ``<folder>/manifest.json``.
+        payload: JSON-able; ``files`` is added.
+    """
+    folder = record.parent
+    for leftover in [*folder.glob(f"{RESUME}*"), *folder.glob(".*.part")]:
+        leftover.unlink()
+    own = (record, _twin(record))
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p not in own)
+    finished = {**payload, "files": {name: sha256_file(folder / name) for name in names}}
+    for path in reversed(own):
+        write_json(path, finished)
+
+
+def restore(record: Path) -> bool:
+    """True if the folder is finished: its record is there, or came back from its twin, every file being as sealed.
+
+    Snakemake removes a record before it runs a job again, even where the job had ended well beside one that failed.
+    """
+    twin = _twin(record)
+    if record.is_file():
+        return True
+    if not twin.is_file():
+        return False
+    try:
+        payload = read_record(twin)
+        intact = all(sha256_file(record.parent / name) == expected for name, expected in payload["files"].items())
+    except (OSError, CorruptedError):
+        return False
+    if intact:
+        write_json(record, payload)
+    return intact
+
+
+def _twin(record: Path) -> Path:
+    return record.with_name(f".{record.name}")
+
+
+def open_sealed(record: Path) -> dict[str, Any]:
+    """The payload of a sealed folder after every file of it was checked.
+
+    Raises:
+        CorruptedError: if the record or a file is missing, unreadable or changed.
+    """
+    payload = read_record(record)
+    for name, expected in payload["files"].items():
+        path = record.parent / name
+        if not path.is_file():
+            raise CorruptedError(f"{path}: expected a file with sha256 {expected}, found none")
+        found = sha256_file(path)
+        if found != expected:
+            raise CorruptedError(
+                f"{path}: expected sha256 {expected}, found {found}: the file was changed after it was made. "
+                f"Delete {record.parent} to make it again"
+            )
+    return payload
+
+
+def read_record(record: Path) -> dict[str, Any]:
+    """The payload of a sealed folder, its files unchecked. Raises CorruptedError."""
+    try:
+        payload: dict[str, Any] = json.loads(record.read_text())
+        payload["files"]
+    except FileNotFoundError:
+        raise CorruptedError(f"{record}: expected a finished run or store, found nothing") from None
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CorruptedError(f"{record}: expected JSON with a 'files' entry, found {error!r}") from None
+    return payload

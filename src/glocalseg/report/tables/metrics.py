@@ -1,0 +1,61 @@
+"""The report's table of every other metric than the primary one: what ``evaluation.metrics.METRICS`` lists, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from glocalseg.evaluation.metrics import METRICS, PRIMARY, Metric
+from glocalseg.report.analysis import DatasetAnalysis, metric_summary
+from glocalseg.report.names import ALL, UPPER_BOUND, display
+from glocalseg.report.tables.table import Block, Entry, Table, number
+
+_SUMMARY = {"mean": "mean", "median": "median", "sum": "number"}
+
+
+def metrics_table(analyses: Mapping[str, DatasetAnalysis], scores: pd.DataFrame, titles: dict[str, str]) -> Table:
+    """Every metric but the primary one by method, budget and structure."""
+    data, shown = metric_summary(scores), {}
+    others = {key: metric for key, metric in METRICS.items() if key != PRIMARY}
+    for name, a in analyses.items():
+        of = data[data["dataset"] == name].set_index(["method", "budget", "structure", "metric"])
+        rows = []
+        for budget in [*a.budgets, ALL]:
+            for method in [*a.methods, UPPER_BOUND]:
+                if a.cell(method, budget) is not None:
+                    entries = _entries(of, others, method, budget, a.structures)
+                    rows.append((Entry(display(method)), Entry(budget), *entries))
+        columns = (f"{metric.title}, {s}" for s in a.structures for metric in others.values())
+        shown[name] = Block(titles[name], ("Method", "Labelled", *columns), tuple(rows))
+    labels = [metric.label for metric in others.values()]
+    title = f"Other metrics: {', '.join(labels)}"
+    return Table("metrics", title, _caption(others), data, shown)
+
+
+def _caption(metrics: Mapping[str, Metric]) -> str:
+    said = [
+        f"{metric.label}: {metric.sentence} ({_SUMMARY[metric.summary]}{f', {metric.unit}' if metric.unit else ''}; "
+        f"{'higher' if metric.better == 'high' else 'lower'} is better)."
+        for metric in metrics.values()
+    ]
+    return (
+        f"Over all volumes, draws and seeds. {' '.join(said)} Where a structure is in only one of prediction and truth, every "
+        "metric has its worst value there, a distance the diagonal of the volume; where it is in neither, there is no value."
+    )
+
+
+def _entries(
+    of: pd.DataFrame, metrics: Mapping[str, Metric], method: str, budget: str, structures: tuple[str, ...]
+) -> Iterator[Entry]:
+    for structure in structures:
+        for key, metric in metrics.items():
+            place = (method, budget, structure, key)
+            yield _entry(metric, of.loc[place]) if place in of.index else Entry("–")
+
+
+def _entry(metric: Metric, row: pd.Series) -> Entry:
+    if metric.summary == "sum":
+        of, lost = int(row["values"]), int(row["sum"])
+        return Entry(str(lost), note=f"of {of}", tone="missing" if lost else "")
+    return Entry(number(row[metric.summary], 2 if metric.unit else 3))

@@ -1,0 +1,74 @@
+"""What the methods of a benchmark are, what they have in common, and where they come from: from their own files."""
+
+from __future__ import annotations
+
+from glocalseg.config.benchmark import SUPERVISED, Benchmark, Method
+from glocalseg.methods.catalogue import Entry, regimes, strategies
+from glocalseg.report.names import display
+from glocalseg.report.text.fact import Fact, listed
+
+
+def methods(b: Benchmark) -> list[Fact]:
+    """Each method's display name, what it is made of and sets itself, and what that does."""
+    return [Fact(display(method.id), " ".join(_sentences(method))) for method in b.methods]
+
+
+def parts(method: Method) -> list[Entry]:
+    """The strategies of a method, and its regime if that is not the plain one."""
+    found = [strategies()[name] for name in (method.global_, method.local) if name]
+    return found if method.regime == SUPERVISED else [*found, regimes()[method.regime]]
+
+
+def _sentences(method: Method) -> list[str]:
+    own = parts(method)
+    said = [] if method.global_ else ["Random weights; no pretraining."]
+    if method.name or len(own) > 1 or said:
+        said += [f"{entry.symbol}: {entry.sentence}" for entry in own]
+    else:
+        said += [entry.sentence[:1].upper() + entry.sentence[1:] for entry in own]
+    changed = ", ".join(f"{path} {value}" for path, value in method.set_.items())
+    if method.name:
+        said.insert(0, f"{display(method.chain)}{f' with {changed}' if changed else ''}.")
+    return said
+
+
+def sources(b: Benchmark) -> list[Fact]:
+    """Where the strategies and regimes of a benchmark come from; those of one source together."""
+    found: dict[str, list[str]] = {}
+    for entry in {part.name: part for method in b.methods for part in parts(method)}.values():
+        if entry.source:
+            found.setdefault(entry.source, []).append(entry.symbol)
+    return [Fact(listed(symbols), source) for source, symbols in found.items()]
+
+
+def what_differs(b: Benchmark) -> str:
+    """What the methods have in common and what not, in one or two sentences."""
+    changed = {path.split(".")[0] for method in b.methods for path in method.set_}
+    other = list(dict.fromkeys(method.regime for method in b.methods if method.regime != SUPERVISED))
+    net = "a network" if "network" in changed else "the same network"
+    same = "" if changed & {"finetune", "regimes", "threads"} or other else " with the same settings"
+    start = any(method.global_ for method in b.methods)
+    differ = [
+        *(["the weights that it starts from"] if start else []),
+        *([f"what else it does with the slices ({listed([regimes()[name].symbol for name in other])})"] if other else []),
+        *(["what single methods set themselves, which is said with them"] if changed else []),
+    ]
+    common = f"Every method fine-tunes {net} on the same labelled volumes{same}"
+    if not differ:
+        return f"{common}."
+    verb = "differs" if len(differ) == 1 and not differ[0].startswith("the weights") else "differ"
+    return f"{common}; only {listed(differ)} {verb}."
+
+
+def uses(b: Benchmark, path: str) -> list[Method]:
+    """The methods that read a setting, named by its dotted path, at all."""
+    section, _, rest = path.partition(".")
+    level = {"pretrain_global": "global_", "pretrain_local": "local"}.get(section)
+    if level is None:
+        return list(b.methods)
+    return [method for method in b.methods if (name := getattr(method, level)) and reads(strategies()[name], rest)]
+
+
+def reads(entry: Entry, path: str) -> bool:
+    """Whether a strategy reads a setting of pretraining, named by its dotted path: ``views.crop``."""
+    return not any(path == unread or path.startswith(f"{unread}.") for unread in entry.unread)

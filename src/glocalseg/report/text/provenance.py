@@ -1,0 +1,71 @@
+"""What the data are and what made the numbers: from the cards and the runs' own records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from glocalseg.data.card import Card
+from glocalseg.data.splits import SplitRule
+from glocalseg.plan.jobs import Plan
+from glocalseg.records.duration import duration
+from glocalseg.report.collect import Collected
+from glocalseg.report.text.fact import DataFacts, Fact
+
+
+def data(card: Card) -> DataFacts:
+    """Source, size, licence and splits of a data set."""
+    s = card.splits
+    splits = (
+        f"by rule, seed {s.seed}: {s.test} test and {s.validation} validation subjects, the rest is the training pool"
+        if isinstance(s, SplitRule)
+        else f"the paper's lists: {len(s.test)} test subjects, {len(s.pretrain)} for pretraining"
+    )
+    frame = card.frame
+    facts = (
+        Fact("Modality", card.modality),
+        Fact("Subjects", str(card.subjects)),
+        Fact("Structures", ", ".join(card.structures[k] for k in sorted(card.structures))),
+        Fact("Slices", f"towards {card.slice_axis}; {frame.size[0]} × {frame.size[1]} pixels of "
+             f"{frame.spacing[0]:g} × {frame.spacing[1]:g} mm"),
+        Fact("Intensity", f"percentiles {card.percentiles[0]:g} and {card.percentiles[1]:g} of a volume to 0 and 1"
+             + ("; N4 bias correction" if card.bias_correction else "; no bias correction")),
+        Fact("Splits", splits),
+        Fact("Licence", card.licence),
+        *(Fact(label, value) for label, value in card.source.facts()),
+    )  # fmt: skip
+    return DataFacts(card.title, facts, tuple(card.citation))
+
+
+def provenance(plan: Plan, collected: Collected) -> list[Fact]:
+    """Commits, packages, devices and keys of the runs, counted where runs differ."""
+    environments = [p.get("environment", {}) for p in collected.payloads.values()]
+    devices = [_device(p["device"]) for p in collected.payloads.values() if "device" in p]  # scores have none
+    total = float(collected.timings["wall_seconds"].sum())
+    said = [
+        Fact("Runs", f"{collected.finished} of {collected.runs} finished; every file's sha256 was checked"),
+        Fact("Computing time", f"{duration(total)}, runs added up"),
+        Fact("Commit", _counted([str(e.get("commit") or "not recorded") for e in environments])),
+        Fact("Python", _counted([str(e.get("python")) for e in environments])),
+        Fact("Packages", _counted([_packages(e) for e in environments])),
+        Fact("System", _counted([str(e.get("system")) for e in environments])),
+        Fact("Device", _counted(devices)),
+        Fact("Report", plan.report.record.stem.removeprefix("report-")),
+    ]
+    said += [Fact(f"Slice store, {job.dataset}", job.record.parent.name) for job in plan.of("data")]
+    return said
+
+
+def _packages(environment: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {found}" for name, found in environment.get("packages", {}).items())
+
+
+def _device(device: dict[str, Any]) -> str:
+    return f"{device.get('type')}, {device.get('name')}, {device.get('precision')}, threads: {device.get('threads')}"
+
+
+def _counted(values: list[str]) -> str:
+    counts = Counter(values).most_common()
+    if len(counts) == 1:
+        return counts[0][0]
+    return "; ".join(f"{value} ({n} jobs)" for value, n in counts)

@@ -1,0 +1,176 @@
+"""How everything was trained and judged, and what was done where the paper and its release differ: from the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Literal
+
+from glocalseg.config.benchmark import SUPERVISED, Benchmark
+from glocalseg.config.settings import AugmentConfig, FinetuneConfig, LocalConfig, PretrainConfig
+from glocalseg.evaluation.metrics import METRICS
+from glocalseg.methods.catalogue import Entry, strategies
+from glocalseg.report.names import display
+from glocalseg.report.text.fact import Fact, listed
+from glocalseg.report.text.methods import reads, uses
+
+REGIONS = 13  # of a local strategy, where its options say nothing else (docs/method.md 5)
+_LOSSES = {"dice": "soft Dice", "dice_ce": "soft Dice plus cross-entropy"}
+Level = Literal["global", "local"]
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A difference between paper and release: the settings that choose, and what each choice means."""
+
+    title: str
+    paths: tuple[str, ...]
+    paper: str
+    release: str
+
+
+SWITCHES = {
+    "D6": Switch(
+        "intensity of views", ("pretrain_global.views.scalars", "pretrain_local.views.scalars"),
+        "every image has its own brightness and contrast", "one brightness per batch, contrast tied to it",
+    ),
+    "D7": Switch(
+        "borders of partitions", ("pretrain_global.partition_bounds", "pretrain_local.partition_bounds"),
+        "proportional, every slice is used", "slices left over at the end of a volume are never used",
+    ),
+    "D9": Switch(
+        "projection of regions", ("pretrain_local.region_projection",),
+        "none beyond the 1 × 1 convolutions", "one more shared projection of a region to 128 values",
+    ),
+    "D11": Switch(
+        "intensity changes in fine-tuning", ("finetune.augment.intensity",),
+        "applied", "computed and dropped, so without effect",
+    ),
+    "D21": Switch(
+        "frozen encoder's batch norm", ("pretrain_local.frozen_batchnorm",),
+        "running averages", "statistics of the batch",
+    ),
+}  # fmt: skip
+
+
+def settings(b: Benchmark) -> list[Fact]:
+    """The protocol in a few lines: network, pretraining, fine-tuning, statistics."""
+    n, s, f = b.network, b.statistics, b.finetune
+    channels = f", channels {', '.join(map(str, n.channels))}" if n.encoder == "unet" else ""
+    levels = f"{n.levels} levels" if n.levels else "as many levels as the frame allows"
+    regimes = any(method.regime != SUPERVISED for method in b.methods)
+    measured = [metric.title for metric in METRICS.values() if metric.summary != "sum"]
+    return [
+        Fact("Network", f"{n.encoder}{channels}; {levels}; precision {n.precision}; CPU threads per run: {b.threads}"
+             + _otherwise(b, "network", "threads")),
+        *_pretraining(b, "global"),
+        *_pretraining(b, "local"),
+        Fact("Fine-tuning", _finetuning(f) + _otherwise(b, "finetune", "regimes")),
+        Fact("Loss of fine-tuning", f"{_LOSSES[f.loss]}" + ("; a regime may add its own" if regimes else "")),
+        Fact("Augmentation of fine-tuning", _augmentation(f.augment)),
+        Fact("Checkpoint", f"the best of the validation volumes, looked at every {f.validate_every} steps"),
+        Fact("Collapsed structures", f"those whose validation Dice is below {s.collapse_below:g} at that checkpoint"),
+        Fact("Runs", f"budgets {', '.join(map(str, b.budgets))}; up to {b.draws} draws; seeds {', '.join(map(str, b.seeds))}"),
+        Fact("Evaluation", f"3-D {listed(measured)} on the native grid, per volume and structure, no post-processing"),
+        Fact("Dice of a subject", "structures averaged, then the subject's volumes; a structure absent from truth and prediction "
+             "is left out"),
+        Fact("Intervals", f"{100 * s.confidence:g}%, standard errors from {s.resamples} bootstrap resamples of subjects, draws "
+             "and seeds, times Student's t for the few draws and seeds"),
+        Fact("Comparisons", "paired on subjects, draws and seeds; Holm's correction within a data set"),
+    ]  # fmt: skip
+
+
+def _otherwise(b: Benchmark, *sections: str) -> str:
+    """Who sets something in a section otherwise, if anyone."""
+    who = [display(m.id) for m in b.methods if any(f"{path}.".startswith(f"{s}.") for path in m.set_ for s in sections)]
+    return f"; {listed(who)} set{'s' if len(who) == 1 else ''} some of it otherwise" if who else ""
+
+
+def _pretraining(b: Benchmark, level: Level) -> list[Fact]:
+    """The settings of a level that its strategies read, if there are any strategies."""
+    names = [name for m in b.methods if (name := m.global_ if level == "global" else m.local)]
+    used = [strategies()[name] for name in dict.fromkeys(names)]
+    if not used:
+        return []
+    p = b.pretrain_global if level == "global" else b.pretrain_local
+    pieces = [*_common(p), *(_local(b, p, used) if isinstance(p, LocalConfig) else ())]
+    said = [f"{text}{_unread(used, path)}" for path, text in pieces if any(reads(entry, path) for entry in used)]
+    sections = (f"pretrain_{level}", *(f"strategies.{entry.name}" for entry in used))
+    return [Fact(f"{level.capitalize()} pretraining", "; ".join(said) + _otherwise(b, *sections))]
+
+
+def _unread(used: list[Entry], path: str) -> str:
+    without = [entry.symbol for entry in used if not reads(entry, path)]
+    return f" (not {listed(without)})" if without else ""
+
+
+def _common(p: PretrainConfig) -> list[tuple[str, str]]:
+    """Settings of pretraining with the path of the field that each sentence is about."""
+    v = p.views
+    return [
+        ("steps", f"{p.steps} steps of {p.images} images, learning rate {p.learning_rate:g}"),
+        ("temperature", f"temperature {p.temperature:g}"),
+        ("partitions", f"{p.partitions} partitions of a volume"),
+        ("views.crop", f"views cropped to {100 * v.crop:.0f}% of the side"),
+        ("views.brightness", f"brightness of views ±{v.brightness:g}"),
+        ("views.contrast", f"contrast ±{v.contrast:g}"),
+        ("views.clip", f"clipped to {v.clip[0]:g} to {v.clip[1]:g}"),
+    ]
+
+
+def _local(b: Benchmark, p: LocalConfig, used: list[Entry]) -> list[tuple[str, str]]:
+    counts = dict.fromkeys(str(b.strategies.get(entry.name, {}).get("regions", REGIONS)) for entry in used)
+    blocks = f"{p.blocks} decoder blocks" if p.blocks else "decoder blocks up to a quarter of the frame's resolution"
+    return [
+        ("region_size", f"{' or '.join(counts)} regions of {p.region_size} × {p.region_size}"),
+        ("blocks", blocks),
+        ("frozen_batchnorm", "the encoder frozen"),
+    ]
+
+
+def _finetuning(f: FinetuneConfig) -> str:
+    schedule = "constant" if f.schedule == "constant" else f"cosine decay after {100 * f.warmup:g}% warm-up"
+    return f"{f.steps} steps of {f.batch} slices, learning rate {f.learning_rate:g} ({schedule}); all weights are trained"
+
+
+def _augmentation(a: AugmentConfig) -> str:
+    parts = [
+        f"rotation ±{a.rotation:g}°" if a.rotation else "",
+        f"scale ±{100 * a.scale:g}%" if a.scale else "",
+        "left-right flip" if a.flip else "",
+        "multiples of 45°" if a.right_angles else "",
+        f"elastic, {a.elastic:g} px of 192" if a.elastic else "",
+        f"brightness ±{a.brightness:g} and contrast ±{a.contrast:g}" if a.intensity == "paper" else "",
+    ]
+    return ", ".join(p for p in parts if p) or "none"
+
+
+def switches(b: Benchmark) -> list[Fact]:
+    """Where the authors' release and the paper differ (docs/method.md 9), what this benchmark did."""
+    facts = [
+        Fact(f"{key}: {switch.title}", said) for key, switch in SWITCHES.items() if (said := _chosen(b, switch)) is not None
+    ]
+    options = [
+        f"{display(name)} {key} = {v}" for name, own in {**b.strategies, **b.regimes}.items() for key, v in own.items()
+    ]
+    default = "none: each strategy as its file has it, which is the paper's way (D1, D3, D4)"
+    return [
+        *facts,
+        Fact("Options of single strategies", "; ".join(options) + "; otherwise as the paper" if options else default),
+    ]
+
+
+def _chosen(b: Benchmark, switch: Switch) -> str | None:
+    """What the methods chose, and who chose what where they differ; None if none of them reads the setting."""
+    chosen: dict[str, list[str]] = {}
+    for path in switch.paths:
+        for method in uses(b, path):
+            value = str(reduce(getattr, path.split("."), b.settings(method)))
+            who = chosen.setdefault(value, [])
+            who += [] if display(method.id) in who else [display(method.id)]
+    if not chosen:
+        return None
+    words = {"paper": switch.paper, "release": switch.release}
+    if len(chosen) == 1:
+        return "".join(f"{value}: {words[value]}" for value in chosen)
+    return "; ".join(f"{value}: {words[value]} ({listed(who)})" for value, who in chosen.items())

@@ -1,0 +1,72 @@
+"""Scores: from a fine-tuning's predictions and the native labels to rows of metrics. A new metric trains nothing again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from glocalseg.data.slices.store import SliceStore, open_store
+from glocalseg.evaluation.metrics import case_scores
+from glocalseg.evaluation.predictions import PREDICTIONS, read_predictions
+from glocalseg.records.environment import environment
+from glocalseg.records.files import write_atomic
+from glocalseg.records.sealed import CorruptedError, open_sealed, seal
+from glocalseg.stages.specs import Place, ScoreSpec
+
+SCORES = "scores.csv"
+COLUMNS = ["subject", "volume", "structure", "metric", "value"]
+
+
+def score(spec: ScoreSpec, place: Place) -> None:
+    """Score every test volume of a fine-tuning and seal the folder: ``scores.csv`` and its record.
+
+    Raises:
+        CorruptedError: if the slice store or the fine-tuning is missing, changed, or not that of the specification.
+    """
+    started = time.perf_counter()
+    for what, record, key in (("data", place.data, spec.data), ("start", place.start, spec.start)):
+        if record is None or record.parent.name != key:
+            raise CorruptedError(f"{place.label}: expected {what} of key {key}, found {record}")
+    assert place.data is not None
+    assert place.start is not None
+    store, tuned = open_store(place.data), open_sealed(place.start)
+    predictions = read_predictions(place.start.parent / PREDICTIONS)
+    if set(predictions) != set(tuned["split"]["test"]):
+        raise CorruptedError(
+            f"{place.start.parent / PREDICTIONS}: expected the {len(tuned['split']['test'])} test volumes of {place.start.name}, "
+            f"found {len(predictions)} others"
+        )
+    rows = score_rows(store, predictions)
+    write_atomic(place.folder / SCORES, rows.to_csv(index=False, lineterminator="\n").encode())
+    payload = {
+        "spec": spec.dump(),
+        "label": place.label,
+        "timing": {"wall_seconds": round(time.perf_counter() - started, 3)},
+        "environment": environment(),
+    }
+    seal(place.record, payload)
+
+
+def score_rows(store: SliceStore, predictions: Mapping[str, NDArray[np.uint8]]) -> pd.DataFrame:
+    """Every metric of every structure of predicted volumes: a row each, with COLUMNS, in the order of the predictions.
+
+    Args:
+        store: holds the native labels, their spacing, and the names of structures.
+        predictions: (D, H, W) class indices by volume, on the native grid.
+
+    Raises:
+        KeyError: if the store has no such volume.
+        ValueError: if a prediction has another shape than the label.
+    """
+    table = store.volumes.set_index("volume")
+    rows: list[tuple[str, str, str, str, float]] = []
+    for volume, prediction in predictions.items():
+        of = table.loc[volume]
+        spacing = (float(of["spacing_depth"]), float(of["spacing_height"]), float(of["spacing_width"]))
+        found = case_scores(prediction, store.native_label(volume), spacing=spacing, structures=store.structures)
+        rows += [(str(of["subject"]), volume, *row) for row in found]
+    return pd.DataFrame(rows, columns=COLUMNS)

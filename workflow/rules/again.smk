@@ -1,0 +1,58 @@
+"""What Snakemake's options for making things again do here, where existing means current (docs/decisions.md)."""
+
+import os
+import sys
+
+from glocalrun.calls import mark
+
+_again = {}
+
+
+def again(record):
+    """Whether a record is to be made although it is there: it was forced, or it starts from one that was."""
+    if record not in _again:
+        job = JOBS[record]
+        made_by = "prepare" if job.phase == "data" else job.phase
+        _again[record] = forced(made_by, record) or any([again(str(parent)) for parent in job.parents])
+    return _again[record]
+
+
+def mark_again():
+    """Tell the programs which of the records that are there they are to make anew: they would bring them back otherwise."""
+    outputs = [str(path) for job in to_run() for path in job.output]
+    marked = [path for path in outputs if path in JOBS and again(path) and os.path.exists(path)]
+    mark(STATE, marked)
+    if kept := [path for path in outputs if path.endswith("fetched.json") and forced("fetch", path)]:
+        logger.info(
+            f"What was downloaded stays. To fetch it again: rm -r {' '.join(os.path.dirname(path) for path in kept)}"
+        )
+    if targets_forced() and not outputs:
+        logger.info(
+            "--force without a target makes nothing: it means the rule all alone. Name records, or use --forcerun <rule> "
+            "or --forceall"
+        )
+    return marked
+
+
+def refuse_touching(executor_plugin, **_):
+    """Stop a call with --touch: it would change dates, which nothing here looks at."""
+    if executor_plugin.common_settings.touch_exec:
+        sys.exit(
+            "--touch: no date decides anything here, so there is nothing to touch: a result that is there is current, because "
+            "its path holds the key of all that it was made of. To make results again: --forcerun <rule>, --forceall, or "
+            "`rm -r` their folders"
+        )
+
+
+def refuse_deleting(only_temp=False, **_):
+    """Stop a call with --delete-all-output: it knows the records only, and would leave the files beside them."""
+    if not only_temp:
+        sys.exit(
+            "--delete-all-output: a result goes with its whole folder, of which Snakemake knows one file. `rm -r` the folders "
+            "that are to be made again (results/<phase>/<data set>/...), or use --forcerun <rule>; `make prune` lists those that "
+            "no configuration gives any more. Nothing was deleted"
+        )
+
+
+before("execute", refuse_touching)
+before("delete_output", refuse_deleting)

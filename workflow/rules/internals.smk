@@ -1,0 +1,76 @@
+"""All that this project asks of Snakemake beyond what its documentation promises: looked at here, where it changes with versions."""
+
+import sys
+
+import snakemake
+
+NEXT = 10  # the first major version that nobody has tried
+
+
+if int(snakemake.__version__.split(".")[0]) >= NEXT:
+    sys.exit(
+        f"snakemake: expected version 9.20 or later 9, found {snakemake.__version__}: `make setup` installs one that fits"
+    )
+
+
+def before(name, check):
+    """Have ``check`` called, with the same arguments, before a method of the workflow: no hook comes before Snakemake's lock."""
+    method = getattr(workflow, name)
+
+    def checked(*positional, **named):
+        check(*positional, **named)
+        return method(*positional, **named)
+
+    setattr(workflow, name, checked)
+
+
+def asked():
+    """Every file that this call was asked for, those that are there already included."""
+    return {str(path) for job in workflow.dag.jobs for path in job.output}
+
+
+def to_run():
+    """The jobs that this call will run."""
+    return [job for job in workflow.dag.needrun_jobs() if job.output]
+
+
+def forced(rule, path):
+    """Whether --force, --forcerun or --forceall names a rule or a file. A job that Snakemake calls itself for is always forced."""
+    dag = workflow.dag
+    return workflow.is_main_process and (path in dag.forcefiles or any(r.name == rule for r in dag.forcerules))
+
+
+def targets_forced():
+    """Whether --force was given."""
+    return workflow.dag_settings.forcetargets
+
+
+def failed():
+    """Whether a job failed for good, and nobody stopped the run."""
+    return bool(getattr(workflow.scheduler, "failed", None))
+
+
+def requests():
+    """Rule, threads, minutes and resources of what will be submitted, an allocation that several jobs share as one.
+
+    The resources are those of the first attempt, but the minutes those of the last: sbatch takes a job that is too long, and it
+    waits for ever.
+    """
+    for job in to_run():
+        if not job.is_local:
+            unit = workflow.dag.get_job_group(job) or job
+            unit.attempt = workflow.execution_settings.retries + 1
+            longest = unit.resources.get("runtime", 0)
+            unit.attempt = 1
+            yield job.rule.name, unit.threads, longest, unit.resources
+
+
+def executor():
+    """Name of the executor: ``local``, ``slurm``, ..."""
+    return getattr(workflow.executor_plugin, "name", "")
+
+
+def let_run(resource, number):
+    """Limit a resource of jobs on this machine, unless --resources does."""
+    if resource not in workflow.global_resources:
+        workflow.register_resource(resource, number)
