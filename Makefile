@@ -1,8 +1,10 @@
-# make setup · benchmark · test · lint · prune. Each makes the environment .venv when it is missing or the lock file changed.
+# make setup · benchmark · test · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
 #
 #   make benchmark                                          the quick benchmark on the embedded phantom
 #   make benchmark CONFIG=config/hippocampus.yaml MIRROR=<folder or url>
 #   make test-slurm                                         tests on a real SLURM, which it installs: as root, in no cluster
+#   make same-bits                                          changed code that gives the same bits keeps its keys
+#   make docs                                               what is generated of README.md, docs/ and config/schemas
 #   make check                                              every file of every result against its sha256
 #   make prune                                              what no configuration gives any more; CONFIRM=yes removes it
 #   make setup TORCH_INDEX=<url>                            an index with CPU builds of torch, where the usual one has none
@@ -13,10 +15,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 CONFIGS ?= $(wildcard config/*.yaml)
 
-.PHONY: help setup benchmark test test-slurm lint check prune
+.PHONY: help setup benchmark test test-slurm lint docs same-bits check prune
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -11
 
 setup: $(READY)
 
@@ -42,7 +44,14 @@ lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/snakefmt --check Snakefile workflow
 	@$(BIN)/snakemake --lint
+
+docs: $(READY)
+	@$(BIN)/python docs/generate.py
+
+same-bits: $(READY)
+	@$(BIN)/python workflow/scripts/same_bits.py
 
 check: $(READY)
 	@$(BIN)/python workflow/scripts/check.py $(CONFIGS)

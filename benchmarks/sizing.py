@@ -1,7 +1,7 @@
 """Hours that a benchmark takes on one device, from what throughput.py measured there.
 
 Counts every job of the plan, so no data is needed. A training costs its steps x its images a step / images per second, as
-measured at the frame size nearest to its data set's. Every job, a diagnosis too, costs an overhead besides: its start, the
+measured at the frame size nearest to its data set's. Every job, a diagnosis and a score too, costs an overhead besides: its start, the
 reading of the data, the test. Validation is in no measured step: its seconds can be given. Preparing the data and the report are
 left out.
 
@@ -21,10 +21,12 @@ import pandas as pd
 from glocalseg.config.benchmark import load_benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.card import load_cards
-from glocalseg.plan import Job, Phase, Plan, make_plan
+from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.make import make_plan
+from glocalseg.plan.phases import PHASES
 
 CARDS = Path(__file__).resolve().parents[1] / "config" / "datasets"
-TRAININGS: tuple[Phase, ...] = ("pretrain_global", "pretrain_local", "finetune")
+TRAININGS = tuple(name for name, phase in PHASES.items() if phase.trains)
 NEEDED = ["phase", "name", "images_per_step", "images_per_second", "size"]
 
 
@@ -82,15 +84,15 @@ def rate(job: Job, plan: Plan, measured: pd.DataFrame) -> pd.Series:
     """
     rows = measured[(measured["size"] == nearest(plan, job.dataset, measured)) & (measured["phase"] == job.phase)]
     if job.phase != "finetune":
-        rows = rows[rows["name"] == job.name]
+        rows = rows[rows["name"].str.rpartition("+")[2] == job.chain.rpartition("+")[2]]
     if rows.empty:
-        raise ConfigError(f"expected a measurement of {job.phase} {job.name}, found none: throughput.py --config makes it")
+        raise ConfigError(f"expected a measurement of {job.phase} {job.chain}, found none: throughput.py --config makes it")
     return rows.iloc[0]
 
 
-def images_per_step(job: Job, plan: Plan) -> int:
-    """Images of one training step, as the benchmark asks for them."""
-    config = getattr(plan.benchmark, job.phase)
+def images_per_step(job: Job) -> int:
+    """Images of one training step, as the job's specification asks for them."""
+    config = job.spec.config
     return int(config.batch if job.phase == "finetune" else config.images)
 
 
@@ -98,21 +100,21 @@ def seconds(job: Job, plan: Plan, measured: pd.DataFrame, costs: Costs) -> float
     """Seconds of one job."""
     if job.phase not in TRAININGS:
         return costs.overhead
-    steps = getattr(plan.benchmark, job.phase).steps
-    trained = steps * images_per_step(job, plan) / float(rate(job, plan, measured)["images_per_second"])
-    validations = -(-steps // plan.benchmark.finetune.validate_every) if job.phase == "finetune" else 0
+    config = job.spec.config
+    trained = config.steps * images_per_step(job) / float(rate(job, plan, measured)["images_per_second"])
+    validations = -(-config.steps // config.validate_every) if job.phase == "finetune" else 0
     return trained + validations * costs.validation + costs.overhead
 
 
 def hours(plan: Plan, measured: pd.DataFrame, costs: Costs) -> pd.DataFrame:
     """Jobs, steps and hours by data set and phase. Raises ConfigError if a measurement is missing."""
-    jobs = [job for job in plan.jobs.values() if job.phase in (*TRAININGS, "diagnose")]
+    jobs = [job for job in plan.jobs.values() if job.phase in (*TRAININGS, "diagnose", "score")]
     rows = [
         {
             "dataset": job.dataset,
             "phase": job.phase,
             "jobs": 1,
-            "steps": getattr(plan.benchmark, job.phase).steps if job.phase in TRAININGS else 0,
+            "steps": job.spec.config.steps if job.phase in TRAININGS else 0,
             "hours": seconds(job, plan, measured, costs) / 3600,
         }
         for job in jobs
@@ -129,7 +131,7 @@ def notes(plan: Plan, measured: pd.DataFrame) -> Iterator[str]:
     for phase in TRAININGS:
         if jobs := plan.of(phase):
             found = {int(rate(job, plan, measured)["images_per_step"]) for job in jobs}
-            if found != {wanted := images_per_step(jobs[0], plan)}:
+            if found != {wanted := images_per_step(jobs[0])}:
                 yield f"{phase}: {wanted} images a step, measured with {', '.join(map(str, sorted(found)))}"
 
 

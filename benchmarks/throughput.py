@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -28,18 +29,20 @@ import torch
 from torch import Tensor
 
 from glocalseg.config.benchmark import Benchmark, load_benchmark
-from glocalseg.data.card import Card, Frame, SplitRule, load_card
+from glocalseg.data.card import Card, load_card
+from glocalseg.data.reading import Frame
 from glocalseg.data.slices.store import write_store
-from glocalseg.plan import Job, Plan, make_plan
-from glocalseg.stages.common import Task, open_inputs
-from glocalseg.stages.finetune import make_task as finetune
-from glocalseg.stages.pretrain_global import make_task as pretrain_global
-from glocalseg.stages.pretrain_local import make_task as pretrain_local
+from glocalseg.data.splits import SplitRule
+from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.make import make_plan
+from glocalseg.plan.phases import PHASES
+from glocalseg.stages import finetune, pretrain
+from glocalseg.stages.opening import open_inputs
 from glocalseg.training.device import Device
+from glocalseg.training.task import Task
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 SUBJECTS, DEPTH = 40, 10
-STAGES = {"pretrain_global": pretrain_global, "pretrain_local": pretrain_local, "finetune": finetune}
 COMPILED_WARMUP = 10  # the compiler, the warm-up and the recording of the CUDA graphs, and their first replays
 
 
@@ -131,10 +134,12 @@ def _tasks(args: argparse.Namespace, precision: str, compiled: str, root: Path) 
     benchmark = _benchmark(args, precision, compiled)
     card = _card(args.size)
     plan = make_plan(benchmark, {card.name: card}, lock_folder=CONFIG / "datasets")
-    _write_slices(root / plan.of("data")[0].record, args.size)
+    _write_slices(root / plan.of("data")[0].record, card)
     for job in _one_of_each(benchmark, plan):
-        inputs = open_inputs(replace(job, start=None), plan, root)
-        yield job, STAGES[job.phase](inputs, plan, inputs.network(plan, running_averages=False)), inputs.device
+        spec: Any = job.spec.model_copy(update={"start": None})  # from random weights: what a step costs is the same
+        inputs = open_inputs(spec, spec.split, replace(job, start=None).place(root), steps=spec.config.steps)
+        stage = finetune if job.phase == "finetune" else pretrain
+        yield job, stage.make_task(spec, inputs, inputs.network(spec, running_averages=False)), inputs.device
 
 
 def _benchmark(args: argparse.Namespace, precision: str, compiled: str) -> Benchmark:
@@ -160,23 +165,24 @@ def _card(size: int) -> Card:
 def _one_of_each(benchmark: Benchmark, plan: Plan) -> Iterator[Job]:
     seen = set()
     for job in plan.jobs.values():
-        key = (job.phase, job.name if job.phase != "finetune" else "")
-        if job.phase in STAGES and key not in seen and job.seed == benchmark.seeds[0]:
+        key = (job.phase, job.chain.rpartition("+")[2] if job.phase != "finetune" else job.spec.regime)
+        if PHASES[job.phase].trains and key not in seen and job.seed == benchmark.seeds[0]:
             seen.add(key)
             yield job
 
 
-def _write_slices(record: Path, size: int) -> None:
-    """A slice store of random numbers with DEPTH slices a subject, four partitions."""
+def _write_slices(record: Path, card: Card) -> None:
+    """A slice store of random numbers with DEPTH slices a subject."""
     if record.is_file():
         return
+    size = card.frame.size[0]
     rng = np.random.default_rng(0)
     n = SUBJECTS * DEPTH
     names = [f"subject{i:03d}" for i in range(SUBJECTS)]
     at = np.tile(np.arange(DEPTH), SUBJECTS)
-    labels = rng.integers(0, 4, (n, size, size), dtype=np.uint8)
+    labels = rng.integers(0, card.classes, (n, size, size), dtype=np.uint8)
     slices = pd.DataFrame({"subject": np.repeat(names, DEPTH), "volume": np.repeat(names, DEPTH), "slice": at})
-    slices = slices.assign(position=(at + 0.5) / DEPTH, partition=at * 4 // DEPTH)
+    slices = slices.assign(position=(at + 0.5) / DEPTH)
     volumes = pd.DataFrame({"volume": names, "subject": names, "first_slice": np.arange(SUBJECTS) * DEPTH})
     same = {"depth": DEPTH, "height": size, "width": size, "resampled_height": size, "resampled_width": size}
     volumes = volumes.assign(**same, spacing_depth=1.0, spacing_height=1.0, spacing_width=1.0)
@@ -188,25 +194,32 @@ def _write_slices(record: Path, size: int) -> None:
         native_labels=labels.ravel(),
         slices=slices,
         volumes=volumes,
-        manifest={"parts": {}},
+        reading=card.reading,
+        manifest={},
     )
 
 
 def _seconds(task: Task, device: Device, args: argparse.Namespace) -> Seconds:
-    parameters = [p for p in task.trained.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(parameters, lr=1e-4, fused=True)
+    optimisers = [torch.optim.Adam(own, lr=1e-4, fused=True) for own in task.parameters().values()]
     fixed = torch.rand(task.images_per_step, 1, args.size, args.size, device=device.device)
 
     def trivial() -> Tensor:
         device.begin_step()
         return task.forward(fixed).float().square().mean()
 
-    def seconds(loss: Callable[[], Tensor], *, update: bool = True) -> float:
-        optimiser.zero_grad(set_to_none=True)
+    def whole(step: int) -> Tensor:
+        return torch.stack(list(task.losses(step).values())).sum()
+
+    def seconds(loss: Callable[[], Tensor], *, update: bool = True, after: Callable[[], None] | None = None) -> float:
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
         began = time.perf_counter()
         loss().backward()
         if update:
-            optimiser.step()
+            for optimiser in optimisers:
+                optimiser.step()
+        if after is not None:
+            after()
         if device.device.type == "cuda":
             torch.cuda.synchronize(device.device)
         return time.perf_counter() - began
@@ -214,7 +227,7 @@ def _seconds(task: Task, device: Device, args: argparse.Namespace) -> Seconds:
     warmup = max(args.warmup, COMPILED_WARMUP) if device.backend else args.warmup
     taken: dict[str, list[float]] = {"step": [], "twin": [], "floor": []}
     for i in range(warmup + args.rounds):
-        taken["step"].append(seconds(lambda i=i: task.loss(i)))  # type: ignore[misc]
+        taken["step"].append(seconds(partial(whole, i), after=partial(task.after_step, i)))
         taken["twin"].append(seconds(trivial))
         taken["floor"].append(seconds(trivial, update=False))
     return Seconds(**{name: median(values[warmup:]) for name, values in taken.items()})

@@ -64,7 +64,8 @@ def main() -> None:
             if not args.check:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-    print("\n".join(f"{name}: {'expected what make docs writes' if args.check else 'written'}" for name in stale))
+    for name in stale:
+        print(f"{name}: expected what make docs writes" if args.check else f"{name}: written")
     sys.exit(bool(args.check and stale))
 
 
@@ -109,9 +110,10 @@ def section(entry: Entry) -> str:
     else:
         lines.append(f"- Unlabelled slices: {'those of the pretraining list' if entry.unlabelled else 'none'}")
     lines += [f"- Option {option}" for option in options(entry.option_class())]
-    lines += [f"- Source: {entry.source}", f"- File: `{entry.path.relative_to(HERE).as_posix()}`"]
+    source = entry.source.replace("docs/method.md", "[method.md](method.md)")
+    lines += [f"- Source: {source}", f"- File: `{entry.path.relative_to(HERE).as_posix()}`"]
     if entry.departures:
-        lines += ["", "Departures:", "", *(f"- {text}" for text in entry.departures)]
+        lines += ["", "Departures:", "", *(f"- {markdown(text)}" for text in entry.departures)]
     return "\n".join([*lines, ""])
 
 
@@ -131,7 +133,9 @@ def options(method: type[Model]) -> Iterator[str]:
     """A method's options, from the fields of its class."""
     for name, schema in method.model_json_schema().get("properties", {}).items():
         described = f": {schema['description']}" if "description" in schema else ""
-        yield f"`{name}`, {kind(schema)}, `{json.dumps(schema.get('default'))}` by default{described}"
+        default = schema.get("default")
+        shown = f"{default:.4g}" if isinstance(default, float) else json.dumps(default)
+        yield f"`{name}`, {kind(schema)}, `{shown}` by default{described}"
 
 
 def kind(schema: dict[str, Any]) -> str:
@@ -191,7 +195,7 @@ def options_of(methods: dict[str, Entry]) -> dict[str, Any]:
 
 def bare(method: type[Model]) -> dict[str, Any]:
     """The schema of a method's options without its class's name and docstring."""
-    return {key: value for key, value in method.model_json_schema().items() if key not in ("title", "description")}
+    return {key: value for key, value in method.model_json_schema().items() if key != "description"}
 
 
 def card_schema() -> dict[str, Any]:
@@ -205,8 +209,17 @@ def for_editors(model: type[Model], title: str) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
 
 
-def as_json(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+def without_titles(value: Any) -> Any:
+    """A schema without the titles that pydantic makes of the names of fields; a field that is called so stays."""
+    if isinstance(value, dict):
+        return {key: without_titles(v) for key, v in value.items() if key != "title" or not isinstance(v, str)}
+    return [without_titles(v) for v in value] if isinstance(value, list) else value
+
+
+def as_json(schema: dict[str, Any]) -> str:
+    """A schema as a file, its own title kept."""
+    text = json.dumps({**without_titles(schema), "title": schema["title"]}, indent=1, ensure_ascii=False)
+    return f"{text}\n"
 
 
 # ---------------------------------------------------------------- conda

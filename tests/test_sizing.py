@@ -14,7 +14,8 @@ import pytest
 from glocalseg.config.benchmark import load_benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.card import load_cards
-from glocalseg.plan import Plan, make_plan
+from glocalseg.plan.jobs import Plan
+from glocalseg.plan.make import make_plan
 
 HERE = Path(__file__).resolve().parents[1]
 CARDS = HERE / "config" / "datasets"
@@ -57,7 +58,7 @@ def measured(size: int, rate: float, plan: Plan) -> pd.DataFrame:
 def test_hours_by_hand(sizing: ModuleType) -> None:
     plan = plan_of("hippocampus")
     table = sizing.hours(plan, measured(32, 50.0, plan), sizing.Costs(overhead=10, validation=2)).set_index("phase")
-    assert table["jobs"].to_dict() == {"pretrain_global": 12, "pretrain_local": 6, "diagnose": 21, "finetune": 318}
+    assert table["jobs"].to_dict() == {"pretrain_global": 12, "pretrain_local": 6, "diagnose": 21, "finetune": 318, "score": 318}
     assert table["steps"].to_dict() == {"pretrain_global": 3000, "pretrain_local": 600, "diagnose": 0, "finetune": 318 * 120}
     expected = {
         "pretrain_global": 12 * (250 * 96 / 50 + 10),

@@ -1,4 +1,4 @@
-"""What the phases ask for: views of pretraining, augmented training slices, intensities (METHOD.md 4.3 and 6)."""
+"""What the phases ask for: views of pretraining, augmented training slices, intensities (docs/method.md 4.3 and 6)."""
 
 from __future__ import annotations
 

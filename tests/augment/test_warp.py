@@ -90,7 +90,7 @@ def test_displacements_are_pixels_x_first_and_read_backwards() -> None:
 
 
 def test_the_elastic_field_moves_the_affine_image() -> None:
-    """METHOD.md 6: step 2 reads the result of step 1, so output(p) = image(A (p + d))."""
+    """docs/method.md 6: step 2 reads the result of step 1, so output(p) = image(A (p + d))."""
     x = images((16, 16), n=1)
     turn = rotation(90)[None]
     shift = torch.zeros(1, 16, 16, 2)

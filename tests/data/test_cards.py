@@ -1,4 +1,4 @@
-"""The cards of this repository: they load, their lists are those of METHOD.md 2.3, and no subject is in two lists."""
+"""The cards of this repository: they load, their lists are those of docs/method.md 2.3, and no subject is in two lists."""
 
 from __future__ import annotations
 

@@ -10,14 +10,16 @@ from safetensors.torch import save_file
 
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import NetworkConfig
-from glocalseg.methods.pretraining.base import Pool, load_strategy
 from glocalseg.methods.pretraining.contrast.loss import cosine_similarity, info_nce
 from glocalseg.methods.pretraining.contrast.regions import Repulsion, local_loss, region_vectors
+from glocalseg.methods.pretraining.decoder.lr import LocalRandom
+from glocalseg.methods.pretraining.encoder.gd import Partition
+from glocalseg.methods.pretraining.pool import Pool
 from glocalseg.networks.build import build_network, local_blocks
 from glocalseg.networks.heads import GlobalHead, LocalHead
 from glocalseg.networks.timm_encoder import TimmEncoder, _draws_random_numbers, ensure_torchvision
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.networks.weights import FILE, load_pretrained, pretrained_tensors, save_weights
+from glocalseg.networks.weights import FILE, load_pretrained, parts_of, pretrained_tensors, save_weights
 
 if ensure_torchvision() == "absent":
     pytest.skip("the extra 'timm' is not installed", allow_module_level=True)
@@ -27,8 +29,9 @@ RESNET = NetworkConfig(encoder="timm:resnet18")
 SIZE = (64, 96)
 
 
-def net(seed: int = 0, **changes: object) -> SegmentationNet:
-    return build_network(RESNET.model_copy(update=changes), size=SIZE, classes=3, seed=seed)
+def net(seed: int = 0, *, weights: str | None = None, levels: int | None = None) -> SegmentationNet:
+    config = RESNET.model_copy(update={"levels": levels})
+    return build_network(config, size=SIZE, classes=3, seed=seed, weights=Path(weights) if weights else None)
 
 
 def pool() -> Pool:
@@ -59,7 +62,7 @@ def test_levels_that_a_frame_cannot_hold_are_left_out() -> None:
 
 def test_global_strategies_work_unchanged() -> None:
     found = net()
-    strategy = load_strategy("gd", {}, level="global")
+    strategy = Partition()
     views = strategy.draw(pool(), 24, torch.Generator().manual_seed(0))
     images = torch.rand(len(views), 1, *SIZE, generator=torch.Generator().manual_seed(1))
     maps = found.encoder(images)
@@ -74,12 +77,12 @@ def test_local_strategies_work_unchanged() -> None:
     found = net()
     blocks = local_blocks(found, None)
     assert blocks == 3
-    strategy = load_strategy("lr", {}, level="local")
+    strategy = LocalRandom()
     views = strategy.draw(pool(), 4, torch.Generator().manual_seed(0))
     images = torch.rand(len(views), 1, *SIZE, generator=torch.Generator().manual_seed(1))
     head = LocalHead(found.decoder.channels[blocks - 1], region_size=3, project=False, momentum=0.1)
     vectors = region_vectors(head(found.decoder(found.encoder(images), blocks)), 3, None)
-    repulsion = Repulsion.of(strategy.negatives(views))
+    repulsion = Repulsion.of(strategy.repelled())
     loss = local_loss(vectors, strategy.positives(views), repulsion, temperature=0.1)
     loss.backward()
     assert torch.isfinite(loss)
@@ -160,7 +163,7 @@ def test_what_draws_is_found_by_trying(layer: torch.nn.Module, expected: bool) -
 
 def test_handed_on_weights_come_back(tmp_path: Path) -> None:
     source, target = net(1), net(2)
-    save_weights(pretrained_tensors(source, 1), tmp_path / FILE)
+    save_weights(pretrained_tensors(source, parts_of("decoder", 1)), tmp_path / FILE)
     load_pretrained(target, tmp_path / FILE, running_averages=False)
     a, b = source.state_dict(), target.state_dict()
     assert torch.equal(a["encoder.net.layer4.0.conv1.weight"], b["encoder.net.layer4.0.conv1.weight"])

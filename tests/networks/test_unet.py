@@ -1,4 +1,4 @@
-"""The paper's U-Net: parameter counts of METHOD.md 3.4, shapes of 3.1, padding, sizes, random weights."""
+"""The paper's U-Net: parameter counts of docs/method.md 3.4, shapes of 3.1, padding, sizes, random weights."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_parameters_of_the_heads() -> None:
     assert count(GlobalHead(128, 5, 5)) == 3407872
     assert count(LocalHead(64, region_size=3, project=False, momentum=0.01)) == 8320
     assert count(LocalHead(64, region_size=3, project=True, momentum=0.01)) == 8320 + 73728
-    assert LocalHead(64, region_size=1, project=True, momentum=0.01).project is None  # METHOD.md 3.2
+    assert LocalHead(64, region_size=1, project=True, momentum=0.01).project is None  # docs/method.md 3.2
 
 
 @pytest.mark.parametrize(("size", "bottom"), [(192, 6), (160, 5)])

@@ -1,4 +1,4 @@
-"""What one stage hands to the next (METHOD.md 3.3)."""
+"""What one stage hands to the next (docs/method.md 3.3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from glocalseg.config.settings import NetworkConfig
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.networks.weights import FILE, freeze, load_pretrained, pretrained_tensors, save_weights
+from glocalseg.networks.weights import FILE, freeze, load_pretrained, parts_of, pretrained_tensors, save_weights
 
 SMALL = NetworkConfig(channels=[4, 6, 8, 8])
 
@@ -38,7 +38,7 @@ def is_average(name: str) -> bool:
 def test_encoder_and_first_blocks_are_handed_on_and_nothing_else(tmp_path: Path, blocks: int, averages: bool) -> None:
     source, target = trained(1), net(2, classes=5)
     before: dict[str, Tensor] = {k: v.clone() for k, v in target.state_dict().items()}
-    save_weights(pretrained_tensors(source, blocks), tmp_path / FILE)
+    save_weights(pretrained_tensors(source, parts_of("decoder" if blocks else "encoder", blocks)), tmp_path / FILE)
     copied = load_pretrained(target, tmp_path / FILE, running_averages=averages)
     given = source.state_dict()
     kept = ("encoder.", *(f"decoder.blocks.{i}." for i in range(blocks)))
@@ -53,8 +53,19 @@ def test_encoder_and_first_blocks_are_handed_on_and_nothing_else(tmp_path: Path,
     assert not any(name.startswith("head.") for name in copied)
 
 
+def test_a_whole_network_is_handed_on_but_for_its_last_layer() -> None:
+    names = set(pretrained_tensors(net(0), parts_of("network", 1)))
+    assert set(net(0).state_dict()) - names == {"head.2.weight"}
+
+
+def test_what_a_run_started_from_is_handed_on_as_well() -> None:
+    """A decoder phase behind a network that was pretrained whole keeps the blocks that it does not train."""
+    start = pretrained_tensors(net(0), parts_of("network", 1))
+    assert set(pretrained_tensors(net(0), parts_of("decoder", 1), start)) == set(start)
+
+
 def test_a_tensor_of_another_shape_is_named(tmp_path: Path) -> None:
-    save_weights(pretrained_tensors(net(0), 1), tmp_path / FILE)
+    save_weights(pretrained_tensors(net(0), parts_of("decoder", 1)), tmp_path / FILE)
     wide = build_network(NetworkConfig(channels=[4, 6, 8, 10]), size=(32, 32), classes=3, seed=0)
     with pytest.raises(ValueError, match=r"weights.safetensors: \S+: expected shape \(\d+, 10, .*found \(\d+, 8, "):
         load_pretrained(wide, tmp_path / FILE, running_averages=True)

@@ -5,20 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from fabricated_runs import Size, fabricate
 
-from glocalseg.plan import Plan
+from glocalseg.evaluation.metrics import METRICS, Masks, Metric
+from glocalseg.methods.catalogue import LEVELS, regimes, strategies
+from glocalseg.plan.jobs import Plan
 from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record, seal
 from glocalseg.report.build import PARTIAL, build
-from glocalseg.report.collect import ReportError
+from glocalseg.report.collect import RUN, ReportError
+from glocalseg.report.export import curves, dice, metrics
+from glocalseg.report.names import plain
 
 TABLES = [
-    "main", "comparisons", "structures", "draws", "distances", "diagnostics", "ledger", "time", "collapses", "missing",
+    "main", "comparisons", "structures", "draws", "metrics", "diagnostics", "ledger", "time", "collapses", "missing",
 ]  # fmt: skip
 FIGURES = ["dice", "gain", "structures", "draws", "overlays", "embeddings", "pretraining", "finetuning", "throughput"]
 
@@ -74,8 +80,12 @@ def finetune(plan: Plan, label: str) -> Path:
     return next(j.record for j in plan.of("finetune") if j.label == label)
 
 
+def score(plan: Plan, label: str) -> Path:
+    return next(j.record for j in plan.of("score") if j.label == label)
+
+
 def test_page_loads_nothing_from_outside(made: tuple[Plan, Path]):
-    text = (made[1] / "results/toy/report/index.html").read_text()
+    text = (made[1] / "results/toy/report/index.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.loads
     assert all(load.startswith("data:") for load in page.loads)
@@ -87,7 +97,7 @@ def test_page_loads_nothing_from_outside(made: tuple[Plan, Path]):
 
 def test_every_link_of_the_page_leads_somewhere(made: tuple[Plan, Path]):
     folder = made[1] / "results/toy/report"
-    page = Page((folder / "index.html").read_text())
+    page = Page((folder / "index.html").read_text(encoding="utf-8"))
     assert len(page.ids) == len(set(page.ids))
     for link in page.links:
         assert link.removeprefix("#") in page.ids if link.startswith("#") else (folder / link).is_file(), link
@@ -102,12 +112,12 @@ def test_all_tables_exist_in_three_formats_and_all_figures_in_two(made: tuple[Pl
 
 def test_names_that_mean_something_to_a_format_are_escaped(made: tuple[Plan, Path]):
     tables = made[1] / "results/toy/tables"
-    latex = (tables / "structures.tex").read_text()
+    latex = (tables / "structures.tex").read_text(encoding="utf-8")
     assert r"Toy \& Co\_a" in latex
     assert r"anterior\_part" in latex
     assert "anterior_part" not in latex
-    assert r"anterior\_part" in (tables / "structures.md").read_text()
-    page = (made[1] / "results/toy/report/index.html").read_text()
+    assert r"anterior\_part" in (tables / "structures.md").read_text(encoding="utf-8")
+    page = (made[1] / "results/toy/report/index.html").read_text(encoding="utf-8")
     assert "100% &lt;invented&gt; numbers" in page
     assert "<invented>" not in page
 
@@ -146,13 +156,46 @@ def test_main_table_holds_the_mean_of_the_score_rows(made: tuple[Plan, Path]):
     assert ("upper_bound", "all") in table.index
 
 
-def test_missing_distances_are_counted(made: tuple[Plan, Path]):
+def test_lost_structures_are_counted_and_have_the_worst_distance(made: tuple[Plan, Path]):
     folder = made[1] / "results/toy"
     scores = pd.read_csv(folder / "scores.csv", dtype={"budget": str})
-    table = pd.read_csv(folder / "tables/distances.csv")
-    lost = scores[scores["metric"].isin(["hd95", "assd"])]["value"].isna().sum()
-    assert lost > 0
-    assert table["missing"].sum() == lost
+    table = pd.read_csv(folder / "tables/metrics.csv").set_index("metric")
+    lost = scores[(scores["metric"] == "lost") & (scores["value"] == 1)]
+    assert len(lost) > 0
+    assert table.loc["lost", "sum"].sum() == len(lost)
+    assert table.loc["hd95", "values"].sum() == (scores["metric"] == "hd95").sum(), "no case is left out of a distance"
+    merged = lost.merge(scores[scores["metric"] == "hd95"], on=[*RUN, "volume", "structure"])
+    assert (merged["value_y"] > 30).all()
+
+
+def test_main_table_and_dvc_hold_every_metric(made: tuple[Plan, Path]):
+    path = made[1] / "results/toy/tables/main.csv"
+    row = metrics(path)["gd"]["2"]
+    assert set(row) == {"dice_mean", "dice_mean_low", "dice_mean_high", "dice_median", "nsd_mean", "hd95_median",
+                        "assd_median", "lost_sum", "runs"}  # fmt: skip
+    scores = pd.read_csv(made[1] / "results/toy/scores.csv", dtype={"budget": str})
+    own = scores[(scores["method"] == "gd") & (scores["budget"] == "2") & (scores["metric"] == "hd95")]["value"]
+    assert row["hd95_median"] == pytest.approx(own.median(), abs=1e-4)
+    assert "upper_bound" in metrics(path)
+
+
+def test_a_new_metric_is_in_table_page_and_export_by_its_entry_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None
+):
+    def volume_error(masks: Masks) -> float:
+        """Difference of the volumes, as a share of the truth's <volume>."""
+        return 0.0
+
+    monkeypatch.setitem(METRICS, "vole", Metric("Volume error", "", "low", "mean", 1.0, volume_error))
+    plan = fabricate(tmp_path, Size(methods=("random", "gd"), budgets=(1,), draws=1, seeds=(0,)))
+    said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
+    tables = tmp_path / "results/toy/tables"
+    assert "Volume error, posterior" in said
+    assert "Volume error: difference of the volumes, as a share of the truth's <volume> (mean; lower is better)." in said
+    assert "Volume error on the native grid" in said
+    assert "Volume error, anterior" in (tables / "metrics.md").read_text(encoding="utf-8")
+    assert set(pd.read_csv(tables / "metrics.csv")["metric"]) == set(METRICS) - {"dice"}
+    assert metrics(tables / "main.csv")["gd"]["1"]["vole_mean"] == 0.5
 
 
 def test_ledger_counts_validation_labels(made: tuple[Plan, Path]):
@@ -163,7 +206,7 @@ def test_ledger_counts_validation_labels(made: tuple[Plan, Path]):
 
 
 def test_page_says_which_loss_was_used_and_that_a_structure_collapsed(made: tuple[Plan, Path]):
-    said = Page((made[1] / "results/toy/report/index.html").read_text()).said
+    said = Page((made[1] / "results/toy/report/index.html").read_text(encoding="utf-8")).said
     assert "soft Dice plus cross-entropy" in said
     assert "In 3 of 26 fine-tunings a structure was lost" in said
     assert "posterior (draw 2, seed 1)" in said
@@ -171,9 +214,9 @@ def test_page_says_which_loss_was_used_and_that_a_structure_collapsed(made: tupl
 
 def test_an_edited_byte_of_a_run_is_an_error_that_names_the_file(made: tuple[Plan, Path], tmp_path: Path):
     plan = copy(made, tmp_path)
-    scores = tmp_path / finetune(plan, "toy_a gd n1 c2 seed1").parent / "scores.csv"
+    scores = tmp_path / score(plan, "toy_a gd n1 c2 seed1").parent / "scores.csv"
     scores.write_bytes(scores.read_bytes().replace(b"0.4", b"0.9", 1))
-    with pytest.raises(CorruptedError, match=r"gd/n1/c2/seed1/.*/scores\.csv"):
+    with pytest.raises(CorruptedError, match=r"score/toy_a/gd/n1/c2/seed1/.*/scores\.csv"):
         build(plan, tmp_path)
 
 
@@ -188,7 +231,7 @@ def test_an_edited_byte_of_the_slice_store_is_an_error_that_names_the_file(made:
 def test_a_missing_run_is_named_and_its_cell_says_so(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
     plan = copy(made, tmp_path)
     (tmp_path / finetune(plan, "toy_a gd n1 c2 seed1")).unlink()
-    said = Page(build(plan, tmp_path).read_text()).said
+    said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
     assert "1 run is missing." in said
     assert "toy_a gd n1 c2 seed1" in said
     assert "3 of 4 runs" in said
@@ -210,7 +253,7 @@ def test_a_failed_run_says_why(made: tuple[Plan, Path], tmp_path: Path, no_figur
         record = tmp_path / finetune(plan, f"toy_a gd n1 c2 seed{seed}")
         record.unlink()
         (record.parent / FAILURE).write_text(said)
-    page = Page(build(plan, tmp_path).read_text()).said
+    page = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
     assert "toy_a gd n1 c2 seed0 DivergedError: step 3: <nan>" in page
     rows = pd.read_csv(tmp_path / "results/toy/tables/missing.csv").set_index("seed")["failure"]
     assert rows[0] == "DivergedError: step 3: <nan>"
@@ -221,16 +264,12 @@ def test_a_cell_without_its_hard_draw_is_not_the_best(made: tuple[Plan, Path], t
     plan = copy(made, tmp_path)
     for seed in (0, 1):
         (tmp_path / finetune(plan, f"toy_a gd n1 c2 seed{seed}")).unlink()
-    said = Page(build(plan, tmp_path).read_text()).said
+    said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
     main = pd.read_csv(tmp_path / "results/toy/tables/main.csv", dtype={"budget": str}).set_index(["method", "budget"])
     assert main.loc[("gd", "1"), "dice_mean"] > main.loc[("gd+lr", "1"), "dice_mean"]
     assert "Highest mean Dice with 1 labelled volume: GD + LR" in said
-    assert (
-        "**"
-        not in next(
-            r for r in (tmp_path / "results/toy/tables/main.md").read_text().split("\n") if r.startswith("| G<sup>D</sup> |")
-        ).split("|")[2]
-    )
+    lines = (tmp_path / "results/toy/tables/main.md").read_text(encoding="utf-8").split("\n")
+    assert "**" not in next(line for line in lines if line.startswith("| G<sup>D</sup> |")).split("|")[2]
 
 
 def test_a_whole_method_and_the_slice_store_may_be_missing(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
@@ -238,7 +277,7 @@ def test_a_whole_method_and_the_slice_store_may_be_missing(made: tuple[Plan, Pat
     for job in [*plan.of("finetune"), *plan.of("data")]:
         if job.phase == "data" or job.name == "gd":
             (tmp_path / job.record).unlink()
-    page = Page(build(plan, tmp_path).read_text())
+    page = Page(build(plan, tmp_path).read_text(encoding="utf-8"))
     assert "no run" in page.said
     assert "28 of 36" in page.said
 
@@ -248,24 +287,62 @@ def test_without_any_run_there_is_no_report(made: tuple[Plan, Path], tmp_path: P
         build(made[0], tmp_path)
 
 
-def test_rows_of_another_run_are_refused(made: tuple[Plan, Path], tmp_path: Path):
+@pytest.mark.parametrize("find", [finetune, score])
+def test_a_folder_of_another_specification_is_refused(
+    made: tuple[Plan, Path], tmp_path: Path, find: Callable[[Plan, str], Path]
+):
     plan = copy(made, tmp_path)
-    here, there = finetune(plan, "toy_a gd n1 c1 seed0"), finetune(plan, "toy_a gd n1 c1 seed1")
-    shutil.copy(tmp_path / there.parent / "scores.csv", tmp_path / here.parent / "scores.csv")
-    payload = json.loads((tmp_path / here).read_text())
-    seal(tmp_path / here, payload)
-    with pytest.raises(CorruptedError, match="expected seed 0 in every row"):
+    here, there = find(plan, "toy_a gd n1 c1 seed0"), find(plan, "toy_a gd n1 c1 seed1")
+    shutil.rmtree(tmp_path / here.parent)
+    shutil.copytree(tmp_path / there.parent, tmp_path / here.parent)
+    with pytest.raises(CorruptedError, match=f"expected the specification of key {here.parent.name}, found one of key"):
         build(plan, tmp_path)
+
+
+def test_score_rows_with_other_columns_are_refused(made: tuple[Plan, Path], tmp_path: Path):
+    plan = copy(made, tmp_path)
+    record = tmp_path / score(plan, "toy_a gd n1 c1 seed0")
+    path = record.parent / "scores.csv"
+    pd.read_csv(path).drop(columns="subject").to_csv(path, index=False)
+    seal(record, read_record(record))
+    with pytest.raises(CorruptedError, match=r"scores\.csv: expected columns \['subject', 'volume'"):
+        build(plan, tmp_path)
+
+
+def test_a_missing_score_is_named_and_its_fine_tuning_counts_as_unfinished(
+    made: tuple[Plan, Path], tmp_path: Path, no_figures: None
+):
+    plan = copy(made, tmp_path)
+    (tmp_path / score(plan, "toy_a gd n1 c2 seed1")).unlink()
+    said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
+    assert "1 run is missing." in said
+    assert "Scores: toy_a gd n1 c2 seed1" in said
+    assert "35 of 36" in said
+    assert "3 of 4 runs" in said
+    assert pd.read_csv(tmp_path / "results/toy/tables/missing.csv")["phase"].tolist() == ["score"]
 
 
 def test_methods_trained_on_different_volumes_are_refused(made: tuple[Plan, Path], tmp_path: Path):
     plan = copy(made, tmp_path)
     record = tmp_path / finetune(plan, "toy_a gd n1 c1 seed0")
-    payload = json.loads(record.read_text())
+    payload = json.loads(record.read_text(encoding="utf-8"))
     payload["split"]["train"] = ["p19_L"]
     record.write_text(json.dumps(payload))
     with pytest.raises(ReportError, match="different lists: train"):
         build(plan, tmp_path)
+
+
+def test_methods_may_read_different_unlabelled_volumes_and_the_ledger_shows_who_read_which(
+    made: tuple[Plan, Path], tmp_path: Path, no_figures: None
+):
+    plan = copy(made, tmp_path)
+    assert "20: " not in (made[1] / "results/toy/tables/ledger.md").read_text(encoding="utf-8")
+    for job in plan.of("pretrain_local"):
+        payload = read_record(tmp_path / job.record)
+        seal(tmp_path / job.record, {**payload, "pool": payload["pool"][:7]})
+    build(plan, tmp_path)
+    ledger = (tmp_path / "results/toy/tables/ledger.md").read_text(encoding="utf-8")
+    assert "20 / 7 20: G<sup>D</sup>; 7: G<sup>D</sup> + L<sup>R</sup>" in ledger
 
 
 def test_without_a_baseline_nothing_is_compared_and_the_page_says_so(
@@ -275,7 +352,7 @@ def test_without_a_baseline_nothing_is_compared_and_the_page_says_so(
     methods = [m for m in plan.benchmark.methods if m.id != "random"]
     jobs = {r: j for r, j in plan.jobs.items() if not (j.phase == "finetune" and j.name == "random")}
     plan = dataclasses.replace(plan, benchmark=plan.benchmark.model_copy(update={"methods": methods}), jobs=jobs)
-    said = Page(build(plan, tmp_path).read_text()).said
+    said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
     assert "Nothing was compared with random initialisation" in said
 
 
@@ -283,13 +360,46 @@ def test_two_data_sets_one_draw_one_seed(tmp_path: Path):
     plan = fabricate(
         tmp_path, Size(datasets=("toy_a", "toy_b"), methods=("random", "gd"), budgets=(1,), draws=1, seeds=(0,))
     )
-    page = Page(build(plan, tmp_path).read_text())
+    page = Page(build(plan, tmp_path).read_text(encoding="utf-8"))
     assert {"toy_a", "toy_b"} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     assert "With one draw and one seed, the intervals say nothing about how another would come out." in page.said
     assert (tmp_path / "results/toy/figures/toy_b-overlays.png").is_file()
 
 
+def test_losses_and_dice_as_tables_to_plot(made: tuple[Plan, Path]):
+    plan, root = made
+    losses = pd.read_csv(StringIO(curves(plan, root)))
+    assert list(losses.columns) == ["step", "run", "loss"]
+    assert set(losses["run"]) == {
+        "Global pretraining gd", "Local pretraining gd+lr", "Fine-tuning random nall",
+        *(f"Fine-tuning {m} n{n}" for m in ("random", "gd", "gd+lr") for n in (1, 2)),
+    }  # fmt: skip
+    rows = pd.read_csv(StringIO(dice(root / "results/toy/tables/main.csv")))
+    assert rows["labelled"].tolist() == [1, 2] * 3
+
+
 def test_a_benchmark_without_any_pretraining_has_a_report(tmp_path: Path):
     plan = fabricate(tmp_path, Size(methods=("random",), budgets=(1,), draws=1, seeds=(0,)))
     assert build(plan, tmp_path).is_file()
+
+
+def test_every_strategy_and_regime_there_is_has_a_report(tmp_path: Path):
+    """Variants share a pretraining, which is shown once; a regime that reads unlabelled volumes is in the ledger."""
+    lines = (
+        *({"global": name} for name, entry in strategies().items() if entry.part in LEVELS["global"] and name != "gd"),
+        {"global": "gd", "name": "gd-short", "set": {"finetune.steps": 30}},
+        {"global": "gd", "local": "lr", "name": "gd+lr-t05", "set": {"pretrain_global.temperature": 0.5}},
+        *({"regime": name} for name in regimes() if name != "supervised"),
+    )
+    size = Size(methods=("random", "gd", "gd+lr"), lines=lines, budgets=(1,), draws=1, seeds=(0,), subjects=2)
+    plan = fabricate(tmp_path, size)
+    page = Page(build(plan, tmp_path).read_text(encoding="utf-8"))
+    diagnostics = pd.read_csv(tmp_path / "results/toy/tables/diagnostics.csv")
+    assert diagnostics["name"].tolist().count("gd") == 1
+    assert diagnostics["name"].tolist().count("gd+lr-t05") == 2  # its global and its local pretraining
+    assert len(page.ids) == len(set(page.ids))
+    assert "gd+lr-t05after local pretraining" in page.said
+    for entry in [*strategies().values(), *(e for e in regimes().values() if e.name != "supervised")]:
+        if entry.name != "ld":
+            assert plain(entry.sentence)[1:].replace("^", "") in page.said, entry.name

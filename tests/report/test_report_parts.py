@@ -11,12 +11,12 @@ from fabricated_runs import Size, fabricate
 
 from glocalseg.data.slices.geometry import fit
 from glocalseg.evaluation.statistics import Comparison, Interval, Summary
+from glocalseg.records.duration import duration
 from glocalseg.report.analysis import Cell, Compared, DatasetAnalysis, analyse, draw_means
 from glocalseg.report.collect import Collected, collect
 from glocalseg.report.figures.overlays import choose, overlay_plot, unframe
 from glocalseg.report.figures.runs import principal_components
 from glocalseg.report.names import budget_order, colours, display, html, latex, markdown, markers, mathtext, plain
-from glocalseg.report.tables.runs import duration
 from glocalseg.report.tables.table import Block, Entry, Table, number, probability, signed
 from glocalseg.report.text.findings import findings
 
@@ -27,7 +27,8 @@ def test_display_names_in_every_format():
     assert html(name) == "G<sup>D−</sup>"
     assert latex(name) == r"G\textsuperscript{D$-$}"
     assert mathtext(display("gd+lr")) == r"G$^{\mathrm{D}}$ + L$^{\mathrm{R}}$"
-    assert display("mystery_one+lr") == "mystery_one + L^{R}"
+    assert display("random") == "Random init"
+    assert display("gd+lr-t05") == "gd+lr-t05", "a name that a person gave stays whole"
 
 
 def test_special_characters_are_escaped():
@@ -53,7 +54,8 @@ def test_numbers_as_a_reader_expects_them():
     assert (number(-0.1234), number(float("nan")), number(None)) == ("−0.123", "–", "–")
     assert (signed(0.0123), signed(-0.5, 1)) == ("+0.012", "−0.5")
     assert (probability(0.0004), probability(0.0314)) == ("< 0.001", "0.031")
-    assert [duration(s) for s in (3.04, 59, 125, 7500)] == ["3.0 s", "59 s", "2 min 05 s", "2 h 05 min"]
+    times = [duration(s) for s in (3.04, 9.96, 59.4, 59.6, 125, 7500, float("nan"))]
+    assert times == ["3.0 s", "10 s", "59 s", "1 min 00 s", "2 min 05 s", "2 h 05 min", "–"]
 
 
 @pytest.mark.parametrize("native", [(22, 20), (30, 12), (16, 16), (9, 41), (17, 15)])
@@ -76,8 +78,9 @@ def test_principal_components_find_the_line_that_features_lie_on():
     assert sum(share) == pytest.approx(1)
     order = np.argsort(points[:, 0])
     assert order.tolist() in (list(range(50)), list(range(49, -1, -1)))
-    single, _ = principal_components(np.ones((3, 1), np.float32))
+    single, none = principal_components(np.ones((3, 1), np.float32))
     assert single.shape == (3, 2)
+    assert none == (0, 0)
 
 
 def test_a_table_in_markdown_and_latex():
@@ -125,8 +128,8 @@ def analysis(gain: float, verdict: str) -> DatasetAnalysis:
 
 def nothing_else() -> Collected:
     run = pd.DataFrame(columns=["dataset", "method", "budget", "draw", "seed", "phase"])
-    diagnostics = pd.DataFrame(columns=["dataset", "name", "position_r2", "same_place"])
-    return Collected(run, run, run, run, run, run, run, diagnostics, (), {}, (), {})
+    diagnostics = pd.DataFrame(columns=["dataset", "name", "phase", "decoder", "position_r2", "same_place"])
+    return Collected(run, run, run, run, run, run, run, diagnostics, (), {}, (), {}, 0, 0)
 
 
 def test_findings_claim_nothing_that_was_not_distinguishable():

@@ -7,16 +7,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from glocalseg.config.benchmark import Benchmark, parse_benchmark
 from glocalseg.data.card import Card
 from glocalseg.data.slices.store import positions, write_store
+from glocalseg.networks.unet import SegmentationNet
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
+from glocalseg.stages import finetune as finetune_stage
+from glocalseg.stages import opening
+from glocalseg.stages import pretrain as pretrain_stage
 from glocalseg.stages.diagnose import diagnose
 from glocalseg.stages.finetune import finetune
 from glocalseg.stages.pretrain import pretrain
 from glocalseg.stages.score import score
+from glocalseg.training.task import Task
 
 SIDE, DEPTH, SUBJECTS = 32, 8, 9
 
@@ -116,3 +122,14 @@ def write_data(root: Path, plan: Plan) -> None:
         reading=plan.cards["made_up"].reading,
         manifest={"spec": data.spec.dump()},
     )
+
+
+def task_of(job: Job, root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SegmentationNet, Task, opening.Inputs]:
+    """The network, the task and the inputs of a training, as its stage makes them; a start that was never trained is left out."""
+    monkeypatch.setattr(opening, "open_sealed", lambda _: {})
+    monkeypatch.setattr(opening, "load_pretrained", lambda *_, **__: [])
+    stage = finetune_stage if job.phase == "finetune" else pretrain_stage
+    spec: Any = job.spec
+    inputs = opening.open_inputs(spec, spec.split, job.place(root), steps=spec.config.steps)
+    net = inputs.network(spec, running_averages=True)
+    return net, stage.make_task(spec, inputs, net), inputs

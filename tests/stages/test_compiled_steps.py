@@ -8,58 +8,52 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from small_benchmark import find, small_plan, write_data
+from small_benchmark import find, small_plan, task_of, write_data
 from torch import Tensor
 
 from glocalseg.config.settings import AugmentConfig
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.stages import common, finetune, pretrain_global, pretrain_local
-from glocalseg.stages.common import Inputs, Task
+from glocalseg.stages import finetune, opening
+from glocalseg.stages.opening import Inputs
 from glocalseg.training.augment.views import apply_training, draw_training
 from glocalseg.training.compiled import INDUCTOR, compile_step, compiler_problem
 from glocalseg.training.device import Device, Precision
+from glocalseg.training.loop import Schedule, train
+from glocalseg.training.task import EVERYTHING, Task
 
 JOBS = [("pretrain_global", "gd"), ("pretrain_local", "gd+lr"), ("finetune", "random")]
-STAGES: dict[str, ModuleType] = {
-    "pretrain_global": pretrain_global, "pretrain_local": pretrain_local, "finetune": finetune,
-}  # fmt: skip
 Build = Callable[..., tuple[SegmentationNet, Task, Inputs]]
 
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     """A phase's task whose functions are compiled by a backend, or by none."""
-    monkeypatch.setattr(common, "open_sealed", lambda _: {})
-    monkeypatch.setattr(common, "load_pretrained", lambda *_, **__: [])
     torch._dynamo.reset()
 
     def task(
         phase: str, name: str, backend: str | None, precision: Precision = "float32", folder: str = "run"
     ) -> tuple[SegmentationNet, Task, Inputs]:
         device = Device(torch.device("cpu"), precision, 1, backend)  # type: ignore[arg-type]
-        monkeypatch.setattr(common, "choose_device", lambda *_, **__: device)
+        monkeypatch.setattr(opening, "choose_device", lambda *_, **__: device)
         plan, root = small_plan(upper_bound=False), tmp_path / folder
         if not root.exists():
             write_data(root, plan)
-        inputs = common.open_inputs(find(plan, phase, name), plan, root)
-        net = inputs.network(plan, running_averages=True)
-        return net, STAGES[phase].make_task(inputs, plan, net), inputs
+        return task_of(find(plan, phase, name), root, monkeypatch)
 
     return task
 
 
 def step(task: Task, number: int) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """Loss, gradients by name, and what the step left in the network: batch norm's averages."""
-    task.trained.zero_grad(set_to_none=True)
-    loss = task.loss(number)
+    task.modules.zero_grad(set_to_none=True)
+    loss = task.losses(number)[EVERYTHING]
     loss.backward()
-    gradients = {n: p.grad.clone() for n, p in task.trained.named_parameters() if p.grad is not None}
-    return loss.detach(), gradients, {n: t.clone() for n, t in task.trained.state_dict().items()}
+    gradients = {n: p.grad.clone() for n, p in task.modules.named_parameters() if p.grad is not None}
+    return loss.detach(), gradients, {n: t.clone() for n, t in task.modules.state_dict().items()}
 
 
 def assert_same_step(found: tuple[Any, ...], wanted: tuple[Any, ...], *, gradients: float) -> None:
@@ -95,7 +89,7 @@ def test_on_equal_images_a_compiled_network_is_the_network(
         _, task, _ = build(phase, name, backend, precision)
         output = task.forward(images)
         output.float().square().mean().backward()
-        found.append([output, *(p.grad for p in task.trained.parameters() if p.grad is not None)])
+        found.append([output, *(p.grad for p in task.modules.parameters() if p.grad is not None)])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
@@ -111,8 +105,8 @@ def test_a_compiled_augmentation_differs_in_the_last_bits_at_most() -> None:
 def test_gradients_lie_in_memory_as_their_weights_do(build: Build, phase: str, name: str) -> None:
     """Otherwise every step would copy them before the fused optimiser takes them."""
     _, task, _ = build(phase, name, "aot_eager")
-    task.loss(0).backward()
-    assert all(p.grad.stride() == p.stride() for p in task.trained.parameters() if p.grad is not None)
+    task.losses(0)[EVERYTHING].backward()
+    assert all(p.grad.stride() == p.stride() for p in task.modules.parameters() if p.grad is not None)
 
 
 def test_validation_runs_the_network_as_it_is(build: Build) -> None:
@@ -133,23 +127,22 @@ class PowerCut(Exception):
 
 @pytest.mark.parametrize("backend", [None, "aot_eager"])
 def test_a_resumed_training_ends_with_the_same_bits(build: Build, backend: str | None) -> None:
-    config = small_plan().benchmark.pretrain_global  # six steps, saved every second
 
-    def train(folder: str, stop: int | None = None) -> dict[str, Tensor]:
-        net, task, inputs = build("pretrain_global", "gd", backend, folder=folder)
+    def train_in(folder: str, stop: int | None = None) -> dict[str, Tensor]:
+        _, task, inputs = build("pretrain_global", "gd", backend, folder=folder)
 
-        def loss(number: int) -> Tensor:
+        def losses(number: int) -> dict[str, Tensor]:
             if number == stop:
                 raise PowerCut
-            return task.loss(number)
+            return task.losses(number)
 
-        common.pretrain(inputs, config, net, replace(task, loss=loss), blocks=0)
-        return {n: t.clone() for n, t in task.trained.state_dict().items()}
+        train(inputs.place, replace(task, losses=losses), steps=6, schedule=Schedule(1e-3, 6), checkpoint_every=2)
+        return {n: t.clone() for n, t in task.modules.state_dict().items()}
 
-    whole = train("whole")
+    whole = train_in("whole")
     with pytest.raises(PowerCut):
-        train("broken", stop=3)
-    resumed = train("broken")
+        train_in("broken", stop=3)
+    resumed = train_in("broken")
     assert all(torch.equal(resumed[n], whole[n]) for n in whole)
 
 

@@ -1,4 +1,4 @@
-"""No training step waits for its device: it asks no tensor for a value and copies nothing to or from it (DESIGN.md 5).
+"""No training step waits for its device: it asks no tensor for a value and copies nothing to or from it (docs/decisions.md).
 
 Every step runs on torch's ``meta`` device, whose tensors have shapes and no values: whatever would have to know a value of the
 device raises. What would be a copy between the host and the device is found by looking at every operation.
@@ -9,39 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small_benchmark import find, small_plan, write_data
+from small_benchmark import find, small_plan, task_of, write_data
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from glocalseg.plan import available, strategy_level
-from glocalseg.stages import common, finetune, pretrain_global, pretrain_local
-from glocalseg.stages.common import Task
+from glocalseg.methods.catalogue import LEVELS, regimes, strategies
+from glocalseg.stages import opening
 from glocalseg.training.device import Device
+from glocalseg.training.task import Task
 
 META = torch.device("meta")
-STAGES: dict[str, ModuleType] = {
-    "pretrain_global": pretrain_global, "pretrain_local": pretrain_local, "finetune": finetune,
-}  # fmt: skip
-STRATEGIES = available("pretraining.strategies")
-GLOBAL = [s for s in STRATEGIES if strategy_level(s) == "global"]
-LOCAL = [s for s in STRATEGIES if strategy_level(s) == "local"]
+GLOBAL = [name for name, entry in strategies().items() if entry.part in LEVELS["global"]]
+LOCAL = [name for name, entry in strategies().items() if entry.part in LEVELS["local"]]
 JOBS = [
     *(("pretrain_global", name) for name in GLOBAL),
     *(("pretrain_local", f"gd+{name}") for name in LOCAL),
-    *(("finetune", "random" if r == "supervised" else f"random+{r}") for r in available("finetuning.regimes")),
+    *(("finetune", "random" if r == "supervised" else f"random+{r}") for r in regimes()),
 ]
 METHODS = [
     *({"global": name} for name in GLOBAL),
     *({"global": "gd", "local": name} for name in LOCAL),
-    *({"regime": name} for name in available("finetuning.regimes")),
+    *({"regime": name} for name in regimes()),
 ]
 RELEASE = {
     "strategies": {"gd": dict.fromkeys(("zero_group", "views", "cross_views"), "release")},
@@ -85,7 +80,10 @@ class MetaGenerator(torch.Generator):
 
 
 class MetaDevice(Device):
-    """The meta device, without the autocast that torch does not have for it."""
+    """The meta device, without the autocast and the generators that torch does not have for it."""
+
+    def generator(self, seed: int, purpose: str, step: int = 0) -> torch.Generator:
+        return MetaGenerator()
 
     def autocast(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -101,17 +99,12 @@ def no_waiting() -> Iterator[None]:
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Task]:
     """A phase's task on the meta device."""
-    monkeypatch.setattr(common, "open_sealed", lambda _: {})
-    monkeypatch.setattr(common, "load_pretrained", lambda *_, **__: [])
-    monkeypatch.setattr(common, "choose_device", lambda *_, **__: MetaDevice(META, "float32", 1))
-    for stage in STAGES.values():
-        monkeypatch.setattr(stage, "generator", lambda *_: MetaGenerator())
+    monkeypatch.setattr(opening, "choose_device", lambda *_, **__: MetaDevice(META, "float32", 1))
 
     def task(phase: str, name: str, **changes: Any) -> Task:
         plan = small_plan(methods=METHODS, upper_bound=False, **changes)
         write_data(tmp_path, plan)
-        inputs = common.open_inputs(find(plan, phase, name), plan, tmp_path)
-        return STAGES[phase].make_task(inputs, plan, inputs.network(plan, running_averages=True))  # type: ignore[no-any-return]
+        return task_of(find(plan, phase, name), tmp_path, monkeypatch)[1]
 
     return task
 
@@ -121,9 +114,10 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Task
 def test_a_step_waits_for_nothing(build: Callable[..., Task], phase: str, name: str, switches: str) -> None:
     task = build(phase, name, **(RELEASE if switches == "release" else {}))
     with no_waiting():
-        loss = task.loss(0)
-        loss.backward()
-    assert (loss.shape, loss.device) == (torch.Size([]), META)
+        losses = task.losses(0)
+        sum(losses.values()).backward()  # type: ignore[union-attr]
+        task.after_step(0)
+    assert {(loss.shape, loss.device) for loss in losses.values()} == {(torch.Size([]), META)}
 
 
 OFFENCES: dict[str, Callable[[Tensor, Tensor], object]] = {

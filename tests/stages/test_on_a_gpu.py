@@ -6,24 +6,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from small_benchmark import find, small_plan, write_data
+from small_benchmark import find, small_plan, task_of, write_data
 from torch import Tensor
 
-from glocalseg.stages import common, finetune, pretrain_global, pretrain_local
-from glocalseg.stages.common import Inputs, Task
+from glocalseg.stages import finetune
+from glocalseg.stages.opening import Inputs
 from glocalseg.training.loop import Schedule, train
+from glocalseg.training.task import EVERYTHING, Task
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")]
-JOBS = [("pretrain_global", "gd"), ("pretrain_local", "gd+lr"), ("finetune", "random")]
-STAGES: dict[str, ModuleType] = {
-    "pretrain_global": pretrain_global, "pretrain_local": pretrain_local, "finetune": finetune,
-}  # fmt: skip
+METHODS = [
+    {}, {"global": "gd"}, {"global": "gd", "local": "lr"},
+    *({"global": name} for name in ("byol", "rotation", "inpainting", "context")),
+    *({"regime": name} for name in ("mixup", "mean_teacher")),
+]  # fmt: skip
+JOBS = [
+    *(("pretrain_global", name) for name in ("gd", "byol", "rotation", "inpainting", "context")),
+    ("pretrain_local", "gd+lr"),
+    *(("finetune", name) for name in ("random", "random+mixup", "random+mean_teacher")),
+]
 WARM = 4  # compiler, warm-up, recording, first replay
 Build = Callable[..., tuple[Task, Inputs]]
 
@@ -31,16 +38,14 @@ Build = Callable[..., tuple[Task, Inputs]]
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     """A phase's task on the GPU, compiled or not."""
-    monkeypatch.setattr(common, "open_sealed", lambda _: {})
-    monkeypatch.setattr(common, "load_pretrained", lambda *_, **__: [])
 
     def task(phase: str, name: str, compiled: str, precision: str = "float32", folder: str = "run") -> tuple[Task, Inputs]:
-        plan = small_plan(upper_bound=False, network={"compiled": compiled, "precision": precision})
+        plan = small_plan(methods=METHODS, upper_bound=False, network={"compiled": compiled, "precision": precision})
         if not (tmp_path / folder).exists():
             write_data(tmp_path / folder, plan)
-        inputs = common.open_inputs(find(plan, phase, name), plan, tmp_path / folder)
+        _, made, inputs = task_of(find(plan, phase, name), tmp_path / folder, monkeypatch)
         assert inputs.device.describe()["compiled"] is (compiled == "always")
-        return STAGES[phase].make_task(inputs, plan, inputs.network(plan, running_averages=True)), inputs
+        return made, inputs
 
     return task
 
@@ -51,16 +56,13 @@ def trained(
     """Weights after twelve steps, saved every fifth; ``stop`` is where the process ends."""
     task, inputs = build(phase, name, compiled, folder=folder)
 
-    def loss(step: int) -> Tensor:
+    def losses(step: int) -> dict[str, Tensor]:
         if step == stop:
             raise KeyboardInterrupt
-        return task.loss(step)
+        return task.losses(step)
 
-    train(
-        inputs.run, task.trained, loss, steps=12, schedule=Schedule(1e-3, 12), images_per_step=task.images_per_step,
-        checkpoint_every=5,
-    )  # fmt: skip
-    return {n: t.cpu() for n, t in task.trained.state_dict().items()}
+    train(inputs.place, replace(task, losses=losses), steps=12, schedule=Schedule(1e-3, 12), checkpoint_every=5)
+    return {n: t.cpu() for n, t in task.modules.state_dict().items()}
 
 
 @pytest.mark.parametrize("compiled", ["never", "always"])
@@ -84,10 +86,10 @@ def test_the_replayed_graphs_give_the_loss_of_the_eager_step(build: Build, phase
         task, _ = build(phase, name, compiled, precision)
         losses[compiled] = []
         for step in range(WARM + 4):
-            task.trained.zero_grad(set_to_none=True)
-            loss = task.loss(step)
+            task.modules.zero_grad(set_to_none=True)
+            loss = task.losses(step)[EVERYTHING]
             loss.backward()
-            gradient = torch.cat([p.grad.flatten() for p in task.trained.parameters() if p.grad is not None])
+            gradient = torch.cat([p.grad.flatten() for p in task.modules.parameters() if p.grad is not None])
             losses[compiled].append((float(loss), float(gradient.norm())))
     tolerance = 1e-2 if precision == "float32" else 0.1
     torch.testing.assert_close(torch.tensor(losses["always"]), torch.tensor(losses["never"]), rtol=tolerance, atol=1e-3)
@@ -97,12 +99,13 @@ def test_the_replayed_graphs_give_the_loss_of_the_eager_step(build: Build, phase
 @pytest.mark.parametrize(("phase", "name"), JOBS)
 def test_no_step_waits_for_the_gpu(build: Build, phase: str, name: str, compiled: str) -> None:
     task, _ = build(phase, name, compiled)
-    optimiser = torch.optim.Adam([p for p in task.trained.parameters() if p.requires_grad], fused=True)
+    optimiser = torch.optim.Adam([p for p in task.modules.parameters() if p.requires_grad], fused=True)
 
     def step(number: int) -> None:
         optimiser.zero_grad(set_to_none=True)
-        task.loss(number).backward()
+        task.losses(number)[EVERYTHING].backward()
         optimiser.step()
+        task.after_step(number)
 
     for number in range(WARM):
         step(number)
@@ -119,14 +122,14 @@ def test_validation_between_replays_changes_no_bit(build: Build) -> None:
 
     def weights(*, validated: bool) -> dict[str, Tensor]:
         task, inputs = build("finetune", "random", "always", folder=f"validated {validated}")
-        optimiser = torch.optim.Adam(task.trained.parameters(), fused=True)
+        optimiser = torch.optim.Adam(task.modules.parameters(), fused=True)
         for step in range(WARM + 4):
             optimiser.zero_grad(set_to_none=True)
-            task.loss(step).backward()
+            task.losses(step)[EVERYTHING].backward()
             optimiser.step()
             if validated:
-                finetune._validate(task.trained, inputs)
-        return {n: t.cpu() for n, t in task.trained.state_dict().items()}
+                finetune._validate(task.result, inputs)
+        return {n: t.cpu() for n, t in task.modules.state_dict().items()}
 
     with_it, without = weights(validated=True), weights(validated=False)
     assert [n for n in without if not torch.equal(with_it[n], without[n])] == []

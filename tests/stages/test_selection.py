@@ -1,4 +1,4 @@
-"""The best weights on validation are kept, also across an interruption (METHOD.md 6)."""
+"""The best weights on validation are kept, also across an interruption (docs/method.md 6)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import json
 import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from small_benchmark import find, small_plan, write_data
+from small_benchmark import find, run_job, small_plan, write_data
 from torch import nn
 
 from glocalseg.config.model import ConfigError
 from glocalseg.data.slices.store import SliceStore
-from glocalseg.plan import Plan
+from glocalseg.plan.jobs import Plan
 from glocalseg.stages import finetune
 from glocalseg.stages.finetune import Selection
+from glocalseg.stages.opening import open_inputs
 
 
 def selection(scores: list[dict[str, float]]) -> tuple[nn.Linear, Selection]:
@@ -92,8 +94,9 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
             found[0, 0, 0] = request.param if volume == held_out[0] else 0
         return found
 
-    inputs = finetune.open_inputs(find(plan, "finetune", "random", 2), plan, tmp_path)
-    held_out = inputs.split.validation
+    job = find(plan, "finetune", "random", 2)
+    spec: Any = job.spec
+    held_out = open_inputs(spec, spec.split, job.place(tmp_path), steps=0).split.validation
     monkeypatch.setattr(SliceStore, "native_label", label)
     return plan
 
@@ -103,16 +106,17 @@ def test_validation_volumes_without_a_structure_are_refused_before_training(plan
     """A network that predicts nothing there would have no score, at no step, and nothing could be selected."""
     job = find(plan, "finetune", "random", 2)
     with pytest.raises(
-        ConfigError, match=r"made_up: splits: validation: expected disc, core in one of v\d, v\d, .* found none"
+        ConfigError,
+        match=r"made_up random n2 c1 seed0: splits: validation: expected disc, core in one of v\d, v\d, .* found none",
     ):
-        finetune.finetune(job, plan, tmp_path)
+        run_job(job, tmp_path)
     assert not (tmp_path / job.record.parent / "log.csv").exists()
 
 
 @pytest.mark.parametrize("plan", [2], indirect=True)
 def test_one_voxel_of_one_structure_is_enough_to_select_by(plan: Plan, tmp_path: Path) -> None:
     job = find(plan, "finetune", "random", 2)
-    finetune.finetune(job, plan, tmp_path)
+    run_job(job, tmp_path)
     best = json.loads((tmp_path / job.record).read_text())["best"]
     assert best["step"] in (1, 2)
     assert best["dice"] >= 0

@@ -1,28 +1,26 @@
-"""What each phase shows its network and what it trains, and the switches of METHOD.md 9 that belong to a phase."""
+"""What each phase shows its network and what it trains, and the switches of docs/method.md 9 that belong to a phase."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from small_benchmark import DEPTH, find, small_plan, write_data
+from small_benchmark import DEPTH, find, small_plan, task_of, write_data
 from torch import Tensor
 
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.plan import Plan
-from glocalseg.stages import finetune, pretrain_global, pretrain_local
-from glocalseg.stages.common import Inputs, Task, open_inputs
+from glocalseg.plan.jobs import Plan
+from glocalseg.stages.opening import Inputs
+from glocalseg.stages.partitions import partitions_of
+from glocalseg.stages.pretrain import pool_of
+from glocalseg.training.task import EVERYTHING, Task
 
 GLOBAL = ("pretrain_global", "gd")
 LOCAL = ("pretrain_local", "gd+lr")
 FINETUNE = ("finetune", "random", 2)
-STAGES: dict[str, ModuleType] = {
-    "pretrain_global": pretrain_global, "pretrain_local": pretrain_local, "finetune": finetune,
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -34,12 +32,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tu
         (data,) = plan.of("data")
         if not (tmp_path / data.record).exists():
             write_data(tmp_path, plan)
-        job = find(plan, phase, name, budget)
-        monkeypatch.setattr("glocalseg.stages.common.open_sealed", lambda _: {})
-        monkeypatch.setattr("glocalseg.stages.common.load_pretrained", lambda *_, **__: [])
-        inputs = open_inputs(job, plan, tmp_path)
-        net = inputs.network(plan, running_averages=True)
-        return net, STAGES[phase].make_task(inputs, plan, net), inputs
+        return task_of(find(plan, phase, name, budget), tmp_path, monkeypatch)
 
     return build
 
@@ -47,14 +40,14 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tu
 def shown(net: SegmentationNet, task: Task, step: int = 0) -> Tensor:
     seen: list[Tensor] = []
     handle = net.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
-    task.loss(step)
+    task.losses(step)
     handle.remove()
     return seen[0]
 
 
 def grown(net: SegmentationNet, task: Task) -> set[str]:
     """Names of the network's parameters that a loss gives a gradient."""
-    task.loss(0).backward()
+    task.losses(0)[EVERYTHING].backward()
     return {name for name, p in net.named_parameters() if p.grad is not None and bool((p.grad != 0).any())}
 
 
@@ -63,7 +56,7 @@ def test_the_global_phase_trains_the_encoder_and_g1(prepare: Any) -> None:
     found = grown(net, task)
     assert all(name.startswith("encoder.") for name in found)
     assert {n for n, _ in net.encoder.named_parameters() if n.endswith("0.weight")} <= {n[8:] for n in found}
-    trained = {id(p) for p in task.trained.parameters()}
+    trained = {id(p) for p in task.modules.parameters()}
     assert not trained & {id(p) for p in net.decoder.parameters()}
     assert {id(p) for p in net.encoder.parameters()} < trained
     assert task.images_per_step == 24
@@ -80,11 +73,12 @@ def test_the_global_phase_shows_originals_untouched_and_views_changed(prepare: A
 
 def test_no_test_or_validation_slice_is_in_a_pretraining_pool(prepare: Any) -> None:
     _, _, inputs = prepare(*GLOBAL)
-    pool = inputs.pool(inputs.split.pretrain)
+    volumes = inputs.split.pretrain
+    labels = partitions_of(inputs.store, volumes, 4, "paper")
+    pool = pool_of(inputs, volumes, labels, 4)
     assert len(pool.row) == 5 * DEPTH
-    assert not set(inputs.split.pretrain) & set(inputs.split.test + inputs.split.validation)
-    rows = inputs.store.rows(inputs.split.pretrain)
-    assert torch.equal(pool.partition, torch.tensor(inputs.store.slices["partition"].to_numpy()[rows]))
+    assert inputs.split.test == inputs.split.validation == ()  # it does not even know them
+    assert pool.partition.tolist() == [0, 0, 1, 1, 2, 2, 3, 3] * 5
     assert pool.volume.tolist() == [i for i in range(5) for _ in range(DEPTH)]
 
 
@@ -103,11 +97,10 @@ def test_release_scalars_reach_the_images(prepare: Any) -> None:
     """D6: with one scalar a view, images that were equal before are equal after; drawn per image, they are not."""
     for scalars, expected in (("paper", False), ("release", True)):
         views = {"scalars": scalars, "crop": 1.0, "crop_start": (0.0, 0.0), "clip": (-9.0, 9.0)}
-        net, task, inputs = prepare(*GLOBAL, pretrain_global={"views": views})
+        net, task, _ = prepare(*GLOBAL, pretrain_global={"views": views})
         batch = shown(net, task)
         ratio = batch[8:16].flatten(1).std(dim=1) / batch[:8].flatten(1).std(dim=1)  # f of view a
         assert bool(ratio.std() < 1e-3) is expected
-        assert inputs.seed == 0
 
 
 def test_the_local_phase_trains_the_first_blocks_and_g2_only(prepare: Any) -> None:
@@ -117,9 +110,9 @@ def test_the_local_phase_trains_the_first_blocks_and_g2_only(prepare: Any) -> No
     assert all(name.startswith("decoder.blocks.0.") for name in found)
     assert all(p.grad is None for p in net.encoder.parameters())
     assert not any(p.requires_grad for p in net.encoder.parameters())
-    assert all(p.grad is not None for p in task.trained["head"].parameters())  # type: ignore[index,union-attr]
+    assert all(p.grad is not None for p in task.modules["head"].parameters())  # type: ignore[index,union-attr]
     others = {id(p) for b in net.decoder.blocks[1:] for p in b.parameters()} | {id(p) for p in net.head.parameters()}
-    assert not others & {id(p) for p in task.trained.parameters()}
+    assert not others & {id(p) for p in task.modules.parameters()}
 
 
 def test_local_blocks_can_be_asked_for(prepare: Any) -> None:
@@ -148,7 +141,7 @@ def test_the_frozen_encoders_batch_norm(prepare: Any) -> None:
     for mode in ("release", "paper"):
         net, task, _ = prepare(*LOCAL, pretrain_local={"frozen_batchnorm": mode})
         before = averages(net)
-        losses[mode] = task.loss(0).item()
+        losses[mode] = task.losses(0)[EVERYTHING].item()
         moved = [k for k, v in averages(net).items() if not torch.equal(v, before[k])]
         assert bool(moved) == (mode == "release")
         assert net.encoder.training == (mode == "release")
@@ -161,12 +154,12 @@ def test_the_region_projection(prepare: Any) -> None:
     nets, counts, batches = {}, {}, {}
     for mode in ("paper", "release"):
         net, task, _ = prepare(*LOCAL, pretrain_local={"region_projection": mode})
-        nets[mode], counts[mode] = net, sum(p.numel() for p in task.trained["head"].parameters())  # type: ignore[index]
+        nets[mode], counts[mode] = net, sum(p.numel() for p in task.modules["head"].parameters())  # type: ignore[index]
         batches[mode] = shown(net, task)
-        assert torch.isfinite(task.loss(0))
-        projection = task.trained["head"].project  # type: ignore[index,union-attr]
+        assert torch.isfinite(task.losses(0)[EVERYTHING])
+        projection = task.modules["head"].project  # type: ignore[index,union-attr]
         if mode == "release":
-            task.loss(0).backward()
+            task.losses(0)[EVERYTHING].backward()
             assert (projection.weight.grad != 0).any()
         else:
             assert projection is None
@@ -193,7 +186,7 @@ def test_the_release_intensity_reaches_the_batch_and_nothing_else(prepare: Any) 
 
 def test_fine_tuning_trains_everything(prepare: Any) -> None:
     net, task, _ = prepare(*FINETUNE)
-    task.loss(0).backward()
+    task.losses(0)[EVERYTHING].backward()
     assert all(p.grad is not None for p in net.parameters())
 
 

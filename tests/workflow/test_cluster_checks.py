@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
+import types
 from pathlib import Path
 
 import pytest
 from snakemake_call import snakemake
 from test_small_dag import prepare_tree
 
-from conftest import REPOSITORY
-from glocalseg.plan import Job
-
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
-import _slurm as slurm
+from glocalrun.slurm import checks
+from glocalrun.slurm.names import job_name
+from glocalrun.slurm.patch import adapt
+from glocalseg.plan.jobs import Job
+from glocalseg.stages.specs import ScoreSpec
 
 SINFO = """\
 cpu|cpu*|2-00:00:00|64|256000|(null)
@@ -23,13 +23,14 @@ gpu|gpu|1-00:00:00|16|64000|gpu:v100:2
 long|long|infinite|64|256000|(null)
 """
 HERE = Path("/somewhere")
+SPEC = ScoreSpec(code="c", data="d", start="s")  # a name says nothing of it
 
 
 def problems(*requests: object, queue: str | None = "", sinfo: str | None = SINFO, missing: str = "") -> list[str]:
     """What a cluster with these answers is said to lack."""
     answers = {"sinfo": sinfo, "squeue": queue}
     return list(
-        slurm.problems(
+        checks.problems(
             requests,
             HERE,
             ask=lambda *words: answers[words[0]],
@@ -39,7 +40,7 @@ def problems(*requests: object, queue: str | None = "", sinfo: str | None = SINF
 
 
 def request(**values: object) -> object:
-    return slurm.Request("finetune", **{"partition": "gpu", "gpu": 1, "mem_mb": 6000, "runtime": 600, **values})
+    return checks.Request("finetune", **{"partition": "gpu", "gpu": 1, "mem_mb": 6000, "runtime": 600, **values})
 
 
 def test_a_fitting_request_has_no_problems() -> None:
@@ -76,22 +77,20 @@ def test_several_partitions_are_as_good_as_their_best() -> None:
 
 
 def test_another_version_of_the_plugin_is_refused_and_not_waited_for() -> None:
-    import types
-
     import snakemake_executor_plugin_slurm as plugin
 
     names = ("get_submit_command", "query_job_status_squeue", "query_job_status_sacct", "Executor")
     own = {name: getattr(plugin, name) for name in names}
     executor = type("Executor", (), {"additional_general_args": lambda self: "--jobs 1"})
     same = types.SimpleNamespace(**{**own, "Executor": executor})
-    slurm.adapt(same, {})
+    adapt(same, {})
     assert same.query_job_status_squeue("id").endswith(f"--user {os.getuid()}")
     assert executor().additional_general_args() == "--jobs 1 --keep-going"  # type: ignore[attr-defined]
     other = types.SimpleNamespace(
         **{**own, "Executor": executor, "query_job_status_squeue": lambda run: f"squeue --name={run}"}
     )
     with pytest.raises(RuntimeError, match=r"expected version 2\.8"):
-        slurm.adapt(other, {})
+        adapt(other, {})
 
 
 def test_without_a_default_partition_one_has_to_be_named() -> None:
@@ -108,7 +107,7 @@ def test_missing_commands_and_a_silent_controller_are_said_in_plain_words() -> N
 
 def test_jobs_of_an_earlier_call_are_named_and_those_of_another_folder_are_not() -> None:
     assert problems(request(), queue="7|finetune_x|/elsewhere\n6|bash|/somewhere\n") == []
-    (line,) = problems(request(), queue="7|bash|/somewhere\n8|finetune_x|/somewhere\n9|pretrain_y|/somewhere\n")
+    (line,) = problems(request(), queue="7|bash|/somewhere\n8|finetune_x|/somewhere\n9|pretrain_local_y|/somewhere\n")
     assert "found 2 (finetune_x, ...)" in line
     assert "`scancel 8 9`" in line
 
@@ -131,21 +130,21 @@ def test_the_job_that_snakemake_itself_runs_in_is_no_obstacle(monkeypatch: pytes
     ],
 )
 def test_time_limits_are_read_in_every_form(limit: str, expected: int | None) -> None:
-    assert slurm.minutes(limit) == expected
+    assert checks.minutes(limit) == expected
 
 
 def job(**values: object) -> Job:
     return Job(
-        "finetune", Path("x"), {}, **{"dataset": "acdc", "name": "gd+lr", "budget": 1, "draw": 2, "seed": 0, **values}
+        "finetune", Path("x"), SPEC, **{"dataset": "acdc", "name": "gd+lr", "budget": 1, "draw": 2, "seed": 0, **values}
     )
 
 
 def test_names_say_what_runs() -> None:
-    assert slurm.job_name("finetune", [job()]) == "finetune_acdc_gd+lr_n1_c2_seed0"
+    assert job_name("finetune", [job()]) == "finetune_acdc_gd+lr_n1_c2_seed0"
     shared = [job(budget=b, draw=c) for b in (8, 1, 10) for c in (2, 1)]
-    assert slurm.job_name("finetune", shared) == "finetune_acdc_gd+lr_n1.8.10_c1.2_seed0"
-    data = Job("data", Path("x"), {}, dataset="acdc")
-    assert slurm.job_name("prepare", [data]) == "prepare_acdc"
+    assert job_name("finetune", shared) == "finetune_acdc_gd+lr_n1.8.10_c1.2_seed0"
+    data = Job("data", Path("x"), SPEC, dataset="acdc")
+    assert job_name("prepare", [data]) == "prepare_acdc"
 
 
 # ---------------------------------------------------------------- through Snakemake

@@ -30,7 +30,7 @@ def test_the_papers_grid_is_listed_without_any_data(tree: Path) -> None:
     assert result.returncode == 0, result.stdout
     found = counts(result.stdout)
     # (5 + 5 + 3) draws for acdc and prostate, (5 + 4 + 3) for mmwhs, by 6 methods and 3 seeds; one upper bound a seed
-    assert found["finetune"] == (13 + 13 + 12) * 6 * 3 + 3 * 3
+    assert found["finetune"] == found["score"] == (13 + 13 + 12) * 6 * 3 + 3 * 3
     assert found["pretrain_global"] == 3 * 3 * 3
     assert found["pretrain_local"] == 3 * 2 * 3
     assert found["fetch"] == found["verify"] == found["prepare"] == 3
@@ -79,7 +79,7 @@ def test_a_mistake_is_one_clear_line(tree: Path, change: dict[str, object], word
 
 
 def test_a_path_that_the_configuration_does_not_give_is_explained(tree: Path) -> None:
-    target = "results/pretrain/hippocampus/gd/seed0/0123456789/run.json"
+    target = "results/pretrain_global/hippocampus/gd/seed0/0123456789/run.json"
     result = snakemake(tree, "-n", "--configfile", "config/hippocampus.yaml", "--", target)
     assert result.returncode != 0
     assert "has no such path with this configuration and code" in result.stdout

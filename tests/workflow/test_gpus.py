@@ -13,30 +13,29 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from test_programs import load
 
 from conftest import REPOSITORY
+from glocalrun import gpus
 from glocalseg.config.benchmark import Benchmark, Hardware, load_benchmark, parse_benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.card import load_cards
-from glocalseg.plan import make_plan
+from glocalseg.plan.make import make_plan
 
-gpus = load("workflow/scripts/_gpus.py")
 PATIENCE = 120.0  # seconds, for processes that must come to an end
 
 # A job: notes when it has a GPU, keeps it until `together` jobs have had one, notes that it is done.
 JOB = """
 import os, sys, time
 from pathlib import Path
-import _gpus
+from glocalrun import gpus
 jobs, root, notes, together = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 def note(what):
     line = f"{what} {os.getpid()} {os.environ['CUDA_VISIBLE_DEVICES']}\\n".encode()
     f = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(f, line)  # one write: lines of several processes do not mix, and their order is that of the events
     os.close(f)
-_gpus.POLL = 0.02
-with _gpus.lease(sys.argv[5:], jobs, root) as device:
+gpus.POLL = 0.02
+with gpus.lease(sys.argv[5:], jobs, root) as device:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == device
     note("start")
     end = time.monotonic() + 100
@@ -50,8 +49,8 @@ with _gpus.lease(sys.argv[5:], jobs, root) as device:
 HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
-import _gpus
-with _gpus.lease(sys.argv[2:], 1, Path(sys.argv[1])) as device:
+from glocalrun import gpus
+with gpus.lease(sys.argv[2:], 1, Path(sys.argv[1])) as device:
     child = subprocess.Popen(["sleep", "600"], close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     print(child.pid, device, flush=True)
     time.sleep(600)
@@ -60,8 +59,7 @@ with _gpus.lease(sys.argv[2:], 1, Path(sys.argv[1])) as device:
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     """A process of its own that runs the code."""
-    path = os.pathsep.join(str(REPOSITORY / folder) for folder in ("src", "workflow/scripts"))
-    environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "7,8"}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "CUDA_VISIBLE_DEVICES": "7,8"}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -293,7 +291,7 @@ def test_hardware_is_in_no_key() -> None:
     assert other != benchmark
     plain, changed = (make_plan(b, cards, lock_folder=REPOSITORY / "config/datasets") for b in (benchmark, other))
     assert list(plain.jobs) == list(changed.jobs)
-    assert [job.parts for job in plain.jobs.values()] == [job.parts for job in changed.jobs.values()]
+    assert [job.spec for job in plain.jobs.values()] == [job.spec for job in changed.jobs.values()]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from snakemake_call import snakemake
 
+from conftest import copy_code
+
 CALL = ("--cores", "4", "--configfile", "config/hippocampus.yaml", "--config", "draws=1", "seeds=[0]", "budgets=[1]")
 PROGRAM = """
 import sys
@@ -50,8 +52,8 @@ def finished(tree: Path) -> Path:
     """A copy of the code whose programs only write records, after one run."""
     for program in (tree / "workflow/scripts").glob("[a-z]*.py"):
         program.write_text(PROGRAM)
-    # fetch, verify, prepare; 4 + 2 pretrainings; 7 diagnoses; 7 methods and the upper bound; the report
-    assert len(run(tree)) == 3 + 6 + 7 + 8 + 1
+    # fetch, verify, prepare; 4 + 2 pretrainings; 7 diagnoses; 7 methods and the upper bound, and their scores; the report
+    assert len(run(tree)) == 3 + 6 + 7 + 2 * 8 + 1
     return tree
 
 
@@ -61,7 +63,7 @@ def test_a_finished_graph_has_nothing_to_do_whatever_happened_around_it(finished
         path.touch()
     assert run(finished) == []
     rules = finished / "workflow/rules/finetune.smk"
-    rules.write_text(rules.read_text().replace("mem_mb=4000", "mem_mb=5000").replace("fine-tune ", "train "))
+    rules.write_text(rules.read_text().replace("mem_mb=growing(6000)", "mem_mb=5000").replace("fine-tune ", "train "))
     assert run(finished) == []
     shutil.rmtree(finished / ".snakemake")
     shutil.rmtree(finished / "data/raw")
@@ -71,9 +73,10 @@ def test_a_finished_graph_has_nothing_to_do_whatever_happened_around_it(finished
 @pytest.mark.parametrize(
     "pattern",
     [
-        "results/pretrain/hippocampus/gd/*/*/run.json",
-        "results/pretrain/hippocampus/gd+lr/*/*/run.json",
+        "results/pretrain_global/hippocampus/gd/*/*/run.json",
+        "results/pretrain_local/hippocampus/gd+lr/*/*/run.json",
         "results/finetune/hippocampus/gd+lr/*/*/*/*/run.json",
+        "results/score/hippocampus/gd+lr/*/*/*/*/run.json",
         "data/slices/hippocampus/*/manifest.json",
         "results/hippocampus/report-*.json",
     ],
@@ -85,7 +88,7 @@ def test_what_is_missing_is_made_again_and_nothing_else(finished: Path, pattern:
 
 
 def test_a_changed_strategy_remakes_its_dependents_and_going_back_remakes_nothing(finished: Path) -> None:
-    strategy = finished / "src/glocalseg/pretraining/strategies/lr.py"
+    strategy = finished / "src/glocalseg/methods/pretraining/decoder/lr.py"
     before = strategy.read_text()
     strategy.write_text(before + "\nCHANGED = 1\n")
     names = [re.sub(r"[0-9a-f]{10}", "*", record) for record in run(finished)]
@@ -93,7 +96,8 @@ def test_a_changed_strategy_remakes_its_dependents_and_going_back_remakes_nothin
         "results/diagnose/hippocampus/gd+lr/seed0/*/run.json",
         "results/finetune/hippocampus/gd+lr/n1/c1/seed0/*/run.json",
         "results/hippocampus/report-*.json",
-        "results/pretrain/hippocampus/gd+lr/seed0/*/run.json",
+        "results/pretrain_local/hippocampus/gd+lr/seed0/*/run.json",
+        "results/score/hippocampus/gd+lr/n1/c1/seed0/*/run.json",
     ]
     strategy.write_text(before)
     assert run(finished) == []
@@ -120,6 +124,105 @@ def test_data_without_a_lock_file_is_verified_first_and_alone(tree: Path) -> Non
     assert "693" in snakemake(tree, *call, "-n").stdout
 
 
+# ---------------------------------------------------------------- what is forced
+
+
+def anonymous(records: list[str]) -> list[str]:
+    """Records without keys."""
+    return [re.sub(r"[0-9a-f]{10}", "*", record) for record in records]
+
+
+def marks(tree: Path) -> list[str]:
+    """Records that programs are told to make anew; the programs here are none, and leave the marks."""
+    return sorted(path.read_text().strip() for path in (tree / ".snakemake/glocalseg/again").glob("*"))
+
+
+def test_a_forced_rule_is_made_again_with_what_depends_on_it_and_nothing_else(finished: Path) -> None:
+    records = run(finished, "--forcerun", "pretrain_local")
+    assert anonymous(records) == [
+        *(f"results/diagnose/hippocampus/{name}/seed0/*/run.json" for name in ("gd+ld", "gd+lr")),
+        *(f"results/finetune/hippocampus/{name}/n1/c1/seed0/*/run.json" for name in ("gd+ld", "gd+lr")),
+        "results/hippocampus/report-*.json",
+        *(f"results/pretrain_local/hippocampus/{name}/seed0/*/run.json" for name in ("gd+ld", "gd+lr")),
+        *(f"results/score/hippocampus/{name}/n1/c1/seed0/*/run.json" for name in ("gd+ld", "gd+lr")),
+    ]
+    assert marks(finished) == records
+    assert run(finished) == []
+
+
+def test_a_forced_target_is_made_alone(finished: Path) -> None:
+    record = one(finished, "results/finetune/hippocampus/gr/*/*/*/*/run.json")
+    assert run(finished, "--force", "--", record) == [record]
+    assert marks(finished) == [record]
+
+
+def test_everything_can_be_forced_and_is_made_in_order(finished: Path) -> None:
+    (finished / "made.txt").unlink(missing_ok=True)
+    result = snakemake(finished, *CALL, "--forceall")
+    assert result.returncode == 0, result.stdout
+    assert "35 of 35 results are there, 35 of them to make again, 0 to make" in result.stdout
+    assert "What was downloaded stays" in result.stdout
+    order = [line.split("/")[1] for line in (finished / "made.txt").read_text().splitlines() if line.startswith("results")]
+    assert order.index("finetune") > order.index("pretrain_global"), "no fine-tuning before a pretraining"
+    assert order[-1] == "hippocampus"
+    assert len(made(finished)) == 35 + 2
+    assert len(marks(finished)) == 35
+
+
+def test_marks_of_an_interrupted_call_are_forgotten_and_a_dry_run_leaves_none(finished: Path) -> None:
+    record = one(finished, "results/finetune/hippocampus/gr/*/*/*/*/run.json")
+    assert "score hippocampus gr" in snakemake(finished, *CALL, "-n", "-R", record).stdout
+    assert marks(finished) == []
+    run(finished, "-R", record)
+    assert record in marks(finished)
+    (finished / record).unlink()
+    run(finished)
+    assert marks(finished) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--touch", "--touch: no date decides anything here"),
+        ("--delete-all-output", "--delete-all-output: a result goes with its whole folder"),
+    ],
+)
+def test_what_would_only_seem_to_do_something_is_refused_in_one_line(finished: Path, option: str, said: str) -> None:
+    before = sorted(finished.rglob("*.json"))
+    result = snakemake(finished, *CALL, option)
+    assert result.returncode != 0
+    lines = [line for line in result.stdout.splitlines() if not line.startswith(("Using ", "Building "))]
+    assert len(lines) == 1, result.stdout
+    assert lines[0].startswith(said)
+    assert sorted(finished.rglob("*.json")) == before
+
+
+def test_force_without_a_target_says_what_it_means(finished: Path) -> None:
+    result = snakemake(finished, *CALL, "--force")
+    assert result.returncode == 0, result.stdout
+    assert "--force without a target makes nothing" in result.stdout
+
+
+# ---------------------------------------------------------------- where the checkout lies
+
+
+def test_a_checkout_may_lie_below_any_folder(tmp_path: Path) -> None:
+    (tmp_path / "lab {b} 'x'").mkdir()
+    tree = copy_code(tmp_path / "lab {b} 'x'" / "tree")
+    for program in (tree / "workflow/scripts").glob("[a-z]*.py"):
+        program.write_text(PROGRAM)
+    assert len(run(tree)) == 35 + 2
+    cell = one(tree, "results/finetune/hippocampus/gr/*/*/*/*/run.json")
+    for record in (cell, one(tree, "results/hippocampus/report-*.json")):
+        (tree / record).unlink()
+    (tree / "fails").write_text(cell)
+    assert snakemake(tree, *CALL, "--keep-going").returncode != 0
+    assert made(tree) == ["results/hippocampus/report-partial.json"]
+
+
+# ---------------------------------------------------------------- failures
+
+
 def test_each_failure_gets_a_report_of_its_own(finished: Path) -> None:
     cells = [one(finished, f"results/finetune/hippocampus/{name}/*/*/*/*/run.json") for name in ("gr", "pcl")]
     report = one(finished, "results/hippocampus/report-*.json")
@@ -129,7 +232,7 @@ def test_each_failure_gets_a_report_of_its_own(finished: Path) -> None:
         (finished / "fails").write_text(record)
         result = snakemake(finished, *CALL, "--keep-going")
         assert result.returncode != 0
-        assert "Missing:\n  Fine-tuning and test: hippocampus" in result.stdout
+        assert "Missing:\n  Fine-tuning: hippocampus" in result.stdout
         assert "results/hippocampus/report-partial.json" in made(finished)
         assert not (finished / report).exists()
         (finished / cells[0]).parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +249,7 @@ def test_a_failed_phase_that_was_asked_for_alone_leaves_the_report_alone(finishe
     (finished / "fails").write_text(cell)
     result = snakemake(finished, *CALL, "--keep-going", "--", cell)
     assert result.returncode != 0
-    assert "2 of 3 results are there. Missing:" in result.stdout
+    assert "0 of 1 results are there. Missing:" in result.stdout
     assert made(finished) == []
 
 
@@ -168,4 +271,5 @@ for rule in workflow.rules:
         "pretrain_local": "[18000, 720]",
         "diagnose": "[18000, 60]",
         "finetune": "[18000, 90]",
+        "score": "[12000, 30]",
     }

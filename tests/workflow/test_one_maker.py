@@ -12,17 +12,17 @@ import pytest
 from snakemake_call import environment
 
 from conftest import REPOSITORY
+from glocalrun import calls
 from glocalseg.config.benchmark import load_benchmark
 from glocalseg.data.card import load_cards
-from glocalseg.plan import make_plan
+from glocalseg.plan.make import make_plan
 from glocalseg.records.sealed import FAILURE
 
 QUICK = REPOSITORY / "config/quick.yaml"
 PROGRAM = """
 import sys, time
 from pathlib import Path
-sys.path[:0] = [{src!r}, {scripts!r}]
-from _program import run
+from glocalrun.program import run
 from glocalseg.records.sealed import seal
 
 def work(call):
@@ -34,17 +34,16 @@ def work(call):
     while Path("hold").exists():
         time.sleep(0.05)
     (call.record.parent / "weights").write_text("w")
-    seal(call.record, {{}})
+    seal(call.record, {})
 
-run("test", work)
+run(work)
 """
 
 
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
     """A fine-tuning of the quick benchmark in an empty folder, with a program that only pretends to make it."""
-    text = PROGRAM.format(src=str(REPOSITORY / "src"), scripts=str(REPOSITORY / "workflow/scripts"))
-    (tmp_path / "program.py").write_text(text)
+    (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "state").mkdir()
     (tmp_path / "state/quick.yaml").write_text(QUICK.read_text())
     benchmark = load_benchmark(QUICK)
@@ -69,6 +68,37 @@ def test_what_is_there_is_not_made_again_and_a_lost_record_comes_back(record: Pa
     assert finish(start(tmp_path, record))[0] == 0
     assert record.is_file()
     assert (tmp_path / "worked.txt").read_text() == "x"
+
+
+def test_what_is_marked_is_made_anew_once_and_nothing_of_it_is_kept(record: Path, tmp_path: Path) -> None:
+    assert finish(start(tmp_path, record))[0] == 0
+    (record.parent / "extra").mkdir()
+    (record.parent / "extra" / "old").touch()
+    calls.mark(tmp_path / "state", [record.relative_to(tmp_path)])
+    record.unlink()  # as Snakemake does before it runs a job
+    status, said = finish(start(tmp_path, record))
+    assert status == 0, said
+    assert "done: fine-tuning" in said
+    assert not (record.parent / "extra").exists()
+    status, said = finish(start(tmp_path, record))
+    assert "there already: fine-tuning" in said
+    assert (tmp_path / "worked.txt").read_text() == "xx"
+
+
+def test_what_is_made_anew_and_killed_is_made_by_the_next_call(record: Path, tmp_path: Path) -> None:
+    assert finish(start(tmp_path, record))[0] == 0
+    (tmp_path / "started").unlink()
+    (tmp_path / "hold").touch()
+    calls.mark(tmp_path / "state", [record.relative_to(tmp_path)])
+    first = start(tmp_path, record)
+    while not (tmp_path / "started").exists():
+        assert first.poll() is None
+    os.kill(first.pid, 9)
+    finish(first)
+    (tmp_path / "hold").unlink()
+    assert not record.exists(), "the old one does not come back in the place of the one that was asked for"
+    assert finish(start(tmp_path, record))[0] == 0
+    assert (tmp_path / "worked.txt").read_text() == "xxx"
 
 
 def test_a_second_process_waits_and_then_finds_it_done(record: Path, tmp_path: Path) -> None:

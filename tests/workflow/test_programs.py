@@ -1,4 +1,4 @@
-"""The time that is left, what `make prune` removes, and the environment that `make setup` makes."""
+"""The time that is left, whose code a program runs, what `make prune` removes, and the environment that `make setup` makes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from snakemake_call import snakemake
 
 from conftest import REPOSITORY
+from glocalrun import progress
+from glocalrun.plans import plan_of
+from glocalseg.plan.phases import PHASES
+
+SCRIPTS = sorted(p.name for p in (REPOSITORY / "workflow/scripts").glob("[a-z]*.py"))
 
 
 def load(path: str) -> ModuleType:
@@ -23,9 +29,6 @@ def load(path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-progress = load("workflow/scripts/_progress.py")
 
 
 # ---------------------------------------------------------------- the time that is left
@@ -48,26 +51,58 @@ def test_a_few_jobs_of_an_unseen_phase_count_with_the_mean() -> None:
     assert progress.time_left(missing, {"finetune": [10.0] * 3}, elapsed=30.0) == pytest.approx(30.0)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(9.4, "9 s"), (89, "89 s"), (240, "4 min"), (7500, "2 h 05 min"), (5380, "1 h 30 min")]
-)
-def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
-    assert progress.duration(seconds) == text
-
-
 def test_the_line_of_a_job_uses_what_the_jobs_before_it_noted(tmp_path: Path) -> None:
     benchmark = tmp_path / "b.json"
-    assert progress.line(benchmark, "finetune", "fine-tune", "x gd n1", 12) == "done: fine-tune x gd n1 in 12 s"
+    assert progress.line(benchmark, "finetune", "fine-tuning x gd n1", 12) == "done: fine-tuning x gd n1 in 12 s"
     (tmp_path / "b.run").write_text(json.dumps({"started": 0, "missing": {"finetune": 3}}))
-    assert "left" in progress.line(benchmark, "finetune", "fine-tune", "x gd n1", 12)
-    assert "left" in progress.line(benchmark, "finetune", "fine-tune", "x gd n1", 12)
-    assert "left" not in progress.line(benchmark, "finetune", "fine-tune", "x gd n1", 12)
+    assert "left" in progress.line(benchmark, "finetune", "fine-tuning x gd n1", 12)
+    assert "left" in progress.line(benchmark, "finetune", "fine-tuning x gd n1", 12)
+    assert "left" not in progress.line(benchmark, "finetune", "fine-tuning x gd n1", 12)
 
 
 def test_a_torn_line_of_another_node_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "b.run").write_text(json.dumps({"started": 0, "missing": {"finetune": 3}}))
     (tmp_path / "b.done").write_text("finetune\t12.3finetune\t3.200\n\nfinet\n")
-    assert "left" in progress.line(tmp_path / "b.json", "finetune", "fine-tune", "x gd n1", 12)
+    assert "left" in progress.line(tmp_path / "b.json", "finetune", "fine-tuning x gd n1", 12)
+
+
+# ---------------------------------------------------------------- whose code
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_program_runs_the_code_of_its_own_checkout(tree: Path, script: str) -> None:
+    """The environment of these tests was made for the repository; the program is another clone's."""
+    package = tree / "src/glocalrun/__init__.py"
+    package.write_text(f"raise SystemExit({str(package)!r})")
+    path = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    call = [sys.executable, str(tree / "workflow/scripts" / script)]
+    done = subprocess.run(call, cwd=tree.parent, env=path, capture_output=True, text=True, timeout=60)
+    assert done.stderr.strip() == str(package)
+
+
+def test_snakemake_runs_the_code_of_its_own_checkout(tree: Path) -> None:
+    (tree / "src/glocalrun/__init__.py").write_text("raise SystemExit('the code of this clone')")
+    said = snakemake(tree, "-n")
+    assert said.returncode != 0
+    assert said.stdout.strip().endswith("the code of this clone")
+
+
+def test_programs_are_only_doors() -> None:
+    for script in SCRIPTS:
+        text = (REPOSITORY / "workflow/scripts" / script).read_text(encoding="utf-8")
+        assert "def " not in text, script
+        assert len(text.splitlines()) <= 15, script
+
+
+def test_what_needs_no_torch_does_not_load_it() -> None:
+    programs = ("fetch", "verify", "prepare", "score", "check", "prune", "stage", "where")
+    code = "import sys, runpy\nrunpy.run_path(sys.argv[1], run_name='door')\nprint('torch' in sys.modules)"
+    for name in programs:
+        call = [sys.executable, "-c", code, f"{name}.py"]
+        folder = REPOSITORY / "workflow/scripts"
+        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == "False\n", name
 
 
 # ---------------------------------------------------------------- prune
@@ -76,27 +111,20 @@ def test_a_torn_line_of_another_node_does_no_harm(tmp_path: Path) -> None:
 def prune(folder: Path, *arguments: str) -> str:
     """What `make prune` prints in a folder, for the hippocampus configuration."""
     program = REPOSITORY / "workflow/scripts/prune.py"
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
     command = [sys.executable, str(program), str(REPOSITORY / "config/hippocampus.yaml"), *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 def test_prune_removes_only_what_no_configuration_gives_and_only_when_told(tmp_path: Path) -> None:
-    from glocalseg.config.benchmark import load_benchmark
-    from glocalseg.data.card import load_cards
-    from glocalseg.plan import make_plan
-
-    benchmark = load_benchmark(REPOSITORY / "config/hippocampus.yaml")
-    cards = REPOSITORY / "config/datasets"
-    plan = make_plan(benchmark, load_cards(benchmark.datasets, cards), lock_folder=cards)
-    current = [tmp_path / plan.of(phase)[0].record for phase in ("data", "pretrain_global", "finetune", "diagnose")]
+    plan = plan_of(REPOSITORY / "config/hippocampus.yaml")
+    current = [tmp_path / plan.of(phase)[0].record for phase in PHASES if phase != "report"]
     old = [record.parent.with_name("0123456789") / record.name for record in current]
     raw = tmp_path / "data/raw/hippocampus/0123456789/fetched.json"
     for record in [*current, *old, raw]:
         record.parent.mkdir(parents=True)
         record.write_text("{}")
     listed = prune(tmp_path)
-    assert "4 that no configuration" in listed
+    assert f"{len(PHASES) - 1} that no configuration" in listed
     assert all(str(record.parent.relative_to(tmp_path)) in listed for record in old)
     assert all(record.exists() for record in old)
     assert "removed" in prune(tmp_path, "--confirm")
@@ -104,13 +132,18 @@ def test_prune_removes_only_what_no_configuration_gives_and_only_when_told(tmp_p
     assert all(record.exists() for record in [*current, raw])
 
 
+def test_what_dvc_keeps_up_to_date_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "pipelines.yaml").write_text(
+        f"pipelines: {{prostate: {{config: {REPOSITORY}/config/paper.yaml, results: one}}}}"
+    )
+    record = tmp_path / plan_of(REPOSITORY / "config/paper.yaml", datasets=["prostate"], name="one").report.record
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    assert "0 that no configuration" in prune(tmp_path, "--confirm")
+    assert record.exists()
+
+
 # ---------------------------------------------------------------- the environment
-
-
-def test_conda_environments_have_the_versions_of_the_lock_file() -> None:
-    conda = load("envs/conda.py")
-    for kind in ("cpu", "cuda"):
-        assert (REPOSITORY / "envs" / f"{kind}.yaml").read_text() == conda.text(kind), "run python envs/conda.py"
 
 
 def test_the_lock_file_pins_all_that_the_package_needs_and_no_build_of_torch() -> None:
@@ -158,17 +191,3 @@ def test_another_failure_of_pip_stops_with_what_it_said(tmp_path: Path) -> None:
     fake.chmod(0o755)
     with pytest.raises(SystemExit, match="disk full"):
         install.pip(str(fake), tmp_path / "pip.log", [], "packages", install.NO_MATCH)
-
-
-def test_what_dvc_keeps_up_to_date_is_kept(tmp_path: Path) -> None:
-    (tmp_path / "pipelines.yaml").write_text(
-        f"pipelines: {{prostate: {{config: {REPOSITORY}/config/paper.yaml, results: one}}}}"
-    )
-    sys.path.insert(0, str(REPOSITORY / "workflow/scripts"))
-    from _program import plan_of
-
-    record = tmp_path / plan_of(REPOSITORY / "config/paper.yaml", datasets=["prostate"], name="one").report.record
-    record.parent.mkdir(parents=True)
-    record.write_text("{}")
-    assert "0 that no configuration" in prune(tmp_path, "--confirm")
-    assert record.exists()

@@ -68,7 +68,7 @@ RESOLVED = resolved(BENCHMARK)
 JOBS = {str(record): job for record, job in PLAN.jobs.items()}
 VERIFIED = {name: str(verified_record(card, CARDS)) for name, card in PLAN.cards.items()}
 UNLOCKED = [name for name, card in PLAN.cards.items() if identity(card, CARDS) == UNVERIFIED]
-ENVIRONMENT = f"../../envs/{'cuda' if any(Path(os.sep, 'dev').glob('nvidia[0-9]*')) else 'cpu'}.yaml"
+ENVIRONMENT = "../../envs/environment.yaml"
 MORE_THREADS = 8  # for rules whose result does not depend on the number of processes; Snakemake caps it at --cores
 
 
@@ -82,13 +82,21 @@ def words(threads=BENCHMARK.threads):
     }
 
 
-def program(threads=BENCHMARK.threads):
-    """``words`` as params of a rule: functions, because Snakemake takes braces in a text, say in a path, for wildcards."""
-    return {name: always(text) for name, text in words(threads).items()}
+def program(phase=None, threads=BENCHMARK.threads):
+    """Params of a rule: ``words``, and what people call a job of the phase.
+
+    All are functions, because Snakemake takes braces in a text, say in a path, for wildcards.
+    """
+    params = {name: always(text) for name, text in words(threads).items()}
+    return params if phase is None else {**params, "label": label_of(phase)}
 
 
 def always(text):
     return lambda wildcards: text
+
+
+def label_of(phase):
+    return lambda wildcards: JOBS[PHASES[phase].pattern.format(**wildcards)].label
 
 
 def log_of(phase):

@@ -59,7 +59,7 @@ rule prepare:
         mem_mb=growing(16000),
         runtime=growing(480),
     params:
-        **program(threads=1),
+        **program("data", threads=1),
     message:
         "prepare {wildcards.dataset}: slices and labels"
     shell:

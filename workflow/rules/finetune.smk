@@ -20,9 +20,9 @@ rule finetune:
         one_at_a_time=1,
         gpu=one_gpu,
     params:
-        **program(),
+        **program("finetune"),
     message:
-        "fine-tune {wildcards.dataset} {wildcards.chain} n{wildcards.budget} c{wildcards.draw} seed{wildcards.seed}"
+        "fine-tune {params.label}"
     shell:
         "{params.python} {params.programs}/finetune.py --benchmark {params.benchmark} --record {output} --log {log}"
 
@@ -45,8 +45,8 @@ rule score:
         runtime=growing(10),
         one_at_a_time=1,
     params:
-        **program(threads=1),
+        **program("score", threads=1),
     message:
-        "score {wildcards.dataset} {wildcards.chain} n{wildcards.budget} c{wildcards.draw} seed{wildcards.seed}"
+        "score {params.label}"
     shell:
         "{params.python} {params.programs}/score.py --benchmark {params.benchmark} --record {output} --log {log}"

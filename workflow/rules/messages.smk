@@ -69,7 +69,7 @@ def failed_run():
 def shown():
     """Page, figures and tables of the report that is there: inputs of the target, which makes nothing, flagged for --report.
 
-    No rule may declare them as outputs: the record stands for them, and existing means current.
+    No job declares them as its outputs, because the record stands for them, and existing means current.
     """
     folder = PLAN.report.record.parent
     if not PLAN.report.record.is_file():

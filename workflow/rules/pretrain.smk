@@ -17,9 +17,9 @@ rule pretrain_global:
         runtime=growing(240),
         gpu=one_gpu,
     params:
-        **program(),
+        **program("pretrain_global"),
     message:
-        "pretrain (global) {wildcards.dataset} {wildcards.chain} seed{wildcards.seed}"
+        "pretrain (global) {params.label}"
     shell:
         "{params.python} {params.programs}/pretrain.py --benchmark {params.benchmark} --record {output} --log {log}"
 
@@ -40,9 +40,9 @@ rule pretrain_local:
         runtime=growing(240),
         gpu=one_gpu,
     params:
-        **program(),
+        **program("pretrain_local"),
     message:
-        "pretrain (local) {wildcards.dataset} {wildcards.chain} seed{wildcards.seed}"
+        "pretrain (local) {params.label}"
     shell:
         "{params.python} {params.programs}/pretrain.py --benchmark {params.benchmark} --record {output} --log {log}"
 
@@ -65,8 +65,8 @@ rule diagnose:
         one_at_a_time=1,
         gpu=one_gpu,
     params:
-        **program(),
+        **program("diagnose"),
     message:
-        "diagnose {wildcards.dataset} {wildcards.chain} seed{wildcards.seed}"
+        "diagnose {params.label}"
     shell:
         "{params.python} {params.programs}/diagnose.py --benchmark {params.benchmark} --record {output} --log {log}"

@@ -15,8 +15,8 @@ rule report:
         mem_mb=8000,
         runtime=60,
     params:
-        **program(threads=1),
+        **program("report", threads=1),
     message:
-        "report {wildcards.benchmark}"
+        "report {params.label}"
     shell:
         "{params.python} {params.programs}/report.py --benchmark {params.benchmark} --record {output} --log {log}"

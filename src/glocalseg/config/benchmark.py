@@ -15,6 +15,7 @@ RANDOM = "random"  # weights of no pretraining
 SUPERVISED = "supervised"  # the regime that a line without one has
 MethodName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*(\+[a-z0-9][a-z0-9_.-]*)*$")]
 
+
 class Method(Model):
     """One line of a benchmark: what the weights start from, how labelled slices train them, and what it sets otherwise."""
 
@@ -52,7 +53,9 @@ class StatisticsConfig(Model):
     resamples: int = Field(default=2000, ge=100)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     seed: int = 0
-    collapse_below: float = Field(default=0.01, ge=0, lt=1, description="validation Dice at which a structure counts as lost")
+    collapse_below: float = Field(
+        default=0.01, ge=0, lt=1, description="validation Dice at which a structure counts as lost"
+    )
 
 
 Gpu = Annotated[str, Field(pattern=r"^([0-9]+|(GPU|MIG)-[\w/.-]+)$", coerce_numbers_to_str=True)]

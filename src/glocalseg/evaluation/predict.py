@@ -1,4 +1,4 @@
-"""Labels on the native grid from a trained network (METHOD.md 7)."""
+"""Labels on the native grid from a trained network (docs/method.md 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intervals, paired comparisons and verdicts over test subjects, draws of labelled volumes, and seeds (DESIGN.md 6).
+"""Intervals, paired comparisons and verdicts over test subjects, draws of labelled volumes, and seeds.
 
 A score array has one value per (subject, draw, seed): structures of a volume averaged first, then volumes of a subject,
 nothing else. The three factors are crossed (every draw and seed is tested on the same subjects), so that

@@ -1,4 +1,4 @@
-"""The projection heads of pretraining (METHOD.md 3.2); they are thrown away after it."""
+"""The projection heads of pretraining (docs/method.md 3.2); they are thrown away after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's U-Net (METHOD.md 3.1), with an encoder that can be exchanged.
+"""The paper's U-Net (docs/method.md 3.1), with an encoder that can be exchanged.
 
 An encoder is a module with ``channels`` and ``reductions`` that returns one feature map per entry, finest first; a
 reduction of 4 means a quarter of the frame's side. The decoder doubles the resolution block by block until the frame's is
@@ -72,7 +72,7 @@ class DecoderBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Decoder blocks from the coarsest map to the frame's resolution; ``channels[l - 1]`` is C_l of METHOD.md 3.2."""
+    """Decoder blocks from the coarsest map to the frame's resolution; ``channels[l - 1]`` is C_l of docs/method.md 3.2."""
 
     def __init__(self, encoder_channels: Sequence[int], reductions: Sequence[int], *, momentum: float) -> None:
         super().__init__()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 
 from glocalseg.config.benchmark import RANDOM, Benchmark, Method
@@ -16,18 +15,19 @@ from glocalseg.config.model import ConfigError, without
 from glocalseg.config.settings import NetworkConfig, Options, Settings
 from glocalseg.data.acquire.sources.base import UNVERIFIED
 from glocalseg.data.card import Card
-from glocalseg.data.splits import Budget, draws_of, split_spec
+from glocalseg.data.splits import Budget, Role, draws_of, split_spec
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies
 from glocalseg.plan.check import check
+from glocalseg.plan.entries import TIMM, code_of
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
-from glocalseg.records.code import code_digest
 from glocalseg.records.digest import KEY_DIGITS, sha256_file
-from glocalseg.records.generations import generation
 from glocalseg.stages.specs import DataSpec, DiagnoseSpec, FinetuneSpec, PretrainSpec, ReportSpec, ScoreSpec
 
-PACKAGE = "glocalseg"
 UNVERIFIED_FOLDER = "unverified"
+POOL: tuple[Role, ...] = ("pretrain",)
+PROBED: tuple[Role, ...] = ("pretrain", "validation")
+TUNED: tuple[Role, ...] = ("train", "validation", "test")
 TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
 
 
@@ -48,7 +48,7 @@ def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: P
         for job in _Dataset(benchmark, cards[name], lock_folder).jobs():
             jobs.setdefault(job.record, job)
     spec = ReportSpec(
-        code=_code("report", "report.build"),
+        code=code_of("report"),
         benchmark=benchmark.model_dump(mode="json", by_alias=True, exclude={"mirror", "hardware"}),
         cards={name: card.model_dump(mode="json") for name, card in cards.items()},
         runs=tuple(sorted(str(record) for record in jobs)),
@@ -68,7 +68,9 @@ def identity(card: Card, lock_folder: Path) -> str:
 def verified_record(card: Card, lock_folder: Path) -> Path:
     """``data/raw/<dataset>/<identity>/verified.json``: that a data set is there and was checked, case by case."""
     found = identity(card, lock_folder)
-    return Path("data/raw") / card.name / (UNVERIFIED_FOLDER if found == UNVERIFIED else found[:KEY_DIGITS]) / "verified.json"
+    return (
+        Path("data/raw") / card.name / (UNVERIFIED_FOLDER if found == UNVERIFIED else found[:KEY_DIGITS]) / "verified.json"
+    )
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,8 @@ class _Dataset:
     def data(self) -> Job:
         """The slice store."""
         card = self.card
-        reader = card.reading.reader
         spec = DataSpec(
-            code=_code(f"data/{reader.kind}", "data.slices.prepare", type(reader).__module__.removeprefix(f"{PACKAGE}.")),
+            code=code_of(f"data/{card.reader.kind}"),
             identity=identity(card, self.lock_folder),
             reading=card.reading,
         )
@@ -133,7 +134,7 @@ class _Dataset:
         phase = "pretrain_global" if level == "global" else "pretrain_local"
         entry = strategies()[name]
         spec = PretrainSpec(
-            code=_code_of(settings, f"pretrain/{name}", "stages.pretrain", entry),
+            code=_code(f"pretrain/{name}", settings),
             data=data.spec.key,
             network=_network(settings),
             threads=settings.threads,
@@ -143,7 +144,7 @@ class _Dataset:
             strategy=name,
             options=_options(entry, settings.strategies),
             config=without(getattr(settings, phase), entry.unread),
-            split=split_spec(self.card.splits, ("pretrain",)),
+            split=split_spec(self.card.splits, POOL),
         )
         chain = f"{start.chain}+{name}" if start else name
         record = PHASES[phase].record(dataset=self.card.name, chain=chain, seed=seed, key=spec.key)  # type: ignore[index]
@@ -156,7 +157,7 @@ class _Dataset:
     def diagnosis(self, settings: Settings, start: Job | None, name: str, seed: int, data: Job) -> Job:
         """What a pretraining, or a random network, has learned."""
         spec = DiagnoseSpec(
-            code=_code_of(settings, "diagnose", "stages.diagnose"),
+            code=_code("diagnose", settings),
             data=data.spec.key,
             network=_network(settings),
             threads=settings.threads,
@@ -165,7 +166,7 @@ class _Dataset:
             blocks=settings.pretrain_local.blocks,
             partitions=settings.pretrain_global.partitions,
             partition_bounds=settings.pretrain_global.partition_bounds,
-            split=split_spec(self.card.splits, ("pretrain", "validation"), "all", 1),
+            split=split_spec(self.card.splits, PROBED, "all", 1),
         )
         chain = start.chain if start else RANDOM
         record = PHASES["diagnose"].record(dataset=self.card.name, chain=chain, seed=seed, key=spec.key)
@@ -180,10 +181,10 @@ class _Dataset:
     ) -> Iterator[Job]:
         """The fine-tunings of a method with a budget and seed, one a draw, and the scores of each."""
         entry = regimes()[method.regime]
-        roles = ("train", "validation", "test", *(("pretrain",) if entry.unlabelled else ()))
+        roles = (*TUNED, *POOL) if entry.unlabelled else TUNED
         for draw in draws_of(self.card.splits, budget, self.benchmark.draws):
             spec = FinetuneSpec(
-                code=_code_of(settings, f"finetune/{method.regime}", "stages.finetune", entry),
+                code=_code(f"finetune/{method.regime}", settings),
                 data=data.spec.key,
                 network=_network(settings),
                 threads=settings.threads,
@@ -207,7 +208,7 @@ class _Dataset:
                 parents=(data.record, start.record) if start else (data.record,),
             )  # fmt: skip
             yield tuned
-            scored = ScoreSpec(code=_code("score", "stages.score"), data=data.spec.key, start=spec.key)
+            scored = ScoreSpec(code=code_of("score"), data=data.spec.key, start=spec.key)
             yield Job(
                 "score", PHASES["score"].record(**fields, key=scored.key), scored, self.card.name, method.id, method.chain,
                 budget, draw, seed, data=data.record, start=record, parents=(data.record, record),
@@ -233,14 +234,6 @@ def _options(entry: Entry, given: Mapping[str, Options]) -> Options:
     return options(entry, given.get(entry.name, {}), where=entry.name)
 
 
-def _code_of(settings: Settings, name: str, stage: str, entry: Entry | None = None) -> str:
-    """Generation of a stage's code, with the strategy's or regime's, and the encoder's where it is not the U-Net."""
-    modules = [stage, *([entry.module.removeprefix(f"{PACKAGE}.")] if entry else [])]
-    if settings.network.encoder != "unet":
-        name, modules = f"{name}+timm", [*modules, "networks.timm_encoder"]
-    return _code(name, *modules)
-
-
-@cache
-def _code(name: str, *modules: str) -> str:
-    return generation(name, code_digest(*(f"{PACKAGE}.{module}" for module in modules)))
+def _code(entry: str, settings: Settings) -> str:
+    """What stands for the code of a job with a network, the encoder's included where it is not the U-Net."""
+    return code_of(entry if settings.network.encoder == "unet" else f"{entry}{TIMM}")

@@ -8,12 +8,13 @@ number. Modules that are imported by a name put together while the program runs 
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from glocalseg.records.digest import digest
-from glocalseg.records.trees import says_nothing, tree_digest
+from glocalseg.records.trees import tree_digest, without_words
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT.name
@@ -44,8 +45,8 @@ def code_digest(*entries: str) -> str:
 
 @cache
 def _digest_of(entries: tuple[str, ...]) -> str:
-    texts = {name: module_path(name).read_text(encoding="utf-8") for name in sorted(closure(*entries))}
-    return digest({name: tree_digest(text) for name, text in texts.items() if not says_nothing(text)})
+    found = {name: tree_digest(_text(name)) for name in sorted(closure(*entries))}
+    return digest({name: of for name, of in found.items() if of != tree_digest("")})  # most packages' __init__ says nothing
 
 
 @cache
@@ -64,20 +65,25 @@ def closure(*entries: str) -> frozenset[str]:
 
 def module_path(name: str) -> Path:
     """The file of one of the package's modules. Raises ModuleNotFoundError."""
-    stem = ROOT.joinpath(*name.split(".")[1:])
-    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
-        if path.is_file():
-            return path
+    parent, _, last = name.rpartition(".")
+    extensions = getattr(sys.modules.get(parent), "__path__", ())  # folders beside ours that add strategies
+    for stem in (ROOT.joinpath(*name.split(".")[1:]), *(Path(folder) / last for folder in extensions)):
+        for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+            if path.is_file():
+                return path
     raise ModuleNotFoundError(f"{name}: expected a module below {ROOT}, found none")
+
+
+def _text(name: str) -> str:
+    return module_path(name).read_text(encoding="utf-8")
 
 
 @cache
 def _imports(name: str) -> tuple[str, ...]:
     """The package's modules that a module imports, anywhere in its text, and the packages that it lies in."""
-    path = module_path(name)
     parents = [name.rsplit(".", n)[0] for n in range(1, name.count("."))]
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = _imported(tree, name if path.stem == "__init__" else name.rpartition(".")[0])
+    package = name if module_path(name).stem == "__init__" else name.rpartition(".")[0]
+    found = _imported(without_words(ast.parse(_text(name))), package)
     return tuple(dict.fromkeys(m for m in (*parents, *found) if m.startswith(f"{PACKAGE}.") and _is_module(m)))
 
 

@@ -1,7 +1,7 @@
 """A module's syntax tree in a form of our own: the same in every version of Python, and without words.
 
 ``ast.dump`` differs between versions. Left out is what is only read by people: comments, docstrings, what a raised error or a
-failed assertion says, and statements that print or log without doing anything else.
+failed assertion says, statements that print or log without doing anything else, and what only a type checker runs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from glocalseg.records.digest import digest
 
 LOGGERS = frozenset({"log", "logger", "logging", "warnings"})
 SAYING = frozenset({"debug", "info", "warning", "error", "exception", "warn"})
-# Calls inside a printing statement that only look. Any other (next, pop, a draw) may change something, and consuming a generator does.
+# Calls in a printing statement that only look. Any other (next, pop, a draw) may change something, as using up a generator does.
 LOOKING = frozenset({"abs", "float", "int", "len", "repr", "round", "str"})
-ACTING = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Starred)
+ACTING = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
+USING_UP = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Starred)
 
 
 @cache
@@ -26,16 +27,11 @@ def tree_digest(source: str) -> str:
     return digest(canonical(without_words(ast.parse(source))))
 
 
-def says_nothing(source: str) -> bool:
-    """True if a module has no statement but words, such as the ``__init__`` of most packages."""
-    return not without_words(ast.parse(source)).body
-
-
 def canonical(value: Any) -> Any:
     """A syntax tree as lists and texts that are the same in every version of Python that can read it.
 
-    Fields that are None or empty are left out, because newer versions add such fields to old nodes; constants are written in ASCII,
-    because what counts as printable grows with Unicode; the pieces of an f-string are joined, because versions cut them differently.
+    Fields that are None or empty are left out, because newer versions add such fields to old nodes; constants are in ASCII,
+    because what counts as printable grows with Unicode; pieces of an f-string are joined, because versions cut them differently.
     """
     if isinstance(value, ast.Constant):  # its kind is the u of u"text"
         return ["Constant", ascii(value.value)]
@@ -68,7 +64,7 @@ def without_words(tree: ast.Module) -> ast.Module:
         for name in ("body", "orelse", "finalbody"):
             block = getattr(node, name, None)
             if isinstance(block, list):
-                setattr(node, name, [statement for statement in block if not _only_says(statement)])
+                setattr(node, name, [statement for statement in block if not _is_idle(statement)])
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and not _acts(node.exc):
             node.exc = node.exc.func
         if isinstance(node, ast.Assert):
@@ -78,6 +74,13 @@ def without_words(tree: ast.Module) -> ast.Module:
 
 def _is_text(body: list[ast.stmt]) -> bool:
     return bool(body) and isinstance(body[0], ast.Expr) and isinstance(getattr(body[0].value, "value", None), str)
+
+
+def _is_idle(statement: ast.stmt) -> bool:
+    """True for a statement that does nothing but say something, or that only a type checker runs."""
+    if isinstance(statement, ast.If) and isinstance(statement.test, ast.Name):
+        return statement.test.id == "TYPE_CHECKING" and not statement.orelse
+    return _only_says(statement)
 
 
 def _only_says(statement: ast.stmt) -> bool:
@@ -92,18 +95,17 @@ def _only_says(statement: ast.stmt) -> bool:
         to = [ast.unparse(k.value) for k in call.keywords if k.arg == "file"]
         says = isinstance(call.func, ast.Name) and call.func.id == "print" and to in ([], ["sys.stderr"], ["sys.stdout"])
     arguments = [*call.args, *(k.value for k in call.keywords)]
-    return says and not any(_acts(a) or _calls(a) for a in arguments)
+    return says and all(map(_only_looks, arguments))
 
 
 def _acts(expression: ast.expr) -> bool:
-    return any(isinstance(node, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom) for node in ast.walk(expression))
+    return any(isinstance(node, ACTING) for node in ast.walk(expression))
 
 
-def _calls(expression: ast.expr) -> bool:
-    """True if an expression calls what may do more than look, or uses up what can be gone through only once."""
-    for node in ast.walk(expression):
-        if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in LOOKING):
-            return True
-        if isinstance(node, ACTING):
-            return True
-    return False
+def _only_looks(expression: ast.expr) -> bool:
+    """True if evaluating an expression can change nothing, as far as its text shows."""
+    return not any(
+        isinstance(node, ACTING + USING_UP)
+        or (isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in LOOKING))
+        for node in ast.walk(expression)
+    )

@@ -91,7 +91,11 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
         spec,
         inputs,
         timing={"train_seconds": seconds, "test_seconds": time.perf_counter() - began, "images_per_second": rate},
-        more={"split": split, "subjects": {v: subject[v] for names in split.values() for v in names}, "best": selection.best},
+        more={
+            "split": split,
+            "subjects": {v: subject[v] for names in split.values() for v in names},
+            "best": selection.best,
+        },
     )
 
 

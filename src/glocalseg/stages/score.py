@@ -35,10 +35,10 @@ def score(spec: ScoreSpec, place: Place) -> None:
     assert place.start is not None
     store, tuned = open_store(place.data), open_sealed(place.start)
     predictions = read_predictions(place.start.parent / PREDICTIONS)
-    if set(predictions) != set(tuned["split"]["test"]):
+    if list(predictions) != tuned["split"]["test"]:
         raise CorruptedError(
-            f"{place.start.parent / PREDICTIONS}: expected the {len(tuned['split']['test'])} test volumes of {place.start.name}, "
-            f"found {len(predictions)} others"
+            f"{place.start.parent / PREDICTIONS}: expected {', '.join(tuned['split']['test'])}, the test volumes of "
+            f"{place.start}, found {', '.join(predictions)}"
         )
     rows = score_rows(store, predictions)
     write_atomic(place.folder / SCORES, rows.to_csv(index=False, lineterminator="\n").encode())

@@ -1,4 +1,4 @@
-"""Whether a training runs compiled, and by what: kernels that depend on no timing, in CUDA graphs on a GPU (DESIGN.md 5)."""
+"""Whether a training runs compiled, and by what: kernels that depend on no timing, CUDA graphs on a GPU (docs/decisions.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segmentation losses by hand and against torch (METHOD.md 6)."""
+"""Segmentation losses by hand and against torch (docs/method.md 6)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glocalseg.config.settings import AugmentConfig, FinetuneConfig
-from glocalseg.methods.finetuning.base import Slices, load_regime
+from glocalseg.methods.finetuning.base import Slices
 from glocalseg.methods.finetuning.losses import cross_entropy_loss, segmentation_loss, soft_dice_loss
-from glocalseg.training.randomness import generator
+from glocalseg.methods.finetuning.regimes.supervised import Supervised
+from glocalseg.training.device import Device
 
 
 def test_soft_dice_by_hand() -> None:
@@ -66,6 +67,9 @@ def test_losses_of_half_precision_logits_are_float32() -> None:
     assert segmentation_loss(logits.bfloat16(), one_hot, "dice_ce").dtype == torch.float32
 
 
+CPU = Device(torch.device("cpu"), "float32", 1)
+
+
 class Spy(torch.nn.Module):
     """A network of one weight that keeps what it is shown."""
 
@@ -84,8 +88,8 @@ def supervised(step: int, **changes: object) -> tuple[Tensor, Tensor]:
     slices = Slices(labels, torch.cat([1 - labels, labels], dim=1), labels[:0])
     spy = Spy()
     config = FinetuneConfig(steps=5, batch=7, **changes)  # type: ignore[arg-type]
-    loss = load_regime("supervised").loss(spy, slices, config, generator(0, "finetune", step))
-    return loss, spy.seen[0]
+    task = Supervised().task(spy, slices, CPU, 0, config)  # type: ignore[arg-type]
+    return task.losses(step)["all"], spy.seen[0]
 
 
 def test_supervised_batches_repeat_with_seed_and_step() -> None:
@@ -103,11 +107,10 @@ def test_supervised_images_and_labels_belong_together() -> None:
     labels = (torch.rand(6, 1, 24, 24, generator=torch.Generator().manual_seed(2)) > 0.5).float()
     slices = Slices(labels, torch.cat([1 - labels, labels], dim=1), labels[:0])
 
-    class Copy(torch.nn.Module):
+    class Copy(Spy):
         def forward(self, images: Tensor) -> Tensor:
             return torch.cat([-images, images], dim=1) * 50 - torch.tensor([-25.0, 25.0]).view(1, 2, 1, 1)
 
-    loss = load_regime("supervised").loss(
-        Copy(), slices, FinetuneConfig(steps=1, batch=10, augment=quiet), generator(0, "finetune", 0)
-    )
-    assert loss.item() < 1e-3
+    config = FinetuneConfig(steps=1, batch=10, augment=quiet)
+    task = Supervised().task(Copy(), slices, CPU, 0, config)  # type: ignore[arg-type]
+    assert task.losses(0)["all"].item() < 1e-3

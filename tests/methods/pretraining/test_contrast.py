@@ -1,4 +1,4 @@
-"""The vectorised contrastive losses against their definitions, written as plain loops (METHOD.md 4.1 and 5.2)."""
+"""The vectorised contrastive losses against their definitions, written as plain loops (docs/method.md 4.1 and 5.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.methods.pretraining import regions
+from glocalseg.methods.pretraining.contrast import regions
 from glocalseg.methods.pretraining.contrast.loss import cosine_similarity, info_nce
 from glocalseg.methods.pretraining.contrast.regions import (
     SIDE,
@@ -162,7 +162,7 @@ def test_regions_start_where_the_method_says(side: int, region: int, expected: l
     assert region_starts(side, region) == expected
 
 
-# METHOD.md 5.1, copied by hand once more: a slip in one of the two tables shows
+# docs/method.md 5.1, copied by hand once more: a slip in one of the two tables shows
 TABLE = """
 00 02 11 12 20 21
 02 00 04 11 13 22

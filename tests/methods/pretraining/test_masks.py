@@ -1,17 +1,20 @@
-"""What each strategy draws, pulls and pushes, against METHOD.md 4.4, 5.2 and 10, in sets written by hand."""
+"""What each strategy draws, pulls and pushes, against docs/method.md 4.4, 5.2 and 10, in sets written by hand."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
 
-from glocalseg.config.model import ConfigError
-from glocalseg.methods.pretraining.base import EMPTY, Pool, Strategy, Views, load_strategy
+from glocalseg.config.model import ConfigError, parse
+from glocalseg.methods.catalogue import strategies
+from glocalseg.methods.pretraining.contrast.local import LocalContrast
 from glocalseg.methods.pretraining.contrast.loss import info_nce
+from glocalseg.methods.pretraining.contrast.whole import GlobalContrast
+from glocalseg.methods.pretraining.pool import EMPTY, Pool, Views
 
 S = 4
 
@@ -36,9 +39,8 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def strategy(name: str, **options: Any) -> Strategy:
-    level: Literal["global", "local"] = "local" if name.startswith("l") else "global"
-    return load_strategy(name, options, level=level)
+def strategy(name: str, **options: Any) -> Any:
+    return parse(strategies()[name].option_class(), options, f"strategies.{name}")
 
 
 def slow_pairs(views: Views, rule: Any) -> torch.Tensor:
@@ -101,7 +103,7 @@ def test_gd_as_released() -> None:
     assert Counter(views.view.tolist()) == {0: 24, 1: 24}
     assert len(views.volume.unique()) == 6
     empty = views.slice == EMPTY
-    assert empty.sum() == 16  # METHOD.md 4.4: 32 real, 16 zero
+    assert empty.sum() == 16  # docs/method.md 4.4: 32 real, 16 zero
     assert len(views.volume[empty].unique()) == 2
     assert (s.negatives(views).sum(dim=1) == 36).all()
     assert (s.negatives(views) & empty[None]).sum(dim=1).tolist() == [12] * 48
@@ -190,7 +192,7 @@ def test_lr_pairs_the_views_of_a_slice_in_both_directions() -> None:
     assert positives.sum() == 20
     expected = slow_pairs(views, lambda a, b: a["slice"] == b["slice"] and a["view"] != b["view"])
     assert torch.equal(positives, expected)
-    assert (s.negatives(views).sum(dim=1).unique() == torch.tensor([0, 5])).all()
+    assert (s.repelled().sum(dim=1).unique() == torch.tensor([0, 5])).all()
 
 
 def test_ld_has_three_partners_for_every_first_view() -> None:
@@ -211,13 +213,12 @@ def test_ld_has_three_partners_for_every_first_view() -> None:
         ),
     )
     assert torch.equal(positives, expected)
-    assert (s.negatives(views).sum(dim=1).unique() == torch.tensor([0, 4])).all()
+    assert (s.repelled().sum(dim=1).unique() == torch.tensor([0, 4])).all()
 
 
 @pytest.mark.parametrize("name", ["lr", "ld"])
 def test_local_regions_can_be_nine(name: str) -> None:
-    s = strategy(name, regions=9)
-    assert s.negatives(s.draw(POOL, 24, generator())).any(dim=1).sum() == 9
+    assert strategy(name, regions=9).repelled().any(dim=1).sum() == 9
 
 
 @pytest.mark.parametrize("partitions", [3, 4, 6])
@@ -269,18 +270,22 @@ def test_too_few_volumes_is_a_named_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "level", "options", "message"),
+    ("name", "options", "message"),
     [
-        ("lr", "global", {}, r"expected a global strategy, found 'lr'"),
-        ("gd", "global", {"zero": "paper"}, r"expected one of zero_group, views, cross_views, found 'zero'"),
-        ("gd", "global", {"views": "both"}, r"strategies.gd.views: expected one of paper, release, found 'both'"),
-        ("pcl", "global", {"threshold": "near"}, r"expected a number, found 'near'"),
-        ("gr", "global", {"x": 1}, r"expected one of no options, found 'x'"),
-        ("lr", "local", {"regions": 10}, r"expected one of 9, 13, found 10"),
+        ("gd", {"zero": "paper"}, r"strategies.gd: zero: Extra inputs are not permitted, found an unknown key"),
+        ("gd", {"views": "both"}, r"strategies.gd: views: Input should be 'paper' or 'release', found 'both'"),
+        ("pcl", {"threshold": "near"}, r"strategies.pcl: threshold: .* valid number.*, found 'near'"),
+        ("pcl", {"threshold": 1.5}, r"strategies.pcl: threshold: Input should be less than 1, found 1.5"),
+        ("gr", {"x": 1}, r"strategies.gr: x: Extra inputs are not permitted"),
+        ("lr", {"regions": 10}, r"strategies.lr: regions: Input should be 9 or 13, found 10"),
     ],
 )
-def test_wrong_strategies_and_options_are_named(
-    name: str, level: Literal["global", "local"], options: dict[str, Any], message: str
-) -> None:
+def test_wrong_options_are_named(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        load_strategy(name, options, level=level)
+        strategy(name, **options)
+
+
+def test_the_two_levels_are_two_kinds() -> None:
+    kinds = {name: entry.option_class() for name, entry in strategies().items()}
+    assert {n for n, c in kinds.items() if issubclass(c, GlobalContrast)} == {"gr", "gd_minus", "gd", "pcl"}
+    assert {n for n, c in kinds.items() if issubclass(c, LocalContrast)} == {"lr", "ld"}

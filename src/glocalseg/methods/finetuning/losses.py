@@ -1,4 +1,4 @@
-"""Segmentation losses, pure functions of logits and soft labels (METHOD.md 6)."""
+"""Segmentation losses, pure functions of logits and soft labels (docs/method.md 6)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def soft_dice_loss(probabilities: Tensor, target: Tensor) -> Tensor:
         probabilities: (N, C, H, W) float32, summing to 1 over C.
         target: (N, C, H, W) float32, one-hot or soft labels.
 
-    Source: METHOD.md 6.
+    Source: docs/method.md 6.
     """
     overlap = (probabilities * target).sum(dim=(2, 3))
     total = probabilities.sum(dim=(2, 3)) + target.sum(dim=(2, 3))

@@ -1,4 +1,4 @@
-"""Two label-free tests of what a pretraining learned (FINDINGS: position probe, same-place test). Pure functions."""
+"""Two label-free tests of what a pretraining learned: the position probe and the same-place test. Pure functions."""
 
 from __future__ import annotations
 

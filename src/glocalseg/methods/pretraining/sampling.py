@@ -1,4 +1,4 @@
-"""Vectorised draws of slices: at random, or one from every partition of some volumes (METHOD.md 4.2, 4.4)."""
+"""Vectorised draws of slices: at random, or one from every partition of some volumes (docs/method.md 4.2, 4.4)."""
 
 from __future__ import annotations
 

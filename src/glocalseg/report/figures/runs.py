@@ -97,11 +97,13 @@ def principal_components(features: NDArray[np.float32]) -> tuple[NDArray[np.floa
     """
     x = features.astype(np.float64)
     x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    if np.allclose(x, x[:1], rtol=0, atol=1e-12):  # no variance to share out
+        return np.zeros((len(x), 2)), (0.0, 0.0)
     pca = PCA(min(2, *x.shape), svd_solver="full").fit(x)
     axes = pca.components_
     signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
     points = np.round((x - pca.mean_) @ (axes * signs[:, None]).T, 6)  # the last bits differ between libraries
-    share = [*np.nan_to_num(pca.explained_variance_ratio_).tolist(), 0.0]
+    share = [*pca.explained_variance_ratio_.tolist(), 0.0]
     return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), (share[0], share[1])
 
 
@@ -116,9 +118,11 @@ def _pretraining(a: DatasetAnalysis, logs: pd.DataFrame) -> Plot | None:
         of = logs[logs["phase"] == phase]
         names = list(dict.fromkeys(of["name"]))
         first = of["seed"] == of["seed"].min()
-        for seeds, width, alpha in ((~first, 0.8, 0.5), (first, 1.6, 1.0)):
+        for runs, width, alpha in ((of[~first], 0.8, 0.5), (of[first], 1.6, 1.0)):
+            if runs.empty:
+                continue
             sns.lineplot(
-                _smoothed(of[seeds]), x="step", y="loss", hue="name", hue_order=names, palette=colour, units="seed",
+                _smoothed(runs), x="step", y="loss", hue="name", hue_order=names, palette=colour, units="seed",
                 estimator=None, linewidth=width, alpha=alpha, legend="full" if alpha == 1.0 else False, ax=axes,
             )  # fmt: skip
         handles, labels = axes.get_legend_handles_labels()
@@ -136,8 +140,7 @@ def _pretraining(a: DatasetAnalysis, logs: pd.DataFrame) -> Plot | None:
 
 def _smoothed(logs: pd.DataFrame) -> pd.DataFrame:
     """The curve of every name and seed as a moving mean, at no more points than can be seen."""
-    curves = [_curve(run) for _, run in logs.groupby(["name", "seed"], sort=False)]
-    return pd.concat(curves, ignore_index=True) if curves else logs
+    return pd.concat([_curve(run) for _, run in logs.groupby(["name", "seed"], sort=False)], ignore_index=True)
 
 
 def _curve(run: pd.DataFrame) -> pd.DataFrame:

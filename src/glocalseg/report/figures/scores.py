@@ -97,7 +97,8 @@ def _gain(a: DatasetAnalysis) -> Plot:
     for axes, budget in zip(panels, a.budgets, strict=True):
         _gains(axes, a, budget, means[means["budget"] == budget], methods)
     panels[0].set_yticks(range(len(methods)), [mathtext(display(m)) for m in methods])
-    panels[0].tick_params(axis="y", colors=INK, length=0)
+    for axes in panels:
+        axes.tick_params(axis="y", colors=INK, length=0)
     panels[0].set_ylim(len(methods) - 0.4, -0.6)
     held = [c for c in a.comparisons if c.verdict in ("better", "worse")]
     return finish(

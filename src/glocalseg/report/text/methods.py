@@ -47,17 +47,16 @@ def what_differs(b: Benchmark) -> str:
     other = list(dict.fromkeys(method.regime for method in b.methods if method.regime != SUPERVISED))
     net = "a network" if "network" in changed else "the same network"
     same = "" if changed & {"finetune", "regimes", "threads"} or other else " with the same settings"
-    start = any(method.global_ for method in b.methods)
+    weights = "the weights that it starts from"
     differ = [
-        *(["the weights that it starts from"] if start else []),
-        *([f"what else it does with the slices ({listed([regimes()[name].symbol for name in other])})"] if other else []),
-        *(["what single methods set themselves, which is said with them"] if changed else []),
+        *([weights] if any(method.global_ for method in b.methods) else []),
+        *([f"what it does with the slices ({listed([regimes()[name].symbol for name in other])})"] if other else []),
+        *(["settings that single methods change, named with each"] if changed else []),
     ]
     common = f"Every method fine-tunes {net} on the same labelled volumes{same}"
-    if not differ:
-        return f"{common}."
-    verb = "differs" if len(differ) == 1 and not differ[0].startswith("the weights") else "differ"
-    return f"{common}; only {listed(differ)} {verb}."
+    if differ == [weights]:
+        return f"{common}; only {weights} differ."
+    return f"{common}. What differs: {listed(differ)}." if differ else f"{common}."
 
 
 def uses(b: Benchmark, path: str) -> list[Method]:

@@ -1,4 +1,4 @@
-"""One pointwise pass: brightness and contrast per image (METHOD.md 4.3)."""
+"""One pointwise pass: brightness and contrast per image (docs/method.md 4.3)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from glocalseg.config.settings import AugmentConfig, ViewConfig
 from glocalseg.training.augment.intensity import adjust
 from glocalseg.training.augment.warp import affine_grid, crop_grid, resample, smooth_field
 
-REFERENCE_SIDE = 192  # pixels of the frame that METHOD.md gives elastic displacements for
+REFERENCE_SIDE = 192  # pixels of the frame that docs/method.md 6 gives elastic displacements for
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ViewDraw:
 
 
 def draw_views(view: Tensor, config: ViewConfig, *, crop: bool, generator: torch.Generator) -> ViewDraw:
-    """Draw the views of a batch (METHOD.md 4.3, D6, D26).
+    """Draw the views of a batch (docs/method.md 4.3, D6, D26).
 
     Args:
         view: (N,) int64, which view each image is; in release mode all images of one view share one scalar.
@@ -63,7 +63,7 @@ class TrainDraw:
 
 
 def draw_training(n: int, size: tuple[int, int], config: AugmentConfig, generator: torch.Generator) -> TrainDraw:
-    """Draw the augmentation of a training batch (METHOD.md 6).
+    """Draw the augmentation of a training batch (docs/method.md 6).
 
     Each slice gets one of five with equal probability: a small rotation, a small scaling, a flip with probability one half, a
     rotation by a multiple of 45 degrees, nothing. A random number of leading slices goes without the elastic field. The first

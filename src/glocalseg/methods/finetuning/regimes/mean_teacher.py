@@ -54,9 +54,9 @@ class MeanTeacher(Regime):
     """
 
     unlabelled = True
-    weight: float = Field(default=0.1, ge=0)
+    weight: float = Field(default=0.1, ge=0, allow_inf_nan=False)
     silent: float = Field(default=1 / 30, ge=0, lt=1)
-    noise: float = Field(default=0.1, ge=0)
+    noise: float = Field(default=0.1, ge=0, allow_inf_nan=False)
     momentum: float = Field(default=0.99, ge=0, lt=1)
     buffers: Literal["own", "copied"] = "own"
 

@@ -30,7 +30,7 @@ class Mixup(Supervised):
         pairs: independent or permutation, see above.
     """
 
-    alpha: float = Field(default=0.1, gt=0)
+    alpha: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     pairs: Literal["independent", "permutation"] = "independent"
 
     def changed(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The one contrastive loss (METHOD.md 4.1); strategies differ in their masks alone."""
+"""The one contrastive loss (docs/method.md 4.1); strategies differ in their masks alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def info_nce(similarity: Tensor, positives: Tensor, negatives: Tensor, *, temper
         Scalar float32. A batch without a positive pair gives nan, which stops the training with a named error; asking here
         would wait for the device at every step.
 
-    Source: METHOD.md 4.1, equations (1) and (2).
+    Source: docs/method.md 4.1, equations (1) and (2).
     """
     logits = similarity.float() / temperature
     repelled = torch.logsumexp(logits.masked_fill(~negatives, -torch.inf), dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The local contrastive loss: regions of decoder maps on a fixed 5 x 5 grid (METHOD.md 5.1, 5.2)."""
+"""The local contrastive loss: regions of decoder maps on a fixed 5 x 5 grid (docs/method.md 5.1, 5.2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from glocalseg.config.model import ConfigError
 
 SIDE = 5
-# METHOD.md 5.1: anchor -> its negatives, as (row, column) of the grid, written as two digits. The order matters.
+# docs/method.md 5.1: anchor -> its negatives, as (row, column) of the grid, written as two digits. The order matters.
 NEIGHBOURS = {
     "00": "02 11 12 20 21", "02": "00 04 11 13 22", "04": "02 12 13 23 24", "20": "00 11 22 40 31", "22": "11 13 31 33 20",
     "24": "04 22 44 13 33", "40": "20 21 42 31 32", "42": "22 40 44 31 33", "44": "23 24 42 33 32", "11": "00 02 20 22 13",
@@ -34,7 +34,7 @@ def neighbour_mask(per_anchor: int, anchors: int = 13) -> Tensor:
 
 
 def region_starts(side: int, region: int) -> list[int]:
-    """First row (or column) of the five grid lines on a map of ``side`` pixels (METHOD.md 5.1). Raises ConfigError."""
+    """First row (or column) of the five grid lines on a map of ``side`` pixels (docs/method.md 5.1). Raises ConfigError."""
     return [a * _span(side, region) // 4 for a in range(SIDE)]
 
 
@@ -94,7 +94,7 @@ def local_loss(vectors: Tensor, positives: Tensor, repulsion: Repulsion, *, temp
     Returns:
         Scalar float32. A batch without a pair gives nan, which stops the training with a named error.
 
-    Source: METHOD.md 5.2, equation (3).
+    Source: docs/method.md 5.2, equation (3).
     """
     # a CPU computes the pairs that there are; how many, another device could only say after being waited for, and computes all
     pairs = _listed_pairs if vectors.device.type == "cpu" else _all_pairs

@@ -1,0 +1,57 @@
+"""The entries of code: on which modules the key of a job stands, those included that are imported by name as it runs.
+
+``data/msd``, ``phantom``, ``pretrain/gd``, ``diagnose``, ``finetune/mixup``, ``score``, ``report``; with ``+timm`` what trains or
+looks at another encoder than the U-Net.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from glocalseg.data.kinds import kinds
+from glocalseg.methods.catalogue import regimes, strategies
+from glocalseg.records.code import PACKAGE, code_digest
+from glocalseg.records.generations import generation
+
+TIMM = "+timm"  # an encoder of timm is imported by name, see networks.build
+READERS = f"{PACKAGE}.data.readers"
+
+
+@cache
+def code_of(entry: str) -> str:
+    """What stands for an entry's code in keys: its generation."""
+    return generation(entry, digest_of(entry))
+
+
+def digest_of(entry: str) -> str:
+    """The digest of an entry's code. Raises KeyError for an entry that there is not."""
+    return code_digest(*modules_of(entry))
+
+
+def modules_of(entry: str) -> tuple[str, ...]:
+    """The modules that an entry stands on, with all that they import. Raises KeyError for an entry that there is not."""
+    name, timm, _ = entry.partition(TIMM)
+    phase, _, kind = name.partition("/")
+    match phase:
+        case "data":
+            modules = [f"{PACKAGE}.data.slices.prepare", f"{READERS}.{kind}"]
+        case "phantom":
+            modules = [f"{PACKAGE}.data.phantom.generate"]
+        case "pretrain":
+            modules = [f"{PACKAGE}.stages.pretrain", strategies()[kind].module]
+        case "finetune":
+            modules = [f"{PACKAGE}.stages.finetune", regimes()[kind].module]
+        case "diagnose" | "score":
+            modules = [f"{PACKAGE}.stages.{phase}"]
+        case "report":
+            modules = [f"{PACKAGE}.report.build"]
+        case _:
+            raise KeyError(entry)
+    return (*modules, f"{PACKAGE}.networks.timm_encoder") if timm else tuple(modules)
+
+
+def entries() -> list[str]:
+    """All entries that shape numbers: all but the report."""
+    networks = [*(f"pretrain/{name}" for name in strategies()), "diagnose", *(f"finetune/{name}" for name in regimes())]
+    data = [*(f"data/{kind}" for kind in kinds(READERS)), "phantom"]
+    return [*data, *networks, *(f"{name}{TIMM}" for name in networks), "score"]
