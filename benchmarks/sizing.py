@@ -1,8 +1,8 @@
 """Hours that a benchmark takes on one device, from what throughput.py measured there.
 
 Counts every job of the plan, so no data is needed. A training costs its steps x its images a step / images per second, as
-measured at the frame size nearest to its data set's. Every job, a diagnosis and a score too, costs an overhead besides: its start, the
-reading of the data, the test. Validation is in no measured step: its seconds can be given. Preparing the data and the report are
+measured at the frame size nearest to its data set's. Every job, a diagnosis and a score too, costs an overhead besides: its start,
+the reading of the data, the test. Validation is in no measured step: its seconds can be given. Preparing the data and the report are
 left out.
 
     python benchmarks/throughput.py --config config/paper.yaml --size 192 --csv 192.csv     # and once more with 160
@@ -15,6 +15,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -90,9 +91,15 @@ def rate(job: Job, plan: Plan, measured: pd.DataFrame) -> pd.Series:
     return rows.iloc[0]
 
 
+def config_of(job: Job) -> Any:
+    """The steps, batch, ... of a training, as its specification has them."""
+    spec: Any = job.spec
+    return spec.config
+
+
 def images_per_step(job: Job) -> int:
     """Images of one training step, as the job's specification asks for them."""
-    config = job.spec.config
+    config = config_of(job)
     return int(config.batch if job.phase == "finetune" else config.images)
 
 
@@ -100,7 +107,7 @@ def seconds(job: Job, plan: Plan, measured: pd.DataFrame, costs: Costs) -> float
     """Seconds of one job."""
     if job.phase not in TRAININGS:
         return costs.overhead
-    config = job.spec.config
+    config = config_of(job)
     trained = config.steps * images_per_step(job) / float(rate(job, plan, measured)["images_per_second"])
     validations = -(-config.steps // config.validate_every) if job.phase == "finetune" else 0
     return trained + validations * costs.validation + costs.overhead
@@ -114,7 +121,7 @@ def hours(plan: Plan, measured: pd.DataFrame, costs: Costs) -> pd.DataFrame:
             "dataset": job.dataset,
             "phase": job.phase,
             "jobs": 1,
-            "steps": job.spec.config.steps if job.phase in TRAININGS else 0,
+            "steps": config_of(job).steps if job.phase in TRAININGS else 0,
             "hours": seconds(job, plan, measured, costs) / 3600,
         }
         for job in jobs

@@ -165,7 +165,8 @@ def _card(size: int) -> Card:
 def _one_of_each(benchmark: Benchmark, plan: Plan) -> Iterator[Job]:
     seen = set()
     for job in plan.jobs.values():
-        key = (job.phase, job.chain.rpartition("+")[2] if job.phase != "finetune" else job.spec.regime)
+        spec: Any = job.spec
+        key = (job.phase, job.chain.rpartition("+")[2] if job.phase != "finetune" else getattr(spec, "regime", ""))
         if PHASES[job.phase].trains and key not in seen and job.seed == benchmark.seeds[0]:
             seen.add(key)
             yield job

@@ -58,13 +58,21 @@ def measured(size: int, rate: float, plan: Plan) -> pd.DataFrame:
 def test_hours_by_hand(sizing: ModuleType) -> None:
     plan = plan_of("hippocampus")
     table = sizing.hours(plan, measured(32, 50.0, plan), sizing.Costs(overhead=10, validation=2)).set_index("phase")
-    assert table["jobs"].to_dict() == {"pretrain_global": 12, "pretrain_local": 6, "diagnose": 21, "finetune": 318, "score": 318}
-    assert table["steps"].to_dict() == {"pretrain_global": 3000, "pretrain_local": 600, "diagnose": 0, "finetune": 318 * 120}
+    assert table["jobs"].to_dict() == {
+        "pretrain_global": 12,
+        "pretrain_local": 6,
+        "diagnose": 21,
+        "finetune": 318,
+        "score": 318,
+    }
+    steps = {"pretrain_global": 3000, "pretrain_local": 600, "diagnose": 0, "finetune": 318 * 120, "score": 0}
+    assert table["steps"].to_dict() == steps
     expected = {
         "pretrain_global": 12 * (250 * 96 / 50 + 10),
         "pretrain_local": 6 * (100 * 48 / 50 + 10),
         "diagnose": 21 * 10,
         "finetune": 318 * (120 * 12 / 50 + 3 * 2 + 10),  # validated after 40, 80 and 120 steps
+        "score": 318 * 10,
     }
     assert (table["hours"] * 3600).to_dict() == pytest.approx(expected)
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -74,6 +75,20 @@ def _free(note: Path) -> bool:
         return False
     held.release()
     return True
+
+
+def before(workflow: Any, name: str, check: Callable[..., None]) -> None:
+    """Have ``check`` called, with the same arguments, before a method of Snakemake's ``workflow``: no hook comes before its lock.
+
+    Not in a rules' file: Snakemake would name that file in every error of the method.
+    """
+    method = getattr(workflow, name)
+
+    def checked(*positional: Any, **named: Any) -> Any:
+        check(*positional, **named)
+        return method(*positional, **named)
+
+    setattr(workflow, name, checked)
 
 
 # ---------------------------------------------------------------- again

@@ -157,7 +157,7 @@ def _diagnosis(root: Path, job: Job, size: Size, card: Card) -> None:
     known = {"random": 0.81, "gr": 0.95, "gd": 0.91, "pcl": 0.97}.get(job.name, 0.96)
     same = 0.98 if "+" in job.chain else 0.12
     values = {"position_r2": known + rng.normal(0, 0.005), "same_place": same, "same_place_chance": 1 / 144}
-    (folder / "diagnostics.json").write_text(json.dumps(values))
+    (folder / "diagnostics.json").write_text(json.dumps(values), encoding="utf-8")
     position = np.tile((np.arange(20) + 0.5) / 20, 12)
     basis = rng.normal(size=(2, 16))
     angle = 2.4 * position[:, None] * (1 if job.name != "random" else 0.4)
@@ -229,4 +229,5 @@ def _scoring(root: Path, job: Job, size: Size, card: Card) -> None:
                 worst = float(np.linalg.norm(np.multiply(size.grid, SPACING))) if metric.lost == "diagonal" else metric.lost
                 rows.append((subject, volume, structure, name, round(worst if empty else found.get(name, 0.5), 6)))
     pd.DataFrame(rows, columns=COLUMNS).to_csv(root / job.record.parent / SCORES, index=False)
-    seal(root / job.record, {**_common(job, float("nan"), 1.0), "timing": {"wall_seconds": 1.0}})
+    payload = {k: v for k, v in _common(job, float("nan"), 1.0).items() if k != "device"}
+    seal(root / job.record, {**payload, "timing": {"wall_seconds": 1.0}})

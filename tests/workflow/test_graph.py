@@ -47,14 +47,21 @@ def one(tree: Path, pattern: str) -> str:
     return found[0]
 
 
-@pytest.fixture
-def finished(tree: Path) -> Path:
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code whose programs only write records, after one run."""
+    tree = copy_code(tmp_path_factory.mktemp("once") / "tree")
     for program in (tree / "workflow/scripts").glob("[a-z]*.py"):
         program.write_text(PROGRAM)
     # fetch, verify, prepare; 4 + 2 pretrainings; 7 diagnoses; 7 methods and the upper bound, and their scores; the report
     assert len(run(tree)) == 3 + 6 + 7 + 2 * 8 + 1
     return tree
+
+
+@pytest.fixture
+def finished(once: Path, tmp_path: Path) -> Path:
+    """The same in a folder of its own."""
+    return Path(shutil.copytree(once, tmp_path / "tree", symlinks=True))
 
 
 def test_a_finished_graph_has_nothing_to_do_whatever_happened_around_it(finished: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from glocalrun.calls import mark
+from glocalrun.calls import before, mark
 
 _again = {}
 
@@ -54,5 +54,5 @@ def refuse_deleting(only_temp=False, **_):
         )
 
 
-before("execute", refuse_touching)
-before("delete_output", refuse_deleting)
+before(workflow, "execute", refuse_touching)
+before(workflow, "delete_output", refuse_deleting)

@@ -68,7 +68,6 @@ RESOLVED = resolved(BENCHMARK)
 JOBS = {str(record): job for record, job in PLAN.jobs.items()}
 VERIFIED = {name: str(verified_record(card, CARDS)) for name, card in PLAN.cards.items()}
 UNLOCKED = [name for name, card in PLAN.cards.items() if identity(card, CARDS) == UNVERIFIED]
-ENVIRONMENT = "../../envs/environment.yaml"
 MORE_THREADS = 8  # for rules whose result does not depend on the number of processes; Snakemake caps it at --cores
 
 
@@ -89,6 +88,12 @@ def program(phase=None, threads=BENCHMARK.threads):
     """
     params = {name: always(text) for name, text in words(threads).items()}
     return params if phase is None else {**params, "label": label_of(phase)}
+
+
+def environment(wildcards):
+    """The conda environment of every rule, where conda was asked for. Braces are doubled: Snakemake takes them for wildcards."""
+    path = str(HERE / "envs/environment.yaml").replace("{", "{{").replace("}", "}}")
+    return path if CONDA else None
 
 
 def always(text):

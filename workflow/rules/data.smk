@@ -8,7 +8,7 @@ rule fetch:
         "logs/fetch/{dataset}/{identity}.log",
     priority: 100
     conda:
-        ENVIRONMENT
+        environment
     threads: 1
     resources:
         mem_mb=2000,
@@ -30,7 +30,7 @@ rule verify:
         "logs/verify/{dataset}/{identity}.log",
     priority: 100
     conda:
-        ENVIRONMENT
+        environment
     threads: MORE_THREADS
     resources:
         mem_mb=growing(8000),
@@ -53,7 +53,7 @@ rule prepare:
         "logs/prepare/{dataset}/{key}.log",
     priority: 100
     conda:
-        ENVIRONMENT
+        environment
     threads: MORE_THREADS
     resources:
         mem_mb=growing(16000),

@@ -12,7 +12,7 @@ rule finetune:
     group:
         "finetune.{dataset}.{chain}.seed{seed}"
     conda:
-        ENVIRONMENT
+        environment
     threads: BENCHMARK.threads
     resources:
         mem_mb=growing(6000),
@@ -38,7 +38,7 @@ rule score:
     group:
         "score.{dataset}.{chain}.seed{seed}"
     conda:
-        ENVIRONMENT
+        environment
     threads: 1
     resources:
         mem_mb=growing(4000),

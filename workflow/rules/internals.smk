@@ -13,17 +13,6 @@ if int(snakemake.__version__.split(".")[0]) >= NEXT:
     )
 
 
-def before(name, check):
-    """Have ``check`` called, with the same arguments, before a method of the workflow: no hook comes before Snakemake's lock."""
-    method = getattr(workflow, name)
-
-    def checked(*positional, **named):
-        check(*positional, **named)
-        return method(*positional, **named)
-
-    setattr(workflow, name, checked)
-
-
 def asked():
     """Every file that this call was asked for, those that are there already included."""
     return {str(path) for job in workflow.dag.jobs for path in job.output}

@@ -10,4 +10,4 @@ def free_dead_lock(executor_plugin, **_):
             logger.warning(f"The lock of a call that was killed ({', '.join(dead)}) was taken away.")
 
 
-before("execute", free_dead_lock)
+calls.before(workflow, "execute", free_dead_lock)

@@ -10,7 +10,7 @@ rule pretrain_global:
         log_of("pretrain_global"),
     priority: 50
     conda:
-        ENVIRONMENT
+        environment
     threads: BENCHMARK.threads
     resources:
         mem_mb=growing(6000),
@@ -33,7 +33,7 @@ rule pretrain_local:
         log_of("pretrain_local"),
     priority: 50
     conda:
-        ENVIRONMENT
+        environment
     threads: BENCHMARK.threads
     resources:
         mem_mb=growing(6000),
@@ -57,7 +57,7 @@ rule diagnose:
     group:
         "diagnose.{dataset}.seed{seed}"
     conda:
-        ENVIRONMENT
+        environment
     threads: BENCHMARK.threads
     resources:
         mem_mb=growing(6000),

@@ -9,7 +9,7 @@ rule report:
     log:
         "logs/report/{benchmark}/{key}.log",
     conda:
-        ENVIRONMENT
+        environment
     threads: MORE_THREADS
     resources:
         mem_mb=8000,

@@ -80,8 +80,8 @@ def check_lists(splits: SplitLists | SplitRule) -> None:
         return
     test = set(splits.test)
     _apart(test, splits.pretrain, "test", "pretrain")
-    budgets: dict[Budget, list[LabelledDraw]] = {**splits.budgets, "all": [splits.all]}
-    for budget, draws in budgets.items():
+    budgets: list[tuple[Budget, list[LabelledDraw]]] = [*splits.budgets.items(), ("all", [splits.all])]
+    for budget, draws in budgets:
         for number, draw in enumerate(draws, 1):
             where = f" (budget {budget}, draw {number})"
             _apart(test, draw.train, "test", "train", where)

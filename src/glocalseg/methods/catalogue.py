@@ -1,7 +1,7 @@
 """What strategies and regimes there are, and what each is, read from their own files without running them.
 
-The docstring of such a file begins ``SYMBOL: sentence`` and names its source; whoever shows a method asks here, so that nothing is
-said of it in two places. Nothing here imports torch: a plan of thousands of runs needs no more than names.
+The docstring of such a file begins ``SYMBOL: sentence`` and names its source; whoever shows a method asks here, so that nothing
+is said of it in two places. Nothing here imports torch: a plan of thousands of runs needs no more than names.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ REGIMES = "glocalseg.methods.finetuning.regimes"
 class Entry:
     """A strategy or a regime.
 
-    ``symbol`` is rich text (``G^{D}``), ``part`` what a strategy trains and hands on, empty for a regime; ``unread`` are the settings
-    of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices.
+    ``symbol`` is rich text (``G^{D}``), ``part`` what a strategy trains and hands on, empty for a regime; ``unread`` are the
+    settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices.
     """
 
     name: str

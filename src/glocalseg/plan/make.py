@@ -1,7 +1,7 @@
 """From a benchmark to the plan of all its jobs, each with the specification whose digest is its key.
 
-Nothing here imports torch or looks at data, so that ``snakemake -n`` lists a whole grid in a second, without any data. (Options of
-strategies are checked by the strategies' own classes: torch is imported where a configuration names some.)
+Nothing here imports torch or looks at data, so that ``snakemake -n`` lists a whole grid in a second, without any data. (Options
+of strategies are checked by the strategies' own classes: torch is imported where a configuration names some.)
 """
 
 from __future__ import annotations

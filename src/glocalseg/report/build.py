@@ -95,7 +95,7 @@ def _write_scores(collected: Collected, folder: Path) -> Path:
 
 def _write_table(table: Table, folder: Path) -> None:
     for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
-        (folder / f"{table.name}.{suffix}").write_text(text, newline="\n")
+        (folder / f"{table.name}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
 
 
 def _seal(plan: Plan, record: Path, scores: Path, runs: int, missing: list[str]) -> None:

@@ -30,8 +30,8 @@ class Slices:
 class Pretext(Model):
     """One way to pretrain. Its fields are its options, by name in a benchmark, typed and bounded.
 
-    The folder of its file says what it trains and hands on: ``encoder``; ``decoder``, the first blocks of it behind an encoder that
-    is there already; or ``network``, all but the last layer.
+    The folder of its file says what it trains and hands on: ``encoder``; ``decoder``, the first blocks of it behind an encoder
+    that is there already; or ``network``, all but the last layer.
     """
 
     unread: ClassVar[tuple[str, ...]] = ()  # settings that it does not read, by dotted path: they are in no key of its runs

@@ -13,8 +13,8 @@ EMPTY = -1  # a row that shows an image of zeros (D1, release)
 class Pool:
     """The slices that pretraining may draw. All (n,); ``row`` indexes the image tensor; ``partition`` is -1 for none.
 
-    ``volume`` counts from 0 to ``volumes`` - 1; a number here, because asking the tensor would wait for the device. ``partitions``
-    is 0, and every slice in none, for a strategy that does not read them.
+    ``volume`` counts from 0 to ``volumes`` - 1; a number here, because asking the tensor would wait for the device.
+    ``partitions`` is 0, and every slice in none, for a strategy that does not read them.
     """
 
     row: Tensor

@@ -24,10 +24,10 @@ def metrics_table(analyses: Mapping[str, DatasetAnalysis], scores: pd.DataFrame,
         for budget in [*a.budgets, ALL]:
             for method in [*a.methods, UPPER_BOUND]:
                 if a.cell(method, budget) is not None:
-                    entries = _entries(of, others, method, budget, a.structures)
-                    rows.append((Entry(display(method)), Entry(budget), *entries))
-        columns = (f"{metric.title}, {s}" for s in a.structures for metric in others.values())
-        shown[name] = Block(titles[name], ("Method", "Labelled", *columns), tuple(rows))
+                    named = (Entry(display(method)), Entry(budget))
+                    rows += [(*named, Entry(s), *_entries(of, others, (method, budget, s))) for s in a.structures]
+        header = ("Method", "Labelled", "Structure", *(metric.title for metric in others.values()))
+        shown[name] = Block(titles[name], header, tuple(rows))
     labels = [metric.label for metric in others.values()]
     title = f"Other metrics: {', '.join(labels)}"
     return Table("metrics", title, _caption(others), data, shown)
@@ -45,13 +45,10 @@ def _caption(metrics: Mapping[str, Metric]) -> str:
     )
 
 
-def _entries(
-    of: pd.DataFrame, metrics: Mapping[str, Metric], method: str, budget: str, structures: tuple[str, ...]
-) -> Iterator[Entry]:
-    for structure in structures:
-        for key, metric in metrics.items():
-            place = (method, budget, structure, key)
-            yield _entry(metric, of.loc[place]) if place in of.index else Entry("–")
+def _entries(of: pd.DataFrame, metrics: Mapping[str, Metric], row: tuple[str, str, str]) -> Iterator[Entry]:
+    """The cells of a row: method, budget and structure."""
+    for key, metric in metrics.items():
+        yield _entry(metric, of.loc[(*row, key)]) if (*row, key) in of.index else Entry("–")
 
 
 def _entry(metric: Metric, row: pd.Series) -> Entry:

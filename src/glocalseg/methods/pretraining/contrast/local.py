@@ -21,7 +21,7 @@ from glocalseg.training.task import EVERYTHING, Task
 
 
 class LocalContrast(Pretext):
-    """A local contrastive strategy: it says which maps a batch shows, which pairs of maps have a region in common, what repels."""
+    """A local contrastive strategy: which maps a batch shows, which pairs of maps have a region in common, what repels."""
 
     def draw(self, pool: Pool, images: int, generator: torch.Generator) -> Views:
         """Views of one batch of about ``images`` images. Raises ConfigError if the pool is too small."""
