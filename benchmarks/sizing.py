@@ -1,9 +1,9 @@
 """Hours that a benchmark takes on one device, from what throughput.py measured there.
 
 Counts every job of the plan, so no data is needed. A training costs its steps x its images a step / images per second, as
-measured at the frame size nearest to its data set's. Every job, a diagnosis and a score too, costs an overhead besides: its start,
-the reading of the data, the test. Validation is in no measured step: its seconds can be given. Preparing the data and the report are
-left out.
+measured at the frame size nearest to its data set's. Every job, a diagnosis and a score too, costs an overhead besides: its
+start, the reading of the data, the test. Validation is in no measured step: its seconds can be given. Preparing the data and
+the report are left out.
 
     python benchmarks/throughput.py --config config/paper.yaml --size 192 --csv 192.csv     # and once more with 160
     python benchmarks/sizing.py config/paper.yaml 192.csv 160.csv [--overhead 10] [--validation 0]

@@ -106,6 +106,11 @@ def test_no_overlay_where_there_is_no_slice_store_and_the_middle_draw_where_ther
     ranks, _, dice = zip(*choice.cases, strict=True)
     assert ranks == ("best", "median", "worst")
     assert dice[0] > dice[1] > dice[2]
+    scored = next(j for j in plan.of("score") if j.start == choice.folder / "run.json")
+    (tmp_path / scored.record).unlink()
+    left = choose(toy, plan, collect(plan, tmp_path))
+    assert left is not None
+    assert (left.draw, left.seed) == (choice.draw, 1), "a run without scores has no best case"
     (tmp_path / plan.of("data")[0].record).unlink()
     assert overlay_plot(toy, plan, collected, tmp_path) is None
 

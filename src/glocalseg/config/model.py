@@ -84,6 +84,8 @@ def parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
         lines = []
         for e in error.errors():
             key = ".".join(str(p) for p in e["loc"]) or "(whole file)"
-            found = "an unknown key" if e["type"] == "extra_forbidden" else repr(e["input"])[:80]
-            lines.append(f"{where}: {key}: {e['msg']}, found {found}")
+            unknown = e["type"] == "extra_forbidden"
+            known = ", ".join(field.alias or name for name, field in model.model_fields.items())
+            expected = f"expected one of {known}" if unknown and len(e["loc"]) == 1 and known else e["msg"]
+            lines.append(f"{where}: {key}: {expected}, found {'an unknown key' if unknown else repr(e['input'])[:80]}")
         raise ConfigError("\n".join(lines)) from None

@@ -54,7 +54,7 @@ def _others(annotation: Any, value: Any) -> list[Any]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
-        return [2 * value, value + 1, value // 2, 1, 2]
+        return [value + 1, 2 * value, value // 2, 1, 2]
     if isinstance(value, float):
         return [value / 2, 2 * value, 0.5, 0.1]
     if value is None:

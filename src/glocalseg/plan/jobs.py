@@ -19,8 +19,8 @@ class Job:
     """One folder to make: what (``spec``), from what (``data``, ``start``, ``weights``), and what people call it.
 
     ``record`` is its declared output, relative to the repository's root as all paths here. ``name`` is the method's id; of a
-    pretraining its chain, or the id of the first method whose settings make it another. ``chain`` is what it is made of, and stands
-    in paths, so that calling a method otherwise makes nothing again.
+    pretraining its chain, or the id of the first method whose settings make it another. ``chain`` is what it is made of, and
+    stands in paths, so that calling a method otherwise makes nothing again.
     """
 
     phase: PhaseName

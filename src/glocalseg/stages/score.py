@@ -28,9 +28,7 @@ def score(spec: ScoreSpec, place: Place) -> None:
         CorruptedError: if the slice store or the fine-tuning is missing, changed, or not that of the specification.
     """
     started = time.perf_counter()
-    for what, record, key in (("data", place.data, spec.data), ("start", place.start, spec.start)):
-        if record is None or record.parent.name != key:
-            raise CorruptedError(f"{place.label}: expected {what} of key {key}, found {record}")
+    place.require(data=spec.data, start=spec.start)
     assert place.data is not None
     assert place.start is not None
     store, tuned = open_store(place.data), open_sealed(place.start)

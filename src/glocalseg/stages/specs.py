@@ -20,6 +20,7 @@ from glocalseg.config.settings import FinetuneConfig, NetworkConfig, Options, Pr
 from glocalseg.data.reading import Reading
 from glocalseg.data.splits import SplitSpec
 from glocalseg.records.digest import content_key
+from glocalseg.records.sealed import CorruptedError
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,13 @@ class Place:
     def key(self) -> str:
         """The job's key, which its folder is called by."""
         return self.folder.name
+
+    def require(self, *, data: str, start: str | None) -> None:
+        """Raise CorruptedError if the inputs are not those of these keys, which a specification names."""
+        for what, record, key in (("data", self.data, data), ("start", self.start, start)):
+            found = record.parent.name if record is not None else None
+            if found != key:
+                raise CorruptedError(f"{self.label}: expected {what} of key {key}, found {record}")
 
 
 class Spec(Model):

@@ -57,23 +57,23 @@ def choose(a: DatasetAnalysis, plan: Plan, collected: Collected) -> Choice | Non
     if cell is None:
         return None
     means = draw_means(a)
-    own = means[(means["method"] == cell.method) & (means["budget"] == cell.budget)].dropna(subset=["dice"])
-    draw = int(own.sort_values(["dice", "draw"])["draw"].iloc[(len(own) - 1) // 2])
-    jobs = [
-        j for j in plan.of("finetune")
-        if j.record in collected.payloads and str(j.budget) == cell.budget and j.draw == draw and j.dataset == a.dataset
-        and (j.name == cell.method or cell.budget == "all")
-    ]  # fmt: skip
-    job = min(jobs, key=lambda j: j.seed or 0)
+    of = means[(means["method"] == cell.method) & (means["budget"] == cell.budget)].dropna(subset=["dice"])
+    draw = int(of.sort_values(["dice", "draw"])["draw"].iloc[(len(of) - 1) // 2])
     s = collected.scores
-    rows = s[
-        (s["dataset"] == a.dataset) & (s["method"] == job.name) & (s["budget"] == cell.budget) & (s["metric"] == PRIMARY)
-    ]
-    rows = rows[(rows["draw"] == draw) & (rows["seed"] == job.seed)]
+    own = s[(s["dataset"] == a.dataset) & (s["budget"] == cell.budget) & (s["draw"] == draw) & (s["metric"] == PRIMARY)]
+    if cell is not a.upper:
+        own = own[own["method"] == cell.method]
+    seed = int(own["seed"].min())
+    rows = own[own["seed"] == seed]
+    method = str(rows["method"].iloc[0])
+    job = next(
+        j for j in plan.of("finetune")
+        if (j.dataset, j.name, str(j.budget), j.draw, j.seed) == (a.dataset, method, cell.budget, draw, seed)
+    )  # fmt: skip
     dice = rows.groupby("volume")["value"].mean().dropna().sort_values(kind="stable")
     places = {"best": len(dice) - 1, "median": (len(dice) - 1) // 2, "worst": 0}
     cases = tuple((rank, str(dice.index[i]), float(dice.iloc[i])) for rank, i in places.items())
-    return Choice(cell.method, cell.budget, draw, job.seed or 0, job.record.parent, cases)
+    return Choice(cell.method, cell.budget, draw, seed, job.record.parent, cases)
 
 
 def _draw(
