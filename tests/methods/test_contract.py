@@ -77,7 +77,11 @@ def test_defaults_are_in_no_key_and_may_be_written_out(entry: Entry) -> None:
 def test_options_are_refused_by_name_in_one_line(entry: Entry) -> None:
     with pytest.raises(ConfigError) as refused:
         options(entry, {"no_such_option": 1}, where="here")
-    assert str(refused.value) == "here: no_such_option: Extra inputs are not permitted, found an unknown key"
+    said = str(refused.value)
+    assert said.startswith("here: no_such_option: ")
+    assert said.endswith(", found an unknown key")
+    assert "\n" not in said
+    assert all(name in said for name in entry.option_class().model_fields)
 
 
 @every_method

@@ -64,7 +64,7 @@ def test_a_value_on_the_command_line_wins(tree: Path) -> None:
         ({"stepz": 3}, ("stepz", "an unknown key")),
         ({"methods": [{"global": "simclr"}]}, ("methods: global", "gd_minus", "'simclr'")),
         ({"methods": [{"global": "gd", "local": "gr"}]}, ("methods: local", "expected one of ld, lr", "'gr'")),
-        ({"strategies": {"gd": {"view": "paper"}}}, ("strategies.gd", "cross_views", "'view'")),
+        ({"strategies": {"gd": {"view": "paper"}}}, ("strategies.gd: view", "cross_views", "an unknown key")),
         ({"budgets": [1, 400]}, ("budgets", "expected at most", "'hippocampus'", "400")),
         ({"datasets": ["brain"]}, ("datasets", "hippocampus", "'brain'")),
     ],

@@ -37,18 +37,15 @@ LOCAL = ("--profile", "local", "--cores", "1", "--configfile", "config/small.yam
 SLURM = (
     *("--profile", "slurm", "--configfile", "config/small.yaml", "--slurm-init-seconds-before-status-checks", "2"),
     *("--retries", "1", "--set-resources", "verify:mem_mb=3000", "prepare:mem_mb=3000"),
-    *("finetune:mem_mb=1600", "diagnose:mem_mb=1600", "pretrain_global:mem_mb=1600", "pretrain_global:runtime=attempt ** 2"),
+    *("finetune:mem_mb=1600", "score:mem_mb=1600", "diagnose:mem_mb=1600", "pretrain_global:mem_mb=1600", "pretrain_global:runtime=attempt ** 2"),
     *("pretrain_local:mem_mb=300 * 6 ** (attempt - 1)",),
     *(f"{rule}:gpu=1" for rule in ("finetune", "diagnose", "pretrain_global", "pretrain_local")),
 )
 LIST = """
 import json
 from pathlib import Path
-from glocalseg.config.benchmark import load_benchmark
-from glocalseg.data.card import load_cards
-from glocalseg.plan import make_plan
-benchmark, cards = load_benchmark(Path("config/small.yaml")), Path("config/datasets")
-jobs = make_plan(benchmark, load_cards(benchmark.datasets, cards), lock_folder=cards).jobs.values()
+from glocalrun.plans import plan_of
+jobs = plan_of(Path("config/small.yaml")).jobs.values()
 print(json.dumps([(str(job.record), job.phase, job.name) for job in jobs]))
 """
 RESTS = {"REST_SLOW": "2.5", "REST_HELD": "0.8"}
@@ -97,7 +94,7 @@ def tree_of(folder: Path) -> Path:
     """A tree with strategies that rest: their only checkpoint is the one that a signal asks for."""
     tree = prepare_tree(folder)
     for name in ("slow", "held"):
-        (tree / f"src/glocalseg/pretraining/strategies/{name}.py").write_text(RESTING.replace("{name}", name.upper()))
+        (tree / f"src/glocalseg/methods/pretraining/encoder/{name}.py").write_text(RESTING.replace("{name}", name.upper()))
     methods = [*BENCHMARK["methods"], {"global": "slow"}, {"global": "held"}]
     text = {**BENCHMARK, "methods": methods, "pretrain_global": {**BENCHMARK["pretrain_global"], "checkpoint_every": 1000}}
     (tree / "config/small.yaml").write_text(yaml.safe_dump(text))
@@ -245,6 +242,7 @@ def test_jobs_are_called_by_what_they_do_and_share_allocations(disturbed: Run) -
         "pretrain_global_small_phantom_gd_seed0",
         "pretrain_local_small_phantom_gd+lr_seed0",
         "finetune_small_phantom_random_n1_c1_seed0",
+        "score_small_phantom_random_n1_c1_seed0",
         "diagnose_small_phantom_gd.gd+lr.held.random.slow_seed0",
     } <= names
     assert not any(name.startswith(("fetch", "report")) for name in names), "cheap rules run where Snakemake does"
@@ -281,11 +279,12 @@ def test_what_fails_for_good_stops_nothing_else_and_the_report_names_it(disturbe
     assert disturbed.status != 0
     assert [job["JobState"] for job in attempts("finetune_small_phantom_gd+lr_n1_c1_seed0")] == ["FAILED", "FAILED"]
     missing = {r for r, (phase, _) in disturbed.jobs.items() if phase != "report" and not (disturbed.tree / r).exists()}
-    assert missing == set(failing(disturbed))
-    assert "Fine-tuning and test: small_phantom gd+lr n1 c1 seed0" in disturbed.said
+    assert missing == {*failing(disturbed), *(r for r, job in disturbed.jobs.items() if job == ("score", "gd+lr"))}
+    assert "Fine-tuning: small_phantom gd+lr n1 c1 seed0" in disturbed.said
+    assert "and 1 that start from these" in disturbed.said
     page = (disturbed.tree / "results/small/report/index.html").read_text()
-    assert "2 runs are missing." in page
-    assert "Fine-tuning and test: small_phantom gd+lr n1 c1 seed0" in page
+    assert re.search(r"\d runs are missing\.", page)
+    assert "small_phantom gd+lr n1 c1 seed0" in page
     assert "IsADirectoryError" in page
     assert not list(disturbed.tree.glob("results/small/report-[0-9a-f]*.json"))
 
@@ -326,8 +325,10 @@ def test_killed_and_started_again_it_repeats_nothing_and_ends_with_the_bits_of_a
         if phase.startswith("pretrain"):
             assert bits(run.tree / record, "weights.safetensors") == bits(tree / record, "weights.safetensors"), record
         elif phase == "finetune":
-            names = ("weights.safetensors", "scores.csv", "predictions.npz")
+            names = ("weights.safetensors", "predictions.npz")
             assert bits(run.tree / record, *names) == bits(tree / record, *names), record
+        elif phase == "score":
+            assert bits(run.tree / record, "scores.csv") == bits(tree / record, "scores.csv"), record
     assert bits(one(run.tree, "results/small/report-*.json"), "scores.csv", "tables/main.csv") == bits(
         one(tree, "results/small/report-*.json"), "scores.csv", "tables/main.csv"
     )

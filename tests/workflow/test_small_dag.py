@@ -17,6 +17,7 @@ import yaml
 from snakemake_call import command, environment, snakemake
 
 from conftest import copy_code
+from glocalseg.evaluation.metrics import METRICS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # minutes on a busy machine, one when it is free
 CALL = ("--profile", "local", "--cores", "2", "--configfile", "config/small.yaml")
@@ -39,8 +40,9 @@ BENCHMARK = {
     },  # where they are not, jobs compute on the CPU, having leased one all the same
 }
 RUNS = "results/{phase}/small_phantom/{rest}/*/run.json"
-PRETRAIN = RUNS.format(phase="pretrain", rest="gd/seed0")
+PRETRAIN = RUNS.format(phase="pretrain_global", rest="gd/seed0")
 FINETUNE = RUNS.format(phase="finetune", rest="gd+lr/n1/c1/seed0")
+SCORE = RUNS.format(phase="score", rest="gd+lr/n1/c1/seed0")
 
 
 def prepare_tree(destination: Path) -> Path:
@@ -90,18 +92,19 @@ def test_the_report_and_the_scores_are_there(finished: Path) -> None:
     assert "</html>" in (finished / "results/small/report/index.html").read_text()
     table = pd.read_csv(finished / "results/small/scores.csv")
     assert set(table["method"]) == {"random", "gd+lr"}
-    scores = pd.read_csv(one(finished, FINETUNE).parent / "scores.csv")
-    assert set(scores["metric"]) == {"dice", "hd95", "assd"}
+    scores = pd.read_csv(one(finished, SCORE).parent / "scores.csv")
+    assert set(scores["metric"]) == set(METRICS)
     assert scores["subject"].nunique() == 2
     assert len(table) == 2 * len(scores)
 
 
 def test_every_training_job_leased_one_gpu(finished: Path) -> None:
-    for phase in ("pretrain", "diagnose", "finetune"):
+    for phase in ("pretrain_global", "pretrain_local", "diagnose", "finetune"):
         for log in (finished / "logs" / phase).rglob("*.log"):
             leased = re.findall(r"^GPU (.*)$", log.read_text(), re.MULTILINE)
             assert leased, log
             assert set(leased) <= {"GPU-one", "GPU-two"}
+    assert not [log for log in (finished / "logs/score").rglob("*.log") if "GPU" in log.read_text()]
 
 
 def test_a_second_call_has_nothing_to_do_whatever_the_dates_and_the_metadata(finished: Path) -> None:
@@ -118,19 +121,46 @@ def test_a_second_call_has_nothing_to_do_whatever_the_dates_and_the_metadata(fin
 
 def test_a_missing_run_is_made_again_with_the_same_bits_and_nothing_else(finished: Path) -> None:
     record = one(finished, FINETUNE)
-    before = bits(record, "weights.safetensors", "scores.csv")
+    before = bits(record, "weights.safetensors", "predictions.npz")
     shutil.rmtree(record.parent)
     result = snakemake(finished, *CALL, "-n")
     assert re.search(r"^total +2$", result.stdout, re.MULTILINE), result.stdout  # this run, and the target
     assert snakemake(finished, *CALL, timeout=900).returncode == 0
-    assert bits(record, "weights.safetensors", "scores.csv") == before
+    assert bits(record, "weights.safetensors", "predictions.npz") == before
+
+
+def test_a_forced_run_is_made_again_with_the_same_bits(finished: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(finished, tmp_path / "tree", symlinks=True))
+    names = {FINETUNE: ("weights.safetensors", "predictions.npz"), SCORE: ("scores.csv",)}
+    before = {p: bits(one(tree, p), *files) for p, files in names.items()}
+    files = [one(tree, pattern).parent / name for pattern, own in names.items() for name in own]
+    pretrained = one(tree, PRETRAIN).parent / "weights.safetensors"
+    written, kept = {path: path.stat().st_mtime_ns for path in files}, pretrained.stat().st_mtime_ns
+    result = snakemake(tree, *CALL, "--forcerun", str(one(tree, FINETUNE).relative_to(tree)), timeout=900)
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("done: fine-tuning") == 1
+    assert "there already" not in result.stdout
+    assert {p: bits(one(tree, p), *own) for p, own in names.items()} == before
+    assert all(path.stat().st_mtime_ns > written[path] for path in files)
+    assert pretrained.stat().st_mtime_ns == kept
+    assert "Nothing to be done" in snakemake(tree, *CALL).stdout
+
+
+def test_snakemakes_own_report_shows_page_figures_and_tables(finished: Path, tmp_path: Path) -> None:
+    page = tmp_path / "snakemake.html"
+    result = snakemake(finished, *CALL, "--report", str(page))
+    assert result.returncode == 0, result.stdout
+    text = page.read_text()
+    for word in ("1 Report", "2 Figures", "3 Tables", "index.html", "main.csv", "A figure of the report"):
+        assert word in text
+    assert "Nothing to be done" in snakemake(finished, *CALL).stdout
 
 
 @pytest.mark.parametrize(
     ("program", "pattern", "names"),
     [
-        ("pretrain_global", PRETRAIN, ("weights.safetensors",)),
-        ("finetune", FINETUNE, ("weights.safetensors", "scores.csv", "validation.csv")),
+        ("pretrain", PRETRAIN, ("weights.safetensors",)),
+        ("finetune", FINETUNE, ("weights.safetensors", "predictions.npz", "validation.csv")),
     ],
     ids=["pretraining", "fine-tuning"],
 )
@@ -175,7 +205,7 @@ def test_an_edited_byte_stops_the_run_and_is_named(finished: Path, tmp_path: Pat
     content = bytearray(weights.read_bytes())
     content[-5] ^= 1
     weights.write_bytes(content)
-    shutil.rmtree(one(tree, RUNS.format(phase="pretrain", rest="gd+lr/seed0")).parent)
+    shutil.rmtree(one(tree, RUNS.format(phase="pretrain_local", rest="gd+lr/seed0")).parent)
     result = snakemake(tree, *CALL, timeout=900)
     assert result.returncode != 0
     assert "CorruptedError" in result.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from glocalseg.config.benchmark import Benchmark
+from glocalseg.config.benchmark import RANDOM, Benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import Settings
 from glocalseg.data.card import Card
@@ -35,6 +35,10 @@ def _methods(benchmark: Benchmark) -> Iterator[str]:
                 yield f"methods: {level}: expected one of {', '.join(fitting)}, found {name!r}"
         if method.regime not in ways:
             yield f"methods: regime: expected one of {', '.join(ways)}, found {method.regime!r}"
+        if method.name and method.name != method.chain and set(method.name.split("+")) <= {*known, *ways, RANDOM}:
+            yield f"methods: name: expected one that is no other method's, found {method.name!r} for {method.chain!r}"
+        if method.name and method.name != RANDOM and method.chain == RANDOM and not method.set_:
+            yield f"methods: name: expected none for random weights, which all others are compared with, found {method.name!r}"
 
 
 def _all_settings(benchmark: Benchmark) -> Iterator[tuple[str, Settings]]:

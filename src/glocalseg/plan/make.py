@@ -6,6 +6,7 @@ of strategies are checked by the strategies' own classes: torch is imported wher
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ POOL: tuple[Role, ...] = ("pretrain",)
 PROBED: tuple[Role, ...] = ("pretrain", "validation")
 TUNED: tuple[Role, ...] = ("train", "validation", "test")
 TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
+METRICS = Path(__file__).parents[1] / "evaluation" / "metrics.py"
 
 
 def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: Path) -> Plan:
@@ -53,11 +55,29 @@ def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: P
         cards={name: card.model_dump(mode="json") for name, card in cards.items()},
         runs=tuple(sorted(str(record) for record in jobs)),
         templates={p.name: sha256_file(p) for p in sorted(TEMPLATES.glob("*.*"))},
+        words=_words(benchmark),
     )
     record = PHASES["report"].record(benchmark=benchmark.name, key=spec.key)
     report = Job("report", record, spec, name=benchmark.name, parents=tuple(jobs))
     jobs[record] = report
     return Plan(benchmark, cards, jobs, report)
+
+
+def _words(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
+    """What the methods of a benchmark, and the metrics, say of themselves: docstrings, which the digest of code leaves out."""
+    used = {name for m in benchmark.methods for name in (m.global_, m.local, m.regime) if name}
+    entries = [e for e in (*strategies().values(), *regimes().values()) if e.name in used]
+    words = {e.name: (e.symbol, e.sentence, e.source, *e.departures) for e in entries}
+    return words | {
+        "metrics": (ast.get_docstring(ast.parse(METRICS.read_text(encoding="utf-8"))) or "", *_docstrings(METRICS))
+    }
+
+
+def _docstrings(path: Path) -> Iterator[str]:
+    """Those of a module's functions, in their order."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            yield ast.get_docstring(node) or ""
 
 
 def identity(card: Card, lock_folder: Path) -> str:

@@ -136,10 +136,14 @@ class ScoreSpec(Spec):
 
 
 class ReportSpec(Spec):
-    """A report: the benchmark as it runs, its cards, and the keys of all its runs by record."""
+    """A report: the benchmark as it runs, its cards, the records of all its runs, and the texts that it shows.
+
+    ``words`` is what methods and metrics say of themselves, in docstrings that no other key holds.
+    """
 
     kind: ClassVar[str] = "report"
     benchmark: Mapping[str, Any]
     cards: Mapping[str, Any]
     runs: tuple[str, ...]
     templates: Mapping[str, str]
+    words: Mapping[str, tuple[str, ...]]
