@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from glocalseg.config.benchmark import Benchmark, MethodSpec, load_benchmark, parse_benchmark
+from glocalseg.config.benchmark import Benchmark, Method, load_benchmark, parse_benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.card import load_card, load_cards
 
-CONFIG = Path(__file__).resolve().parents[1] / "config"
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 
 
 def raw(**changes: Any) -> dict[str, Any]:
@@ -56,7 +56,62 @@ def test_the_paper_configuration_has_the_papers_values() -> None:
     ],
 )
 def test_how_methods_are_called(spec: dict[str, str], name: str) -> None:
-    assert MethodSpec.model_validate(spec).id == name
+    assert Method.model_validate(spec).id == name
+
+
+def test_a_name_stands_in_tables_and_the_chain_in_paths() -> None:
+    method = Method.model_validate({"global": "gd", "local": "lr", "name": "gd+lr-t05", "set": {"threads": 2}})
+    assert (method.id, method.chain) == ("gd+lr-t05", "gd+lr")
+    with pytest.raises(ValueError, match="settings of its own needs a name"):
+        Method.model_validate({"global": "gd", "set": {"threads": 2}})
+
+
+def quick_with(**method: Any) -> Benchmark:
+    return parse_benchmark(raw(methods=[{}, {"global": "gd", "name": "other", "set": method["set_"]}]), where="some.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "of"),
+    [
+        ("pretrain_global.temperature", 0.5, lambda s: s.pretrain_global.temperature),
+        ("pretrain_global.views.crop", 0.4, lambda s: s.pretrain_global.views.crop),
+        ("pretrain_global.partitions", 6, lambda s: s.pretrain_global.partitions),
+        ("pretrain_local.frozen_batchnorm", "paper", lambda s: s.pretrain_local.frozen_batchnorm),
+        ("finetune.augment.elastic", 0.0, lambda s: s.finetune.augment.elastic),
+        ("finetune.loss", "dice", lambda s: s.finetune.loss),
+        ("network.channels", [4, 8], lambda s: s.network.channels),
+        ("threads", 3, lambda s: s.threads),
+        ("strategies.gd.cross_views", "release", lambda s: s.strategies["gd"]["cross_views"]),
+        ("regimes.mixup.alpha", 0.4, lambda s: s.regimes["mixup"]["alpha"]),
+    ],
+)
+def test_a_line_sets_what_it_names_and_nothing_else(path: str, value: Any, of: Any) -> None:
+    benchmark = quick_with(set_={path: value})
+    assert of(benchmark.settings(benchmark.methods[1])) == value
+    usual, own = (benchmark.settings(m).model_dump() for m in benchmark.methods)
+    section = path.split(".")[0]
+    assert {k: v for k, v in usual.items() if k != section} == {k: v for k, v in own.items() if k != section}
+    assert usual != own
+    assert benchmark.settings() == benchmark.settings(benchmark.methods[0])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("pretrain_globl.steps", 5, ["methods: other: set", "expected one of finetune, network", "'pretrain_globl'"]),
+        ("pretrain_global.stepz", 5, ["methods: other: set", "pretrain_global.stepz", "an unknown key"]),
+        ("pretrain_global.steps", "many", ["methods: other: set", "pretrain_global.steps", "'many'"]),
+        ("pretrain_global.steps.first", 5, ["methods: other: set", "'steps'"]),
+        ("budgets", [3], ["methods: other: set", "budgets", "an unknown key"]),
+    ],
+)
+def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: Any, words: list[str]) -> None:
+    benchmark = quick_with(set_={path: value})
+    with pytest.raises(ConfigError) as error:
+        benchmark.settings(benchmark.methods[1])
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
 
 
 @pytest.mark.parametrize(

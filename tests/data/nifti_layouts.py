@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocalseg.data.card import Card
+from glocalseg.data.readers.base import Case, require_cases
 
 SHAPE = (6, 5, 4)
 
@@ -33,6 +34,11 @@ def make_card(**changes: Any) -> Card:
         "splits": {"kind": "rule", "test": 1, "validation": 1, "seed": 0},
     }
     return Card.model_validate({**base, **changes})
+
+
+def cases_of(card: Card, root: Path) -> list[Case]:
+    """The cases that a card's reader finds. Raises ReaderError."""
+    return require_cases(card.reader, card.subject, root)
 
 
 def image_voxels(seed: int, shape: tuple[int, ...] = SHAPE) -> NDArray[np.float32]:
@@ -59,7 +65,7 @@ def write_msd(root: Path, names: list[str], *, channels: int = 1) -> None:
         save(root / "labelsTr" / f"{name}.nii.gz", label_voxels())
         (root / "imagesTr" / f"._{name}.nii.gz").write_bytes(b"\x00\x05\x16\x07 not an image")
     training = [{"image": f"./imagesTr/{n}.nii.gz", "label": f"./labelsTr/{n}.nii.gz"} for n in names]
-    (root / "dataset.json").write_text(json.dumps({"name": "Tiny", "training": training}))
+    (root / "dataset.json").write_text(json.dumps({"name": "Tiny", "training": training}), encoding="utf-8")
 
 
 def write_acdc(root: Path, frames: dict[str, tuple[int, int]]) -> None:
@@ -70,7 +76,9 @@ def write_acdc(root: Path, frames: dict[str, tuple[int, int]]) -> None:
             save(folder / f"{patient}_frame{frame:02d}.nii.gz", image_voxels(2 * seed + k))
             save(folder / f"{patient}_frame{frame:02d}_gt.nii.gz", label_voxels())
         save(folder / f"{patient}_4d.nii.gz", image_voxels(99, (*SHAPE, 2)))
-        (folder / "Info.cfg").write_text(f"ED: {ed}\nES: {es}\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\nWeight: 95.0\n")
+        (folder / "Info.cfg").write_text(
+            f"ED: {ed}\nES: {es}\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\nWeight: 95.0\n", encoding="utf-8"
+        )
 
 
 MMWHS_VALUES = {0: 0, 205: 1, 420: 2, 500: 3, 550: 4, 600: 5, 820: 6, 850: 7}

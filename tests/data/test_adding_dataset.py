@@ -16,9 +16,11 @@ from glocalseg.config.model import ConfigError
 from glocalseg.data.acquire.fetch import dataset_root, fetch
 from glocalseg.data.acquire.verify import verify_or_raise
 from glocalseg.data.card import Card, load_card
+from glocalseg.data.readers.acdc import Acdc
+from glocalseg.data.readers.msd import Msd
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.data.slices.store import open_store
-from glocalseg.data.splits import make_split
+from glocalseg.data.splits import split_spec, volumes_of
 from glocalseg.records.digest import sha256_file
 
 GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-dataset.md"
@@ -26,14 +28,14 @@ GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-dataset.md"
 
 def _documented(name: str) -> dict[str, Any]:
     """The card of that name as the guide shows it."""
-    blocks = [yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)]
+    blocks = [yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)]
     return next(b for b in blocks if b["name"] == name)
 
 
 def _write_card(folder: Path, content: dict[str, Any]) -> Card:
     path = folder / "cards" / f"{content['name']}.yaml"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return load_card(path)
 
 
@@ -44,7 +46,7 @@ def _run(card: Card, tmp_path: Path, mirror: str | None = None) -> Path:
     lock = tmp_path / "cards" / f"{card.name}.lock.json"
     verify_or_raise(card, root, record=raw / "verified.json", lock=lock)
     record = tmp_path / "slices/manifest.json"
-    prepare(card, root, record, partition_bounds="paper", parts={"phase": "data"}, workers=1)
+    prepare(card.reading, root, record, payload={}, workers=1)
     return record
 
 
@@ -64,7 +66,7 @@ def test_a_card_makes_a_data_set_of_two_folders(tmp_path: Path) -> None:
     assert set(np.unique(store.labels)) == {0, 1}
     assert sorted(store.volumes["subject"].unique()) == [f"spleen_{i}" for i in range(1, 5)]
     assert (tmp_path / "cards/spleen.lock.json").is_file()
-    split = make_split(card.splits, store.volumes[["volume", "subject"]], 1, 1)
+    split = volumes_of(split_spec(card.splits, ["train"], 1, 1), store.volumes[["volume", "subject"]])
     assert len(split.train) == 1
 
 
@@ -93,13 +95,26 @@ def test_the_cards_of_the_guide_are_valid_as_they_stand(tmp_path: Path, name: st
 
 def test_what_the_guide_calls_defaults_are_the_defaults() -> None:
     card = make_card()
-    assert (card.percentiles, card.bias_correction, card.partitions, card.phases) == ((1.0, 99.0), False, 4, ["ED"])
+    assert (card.percentiles, card.bias_correction, card.channel) == ((1.0, 99.0), False, 0)
+    assert (Acdc().phases, Msd().images, Msd().labels) == (["ED"], "imagesTr", "labelsTr")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"reader": "dicom"}, "reader: "),
+        ({"reader": "dicom"}, "reader: expected one of acdc, folders, mmwhs, msd, found 'dicom'"),
+        ({"reader": {"kind": "dicom"}}, "reader.kind: expected one of acdc, folders, mmwhs, msd, found 'dicom'"),
+        ({"reader": {"kind": "folders", "phases": ["ED"]}}, r"reader\.phases: .*unknown key"),
+        ({"reader": {"kind": "acdc", "phases": ["EX"]}}, r"reader\.phases\.0: .*'ED' or 'ES'.*'EX'"),
+        ({"source": {"kind": "ftp"}}, "source.kind: expected one of archive, folder, generated, registration, found 'ftp'"),
+        ({"source": {"kind": "folder", "paths": "x", "path": "x"}}, r"source\.paths: .*unknown key"),
+        ({"structures": {1: "kidney", 2: "kidney"}}, r"structures: .*different names.*\['kidney'\] more than once"),
+        ({"subject": {"pattern": "^(spleen"}}, r"subject\.pattern: .*expected a regular expression, .*unterminated"),
+        ({"subject": {"pattern": "^spleen"}}, r"subject\.pattern: .*a group in parentheses"),
+        ({"percentiles": [1, 200]}, "percentiles: .*between 0 and 100"),
+        ({"percentiles": [99, 1]}, "percentiles: .*must rise"),
+        ({"percentiles": [-1, 99]}, "percentiles: .*between 0 and 100"),
+        ({"partitions": 4}, "partitions: .*unknown key"),
         ({"slice_axes": "S"}, r"slice_axes: .*unknown key"),
         ({"structures": {1: "a", 3: "b"}}, "without gaps"),
         ({"subject": {}}, "subject: .*pattern or table"),
@@ -110,7 +125,7 @@ def test_what_the_guide_calls_defaults_are_the_defaults() -> None:
 )
 def test_a_mistake_in_a_card_is_one_line_with_file_and_key(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     path = tmp_path / "spleen.yaml"
-    path.write_text(yaml.safe_dump(_documented("spleen") | change))
+    path.write_text(yaml.safe_dump(_documented("spleen") | change), encoding="utf-8")
     with pytest.raises(ConfigError, match=said) as caught:
         load_card(path)
     assert str(path) in str(caught.value)

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nifti_layouts import make_card, write_acdc, write_msd
+from nifti_layouts import cases_of, make_card, write_acdc, write_msd
 
-from glocalseg.data import download as download_module
-from glocalseg.data.acquire.download import FetchError, Retry, download
+from glocalseg.data.acquire import download as download_module
+from glocalseg.data.acquire.download import download
 from glocalseg.data.acquire.fetch import check_source, dataset_root, fetch
-from glocalseg.data.card import Card, GeneratedSource
-from glocalseg.data.readers.base import require_cases
+from glocalseg.data.acquire.shared import FetchError, Retry
+from glocalseg.data.card import Card
 from glocalseg.records.sealed import CorruptedError, open_sealed
 
 Usage = namedtuple("Usage", "total used free")
@@ -155,7 +155,7 @@ def test_an_archive_becomes_a_sealed_folder(server: Server, archive: bytes, tmp_
     card = _card(archive, server.url)
     raw = _fetch(card, tmp_path)
     assert _left(raw) == {"files", "fetched.json"}
-    cases = require_cases(card, dataset_root(card, raw, tmp_path / "incoming"))
+    cases = cases_of(card, dataset_root(card, raw, tmp_path / "incoming"))
     assert [c.volume for c in cases] == ["case_01", "case_02", "case_03"]
     record = open_sealed(raw / "fetched.json")
     assert record["source"]["sha256"] == hashlib.sha256(archive).hexdigest()
@@ -377,7 +377,7 @@ def test_a_zip_archive_is_fetched_too(server: Server, archive: bytes, tmp_path: 
     server.content = buffer.getvalue()
     card = _card(server.content, server.url)
     raw = _fetch(card, tmp_path)
-    assert len(require_cases(card, dataset_root(card, raw, tmp_path))) == 3
+    assert len(cases_of(card, dataset_root(card, raw, tmp_path))) == 3
 
 
 def test_a_missing_root_folder_is_named_and_leaves_nothing_half_done(server: Server, archive: bytes, tmp_path: Path) -> None:
@@ -470,7 +470,7 @@ def test_registration_data_is_used_where_it_lies(tmp_path: Path) -> None:
     card = _registration()
     raw = _fetch(card, tmp_path)
     assert dataset_root(card, raw, incoming) == incoming
-    assert json.loads((raw / "fetched.json").read_text())["folder"] == incoming.as_posix()
+    assert json.loads((raw / "fetched.json").read_text(encoding="utf-8"))["folder"] == incoming.as_posix()
     assert open_sealed(raw / "fetched.json")["files"] == {}
 
 
@@ -485,10 +485,10 @@ def test_a_folder_source_must_exist(tmp_path: Path) -> None:
 
 def test_generated_data_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The generator itself has tests of its own: here it is one that fails the first time, halfway."""
-    calls: list[GeneratedSource] = []
+    calls: list[tuple[int, int, int]] = []
 
-    def generate(source: GeneratedSource, root: Path) -> None:
-        calls.append(source)
+    def generate(root: Path, subjects: int, *, seed: int, matrix: int) -> None:
+        calls.append((subjects, seed, matrix))
         (root / "first").write_text("first")
         if len(calls) == 1:
             raise RuntimeError("halfway")
@@ -504,8 +504,8 @@ def test_generated_data_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch:
     assert _left(tmp_path / "raw") == set()
     raw = _fetch(card, tmp_path)
     assert _left(raw) == {"files", "fetched.json"}
-    assert len(require_cases(card, dataset_root(card, raw, tmp_path / "incoming"))) == 1
-    assert calls == [card.source, card.source]
+    assert len(cases_of(card, dataset_root(card, raw, tmp_path / "incoming"))) == 1
+    assert calls == [(4, 1, 80), (4, 1, 80)]
     assert "files/training/patient001/Info.cfg" in open_sealed(raw / "fetched.json")["files"]
 
 

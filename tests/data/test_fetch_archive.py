@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from glocalseg.data.acquire.archive import unpack
-from glocalseg.data.acquire.download import FetchError
+from glocalseg.data.acquire.shared import FetchError
+from glocalseg.data.acquire.unpack import unpack
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from glocalseg.data import progress as module
-from glocalseg.data.acquire.progress import Progress
+from glocalseg.records import progress as module
+from glocalseg.records.progress import Progress
 
 
 class Terminal(io.StringIO):

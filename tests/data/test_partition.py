@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glocalseg.data.slices.partition import NO_PARTITION, partition_borders, partition_labels, positions
+from glocalseg.data.slices.partition import NO_PARTITION, partition_borders, partition_labels
 
 SIZES = st.integers(1, 12).flatmap(lambda s: st.tuples(st.integers(s, 200), st.just(s)))
 
@@ -50,7 +50,3 @@ def test_ten_slices_in_four_partitions() -> None:
 def test_too_few_slices_is_an_error(bounds) -> None:
     with pytest.raises(ValueError, match="4 partitions, found 3"):
         partition_borders(3, 4, bounds)
-
-
-def test_positions_are_the_slices_middles() -> None:
-    assert positions(4).tolist() == [0.125, 0.375, 0.625, 0.875]

@@ -7,21 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nifti_layouts import cases_of
 from scipy.ndimage import binary_dilation, generate_binary_structure
 
 from glocalseg.data.acquire.verify import verify
-from glocalseg.data.card import GeneratedSource, load_card
+from glocalseg.data.card import load_card
 from glocalseg.data.phantom.generate import generate, group_of
-from glocalseg.data.readers.base import Volume, load_volume, require_cases
 from glocalseg.data.slices.prepare import prepare_volume
+from glocalseg.data.volumes import Volume, load_volume
 
 CARD = load_card(Path(__file__).resolve().parents[2] / "config" / "datasets" / "phantom.yaml")
 PATIENTS = 7
 NEIGHBOURS = generate_binary_structure(2, 1)[:, :, None]  # the four in the plane
 
 
-def source(patients: int = PATIENTS, seed: int = 1) -> GeneratedSource:
-    return GeneratedSource(kind="generated", generator="phantom", subjects=patients, seed=seed, matrix=64)
+def write(root: Path, patients: int = PATIENTS, seed: int = 1) -> None:
+    generate(root, patients, seed=seed, matrix=64)
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -32,33 +33,33 @@ def digests(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("phantom")
-    generate(source(), root)
+    write(root)
     return root
 
 
 @pytest.fixture(scope="module")
 def volumes(root: Path) -> dict[str, Volume]:
     """Both phases of every patient, as ACDC's reader gives them."""
-    card = CARD.model_copy(update={"phases": ["ED", "ES"]})
-    return {case.volume: load_volume(card, case) for case in require_cases(card, root)}
+    card = CARD.model_copy(update={"reader": CARD.reader.model_copy(update={"phases": ["ED", "ES"]})})
+    return {case.volume: load_volume(card, case) for case in cases_of(card, root)}
 
 
 def test_the_same_source_gives_the_same_bytes_and_patients_do_not_depend_on_their_number(root: Path, tmp_path: Path) -> None:
-    generate(source(4), tmp_path)
+    write(tmp_path, 4)
     again, first = digests(tmp_path), digests(root)
     assert len(again) == 4 * 5
     assert again.items() <= first.items()
 
 
 def test_another_seed_gives_other_patients(root: Path, tmp_path: Path) -> None:
-    generate(source(4, seed=2), tmp_path)
+    write(tmp_path, 4, seed=2)
     images = {name: d for name, d in digests(tmp_path).items() if name.endswith(".nii.gz")}
     assert not set(images.values()) & set(digests(root).values())
 
 
 def test_the_layout_is_acdcs(root: Path, volumes: dict[str, Volume]) -> None:
     assert sorted(volumes) == [f"patient{k:03d}_{phase}" for k in range(1, PATIENTS + 1) for phase in ("ED", "ES")]
-    lines = (root / "training" / "patient003" / "Info.cfg").read_text().splitlines()
+    lines = (root / "training" / "patient003" / "Info.cfg").read_text(encoding="utf-8").splitlines()
     info = dict(line.split(": ") for line in lines)
     assert list(info) == ["ED", "ES", "Group", "Height", "NbFrame", "Weight"]
     assert info["Group"] == group_of(3) == "DCM"
@@ -113,6 +114,6 @@ def test_patients_differ_in_size_shape_contrast_and_grid(volumes: dict[str, Volu
 
 
 def test_the_heart_fits_the_cards_frame(root: Path) -> None:
-    prepared = [prepare_volume(CARD, case) for case in require_cases(CARD, root)]
+    prepared = [prepare_volume(CARD, case) for case in cases_of(CARD, root)]
     assert all(p.cropped <= 0.01 * p.foreground for p in prepared)
     assert all(set(np.unique(p.label)) == {0, 1, 2, 3} for p in prepared)

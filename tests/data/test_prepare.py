@@ -44,9 +44,9 @@ def write(root: Path, *, turned: bool = False, cases: int = 3) -> Path:
     return root
 
 
-def run(card: Card, root: Path, folder: Path, *, workers: int = 1, bounds: Any = "paper") -> Path:
+def run(card: Card, root: Path, folder: Path, *, workers: int = 1) -> Path:
     record = folder / "manifest.json"
-    prepare(card, root, record, partition_bounds=bounds, parts={"phase": "data"}, workers=workers)
+    prepare(card.reading, root, record, payload={"spec": {"identity": "x"}}, workers=workers)
     return record
 
 
@@ -67,10 +67,12 @@ def test_the_store_holds_every_slice_on_the_frame(tmp_path: Path) -> None:
     found = store.images[store.rows(["case_2"])][:, 2:14, 3:13]  # 12 x 10 in the middle of 16 x 16
     by_two = image.transpose(2, 0, 1).reshape(7, 12, 10, 2).mean(axis=3)  # linear at half the pixels: the mean of two
     np.testing.assert_allclose(found, (by_two - low) / (high - low), atol=1e-4)
-    assert store.slices["partition"][:7].tolist() == [0, 0, 1, 1, 2, 3, 3]
+    assert list(store.slices) == ["subject", "volume", "slice", "position"]
+    assert store.slices["slice"][:9].tolist() == [*range(7), 0, 1]
     assert store.slices["position"][:7].tolist() == pytest.approx([(k + 0.5) / 7 for k in range(7)])
     assert store.manifest["cut_off"] == {}
-    assert store.manifest["parts"] == {"phase": "data"}
+    assert store.manifest["spec"] == {"identity": "x"}
+    assert store.manifest["reading"] == card().reading.model_dump(mode="json")
 
 
 def test_labels_hold_no_new_value_and_sit_on_their_structure(tmp_path: Path) -> None:
@@ -101,11 +103,6 @@ def test_what_the_frame_cuts_off_is_recorded(tmp_path: Path, caplog: pytest.LogC
     assert "case_1: the frame cuts off 40 of 200" in caplog.text
 
 
-def test_release_leaves_the_last_slices_without_partition(tmp_path: Path) -> None:
-    store = open_store(run(card(), write(tmp_path / "raw", cases=1), tmp_path / "store", bounds="release"))
-    assert store.slices["partition"].tolist() == [0, 1, 2, 3, -1, -1, -1]
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bad_volume_is_named(tmp_path: Path, workers: int) -> None:
     root = write(tmp_path / "raw")
@@ -115,10 +112,7 @@ def test_a_bad_volume_is_named(tmp_path: Path, workers: int) -> None:
     assert not (tmp_path / "store").exists()
 
 
-def test_too_few_slices_and_constant_images_are_named(tmp_path: Path) -> None:
-    root = write(tmp_path / "raw")
-    with pytest.raises(PrepareError, match="case_1: expected at least 9 slices, one a partition, found 7"):
-        run(card(partitions=9), root, tmp_path / "store")
+def test_constant_images_are_named() -> None:
     with pytest.raises(PrepareError, match="x: expected different percentiles"):
         normalise(np.ones((4, 4, 4), np.float32), (1, 99), name="x")
 

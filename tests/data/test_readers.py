@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from nifti_layouts import (
     SHAPE,
+    cases_of,
     image_voxels,
     label_voxels,
     make_card,
@@ -16,7 +17,8 @@ from nifti_layouts import (
     write_msd,
 )
 
-from glocalseg.data.readers.base import ReaderError, load_volume, require_cases
+from glocalseg.data.readers.base import ReaderError
+from glocalseg.data.volumes import load_volume
 from glocalseg.records.code import closure
 
 CASES = ["case_01", "case_02", "case_03"]
@@ -24,7 +26,7 @@ CASES = ["case_01", "case_02", "case_03"]
 
 def test_msd_finds_the_listed_cases_and_no_shadow_files(tmp_path: Path) -> None:
     write_msd(tmp_path, CASES)
-    cases = require_cases(make_card(), tmp_path)
+    cases = cases_of(make_card(), tmp_path)
     assert [(c.volume, c.subject) for c in cases] == [(n, n) for n in CASES]
     assert cases[0].image == tmp_path / "imagesTr/case_01.nii.gz"
     assert cases[0].label == tmp_path / "labelsTr/case_01.nii.gz"
@@ -34,27 +36,27 @@ def test_msd_reads_the_channel_of_the_card(tmp_path: Path) -> None:
     write_msd(tmp_path, CASES, channels=2)
     for channel in (0, 1):
         card = make_card(channel=channel)
-        volume = load_volume(card, require_cases(card, tmp_path)[0])
+        volume = load_volume(card, cases_of(card, tmp_path)[0])
         np.testing.assert_array_equal(volume.image, image_voxels(0, (*SHAPE, 2))[..., channel])
         assert volume.image.dtype == np.float32
     with pytest.raises(ReaderError, match=r"channel 2.*2 channels"):
-        load_volume(make_card(channel=2), require_cases(make_card(), tmp_path)[0])
+        load_volume(make_card(channel=2), cases_of(make_card(), tmp_path)[0])
 
 
 def test_a_channel_of_a_three_dimensional_image_is_an_error(tmp_path: Path) -> None:
     write_msd(tmp_path, CASES)
     with pytest.raises(ReaderError, match="channel 1"):
-        load_volume(make_card(channel=1), require_cases(make_card(), tmp_path)[0])
+        load_volume(make_card(channel=1), cases_of(make_card(), tmp_path)[0])
 
 
 def test_msd_notices_a_leftover_and_a_missing_file(tmp_path: Path) -> None:
     write_msd(tmp_path, CASES)
     save(tmp_path / "imagesTr/case_09.nii.gz", image_voxels(9))
     with pytest.raises(ReaderError, match=r"case_09.*dataset\.json"):
-        require_cases(make_card(), tmp_path)
+        cases_of(make_card(), tmp_path)
     (tmp_path / "imagesTr/case_09.nii.gz").unlink()
     (tmp_path / "labelsTr/case_02.nii.gz").unlink()
-    case = require_cases(make_card(), tmp_path)[1]
+    case = cases_of(make_card(), tmp_path)[1]
     assert case.volume == "case_02"
     with pytest.raises(ReaderError, match=r"case_02\.nii\.gz.*no such file"):
         load_volume(make_card(), case)
@@ -65,49 +67,51 @@ def test_msd_needs_its_list(tmp_path: Path, text: str | None) -> None:
     write_msd(tmp_path, CASES)
     (tmp_path / "dataset.json").unlink()
     if text is not None:
-        (tmp_path / "dataset.json").write_text(text)
+        (tmp_path / "dataset.json").write_text(text, encoding="utf-8")
     with pytest.raises(ReaderError, match=r"dataset\.json: expected"):
-        require_cases(make_card(), tmp_path)
+        cases_of(make_card(), tmp_path)
 
 
 def test_subjects_come_from_a_table(tmp_path: Path) -> None:
     write_msd(tmp_path, CASES)
     card = make_card(subject={"table": "subjects.tsv"})
-    (tmp_path / "subjects.tsv").write_text("volume\tsubject\ncase_01\tanna\ncase_02\tanna\ncase_03\tben\n")
-    assert [c.subject for c in require_cases(card, tmp_path)] == ["anna", "anna", "ben"]
-    (tmp_path / "subjects.tsv").write_text("case_01\tanna\ncase_02\tanna\n")  # no heading; one volume has no row
+    (tmp_path / "subjects.tsv").write_text("volume\tsubject\ncase_01\tanna\ncase_02\tanna\ncase_03\tben\n", encoding="utf-8")
+    assert [c.subject for c in cases_of(card, tmp_path)] == ["anna", "anna", "ben"]
+    (tmp_path / "subjects.tsv").write_text(
+        "case_01\tanna\ncase_02\tanna\n", encoding="utf-8"
+    )  # no heading; one volume has no row
     with pytest.raises(ReaderError, match="row for volume 'case_03'"):
-        require_cases(card, tmp_path)
+        cases_of(card, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["volume\tsubject\ncase_01\n", "case_01\ta\ncase_01\tb\n"])
 def test_a_broken_table_is_one_clear_problem(tmp_path: Path, text: str) -> None:
     write_msd(tmp_path, CASES)
-    (tmp_path / "subjects.tsv").write_text(text)
+    (tmp_path / "subjects.tsv").write_text(text, encoding="utf-8")
     with pytest.raises(ReaderError, match="expected two columns") as caught:
-        require_cases(make_card(subject={"table": "subjects.tsv"}), tmp_path)
+        cases_of(make_card(subject={"table": "subjects.tsv"}), tmp_path)
     assert len(caught.value.problems) == 1
 
 
 def test_a_missing_table_is_one_clear_problem(tmp_path: Path) -> None:
     write_msd(tmp_path, CASES)
     with pytest.raises(ReaderError, match=r"subjects\.tsv: expected .* no such file") as caught:
-        require_cases(make_card(subject={"table": "subjects.tsv"}), tmp_path)
+        cases_of(make_card(subject={"table": "subjects.tsv"}), tmp_path)
     assert len(caught.value.problems) == 1
 
 
 def test_a_name_that_gives_no_subject_is_named(tmp_path: Path) -> None:
     write_msd(tmp_path, [*CASES, "other"])
     with pytest.raises(ReaderError, match="other: expected a name that matches"):
-        require_cases(make_card(), tmp_path)
+        cases_of(make_card(), tmp_path)
 
 
 def test_folders_pair_by_name_whatever_the_ending(tmp_path: Path) -> None:
     save(tmp_path / "t1/case_01.nii", image_voxels(1))
     save(tmp_path / "masks/case_01.nii.gz", label_voxels())
-    (tmp_path / "t1/notes.txt").write_text("not a volume")
+    (tmp_path / "t1/notes.txt").write_text("not a volume", encoding="utf-8")
     card = make_card(reader="folders", images="t1", labels="masks")
-    (case,) = require_cases(card, tmp_path)
+    (case,) = cases_of(card, tmp_path)
     volume = load_volume(card, case)
     np.testing.assert_array_equal(volume.image, image_voxels(1))
     np.testing.assert_array_equal(volume.label, label_voxels())
@@ -117,13 +121,13 @@ def test_folders_pair_by_name_whatever_the_ending(tmp_path: Path) -> None:
 def test_folders_names_the_folder_that_is_missing(tmp_path: Path) -> None:
     save(tmp_path / "t1/case_01.nii", image_voxels(1))
     with pytest.raises(ReaderError, match="masks: expected a folder"):
-        require_cases(make_card(reader="folders", images="t1", labels="masks"), tmp_path)
+        cases_of(make_card(reader="folders", images="t1", labels="masks"), tmp_path)
 
 
 def test_an_empty_folder_is_no_data_set(tmp_path: Path) -> None:
     for reader in ("acdc", "mmwhs"):
         with pytest.raises(ReaderError, match="expected cases"):
-            require_cases(make_card(reader=reader), tmp_path)
+            cases_of(make_card(reader=reader), tmp_path)
 
 
 ACDC = {"subject": {"pattern": r"^(patient\d{3})_"}, "reader": "acdc"}
@@ -131,24 +135,24 @@ ACDC = {"subject": {"pattern": r"^(patient\d{3})_"}, "reader": "acdc"}
 
 def test_acdc_takes_the_frames_that_info_cfg_names(tmp_path: Path) -> None:
     write_acdc(tmp_path, {"patient001": (1, 12), "patient090": (11, 4)})
-    ed = require_cases(make_card(**ACDC), tmp_path)
+    ed = cases_of(make_card(**ACDC), tmp_path)
     assert [(c.volume, c.subject, c.image.name) for c in ed] == [
         ("patient001_ED", "patient001", "patient001_frame01.nii.gz"),
         ("patient090_ED", "patient090", "patient090_frame11.nii.gz"),  # frame04 is its end-systole
     ]
     assert ed[1].label.name == "patient090_frame11_gt.nii.gz"
-    both = require_cases(make_card(**ACDC, phases=["ED", "ES"]), tmp_path)
+    both = cases_of(make_card(**{**ACDC, "reader": {"kind": "acdc", "phases": ["ED", "ES"]}}), tmp_path)
     assert [c.volume for c in both] == ["patient001_ED", "patient001_ES", "patient090_ED", "patient090_ES"]
     assert both[3].image.name == "patient090_frame04.nii.gz"
 
 
 def test_acdc_notices_a_patient_without_its_frames(tmp_path: Path) -> None:
     write_acdc(tmp_path, {"patient001": (1, 12), "patient002": (1, 9), "patient003": (1, 9)})
-    (tmp_path / "training/patient001/Info.cfg").write_text("ES: 12\n")
+    (tmp_path / "training/patient001/Info.cfg").write_text("ES: 12\n", encoding="utf-8")
     (tmp_path / "training/patient002/Info.cfg").unlink()
     write_acdc(tmp_path / "copy", {"patient003": (1, 9)})
     with pytest.raises(ReaderError) as caught:
-        require_cases(make_card(**ACDC), tmp_path)
+        cases_of(make_card(**ACDC), tmp_path)
     said = str(caught.value)
     assert "a line 'ED: <frame number>'" in said
     assert "patient002: expected Info.cfg" in said
@@ -164,7 +168,7 @@ def test_mmwhs_maps_labels_and_stray_values(tmp_path: Path) -> None:
     save(tmp_path / "mr_train/mr_train_1001_label.nii.gz", label)
     save(tmp_path / "ct_train/ct_train_1001_image.nii.gz", image_voxels(2))
     (tmp_path / "mr_train/._mr_train_1001_image.nii.gz").write_bytes(b"shadow")
-    (case,) = require_cases(mmwhs_card(), tmp_path)
+    (case,) = cases_of(mmwhs_card(), tmp_path)
     assert (case.volume, case.subject) == ("mr_train_1001", "1001")
     volume = load_volume(mmwhs_card(), case)
     assert volume.label[0, 0].tolist() == [1, 2, 3, 4]
@@ -175,26 +179,26 @@ def test_mmwhs_maps_labels_and_stray_values(tmp_path: Path) -> None:
 def test_a_label_value_that_the_card_does_not_know_is_an_error(tmp_path: Path) -> None:
     save(tmp_path / "mr_train_1001_image.nii.gz", image_voxels(1))
     save(tmp_path / "mr_train_1001_label.nii.gz", label_voxels((205, 422), np.int16))
-    (case,) = require_cases(mmwhs_card(), tmp_path)
+    (case,) = cases_of(mmwhs_card(), tmp_path)
     with pytest.raises(ReaderError, match=r"also \[422\.0\]"):
         load_volume(mmwhs_card(), case)
 
 
 def test_mmwhs_names_the_file_that_is_missing_and_the_one_that_is_there_twice(tmp_path: Path) -> None:
     save(tmp_path / "a/mr_train_1001_label.nii.gz", label_voxels((205,), np.int16))
-    (case,) = require_cases(mmwhs_card(), tmp_path)
+    (case,) = cases_of(mmwhs_card(), tmp_path)
     assert case.image == tmp_path / "a/mr_train_1001_image.nii.gz"
     assert not case.image.exists()
     save(tmp_path / "b/mr_train_1001_label.nii.gz", label_voxels((205,), np.int16))
     with pytest.raises(ReaderError, match="each file once"):
-        require_cases(mmwhs_card(), tmp_path)
+        cases_of(mmwhs_card(), tmp_path)
 
 
 def test_whole_float_labels_are_classes_and_others_are_not(tmp_path: Path) -> None:
     write_msd(tmp_path, CASES)
     save(tmp_path / "labelsTr/case_01.nii.gz", label_voxels((1, 2), np.float32))
     card = make_card()
-    case = require_cases(card, tmp_path)[0]
+    case = cases_of(card, tmp_path)[0]
     volume = load_volume(card, case)
     assert volume.label.dtype == np.uint8
     np.testing.assert_array_equal(volume.label, label_voxels((1, 2)))
@@ -207,7 +211,7 @@ def test_shapes_that_differ_are_an_error(tmp_path: Path) -> None:
     write_msd(tmp_path, CASES)
     save(tmp_path / "labelsTr/case_01.nii.gz", np.zeros((6, 5, 3), np.uint8))
     with pytest.raises(ReaderError, match=r"shape \(6, 5, 4\).*\(6, 5, 3\)"):
-        load_volume(make_card(), require_cases(make_card(), tmp_path)[0])
+        load_volume(make_card(), cases_of(make_card(), tmp_path)[0])
 
 
 def test_colours_and_complex_numbers_are_no_intensities(tmp_path: Path) -> None:
@@ -216,7 +220,7 @@ def test_colours_and_complex_numbers_are_no_intensities(tmp_path: Path) -> None:
     for voxels in (colours, image_voxels(0).astype(np.complex64)):
         save(tmp_path / "imagesTr/case_01.nii.gz", voxels)
         with pytest.raises(ReaderError, match="whole or real numbers"):
-            load_volume(make_card(), require_cases(make_card(), tmp_path)[0])
+            load_volume(make_card(), cases_of(make_card(), tmp_path)[0])
 
 
 def test_a_reader_brings_only_the_base_into_a_content_key() -> None:

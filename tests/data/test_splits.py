@@ -9,11 +9,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocalseg.config.model import ConfigError
-from glocalseg.data.card import LabelledDraw, SplitLists, SplitRule
-from glocalseg.data.splits import check_hygiene, draws_of, make_split
+from glocalseg.config.model import ConfigError, keyed
+from glocalseg.data.splits import (
+    ROLES,
+    Budget,
+    LabelledDraw,
+    ListSpec,
+    Role,
+    RuleSpec,
+    Split,
+    SplitLists,
+    SplitRule,
+    SplitSpec,
+    check_hygiene,
+    check_lists,
+    draws_of,
+    listed_subjects,
+    split_spec,
+    volumes_of,
+)
+from glocalseg.records.digest import digest
 
-LISTS = ("pretrain", "train", "validation", "test")
+
+def make_split(splits: SplitLists | SplitRule, volumes: pd.DataFrame, budget: Budget, draw: int) -> Split:
+    """All four lists of a budget and draw."""
+    return volumes_of(split_spec(splits, ROLES, budget, draw), volumes)
 
 
 def table(sides: list[int]) -> pd.DataFrame:
@@ -51,7 +71,7 @@ def test_no_subject_is_on_two_sides(case: tuple[SplitRule, pd.DataFrame, int], d
     splits, volumes, pool = case
     subject = dict(zip(volumes["volume"], volumes["subject"], strict=True))
     split = make_split(splits, volumes, max(1, pool // 2), draw)
-    of = {name: {subject[v] for v in getattr(split, name)} for name in LISTS}
+    of = {name: {subject[v] for v in getattr(split, name)} for name in ROLES}
     assert not of["test"] & (of["pretrain"] | of["train"] | of["validation"])
     assert not of["train"] & of["validation"]
     assert of["train"] <= of["pretrain"]
@@ -125,7 +145,7 @@ def test_lists_are_taken_as_they_stand() -> None:
         ({"budgets": {1: [LabelledDraw(train=["s004"], validation=["s003"])]}}, "s004.*test and in train"),
         ({"budgets": {1: [LabelledDraw(train=["s003"], validation=["s003"])]}}, "s003.*train and in validation"),
         ({"pretrain": ["s999"]}, "s999.*not in the data"),
-        ({"test": []}, "each need a subject"),
+        ({"test": []}, "each list needs a subject, found none in test"),
     ],
 )
 def test_leaks_and_unknown_subjects_are_errors(changes: dict[str, Any], said: str) -> None:
@@ -145,3 +165,112 @@ def test_the_other_side_of_a_test_subject_is_a_leak() -> None:
 def test_too_few_subjects() -> None:
     with pytest.raises(ConfigError, match="found 2 \\+ 1"):
         make_split(rule(2, 1, 0), table([1, 1, 1]), 1, 1)
+
+
+# ---------------------------------------------------------------- what a job reads
+
+
+SUBSETS: list[tuple[Role, ...]] = [
+    ("pretrain",), ("pretrain", "validation"), ("train", "validation", "test"), ("test",), ("pretrain", "train")
+]  # fmt: skip
+
+
+@given(cases(), st.sampled_from(SUBSETS), st.integers(1, 5))
+@settings(max_examples=15, deadline=None)
+def test_lists_do_not_depend_on_which_others_are_asked_for(
+    case: tuple[SplitRule, pd.DataFrame, int], roles: tuple[Role, ...], draw: int
+) -> None:
+    splits, volumes, pool = case
+    whole = make_split(splits, volumes, max(1, pool // 2), draw)
+    some = volumes_of(split_spec(splits, roles, max(1, pool // 2), draw), volumes)
+    for role in ROLES:
+        assert getattr(some, role) == (getattr(whole, role) if role in roles else ())
+
+
+def test_by_rule_only_what_is_asked_for_is_in_a_specification() -> None:
+    splits = rule(5, 2, 3, "one")
+    assert split_spec(splits, ["pretrain"]) == RuleSpec(roles=("pretrain",), test=5, validation=2, seed=3)
+    assert split_spec(splits, ["pretrain"], 8, 2) == split_spec(splits, ["pretrain"])  # neither budget nor draw is read
+    asked = split_spec(splits, ["test", "validation"])
+    assert asked == RuleSpec(roles=("validation", "test"), test=5, validation=2, seed=3, test_volumes="one")
+    tuned = split_spec(splits, ["train", "validation", "test"], 8, 2)
+    assert isinstance(tuned, RuleSpec)
+    assert (tuned.budget, tuned.draw, tuned.test_volumes) == (8, 2, "one")
+    assert split_spec(splits, ["train"], "all", 1) == split_spec(splits, ["train"], "all", 7)
+
+
+def test_of_lists_only_those_asked_for_are_in_a_specification() -> None:
+    assert split_spec(lists(), ["pretrain"]) == ListSpec(pretrain=("s000", "s001", "s002"))
+    assert split_spec(lists(), ["train", "test"], 1, 2) == ListSpec(train=("s000",), test=("s004",))
+    everything = lists(all={"train": ["s000"], "validation": ["s001"]})
+    assert split_spec(everything, ["validation"]) == ListSpec(validation=("s001",))
+    assert split_spec(everything, ["validation"], 1, 1) == ListSpec(validation=("s003",))
+
+
+def _key(spec: SplitSpec) -> str:
+    return digest(keyed(spec))
+
+
+def test_a_changed_list_changes_the_specifications_that_read_it_and_no_other() -> None:
+    changes: dict[Role, dict[str, Any]] = {
+        "pretrain": {"pretrain": ["s000", "s001"]},
+        "test": {"test": ["s005"]},
+        "validation": {"all": {"train": ["s000", "s001", "s002"], "validation": ["s006"]}},
+        "train": {"all": {"train": ["s000", "s001"], "validation": ["s003"]}},
+    }
+    for changed, change in changes.items():
+        for roles in SUBSETS:
+            before, after = (_key(split_spec(x, roles, "all", 1)) for x in (lists(), lists(**change)))
+            assert (before != after) == (changed in roles), (changed, roles)
+            kept = [_key(split_spec(x, ["train", "validation"], 1, 1)) for x in (lists(), lists(**change))]
+            assert kept[0] == kept[1]  # another budget's lists
+
+
+def test_a_changed_rule_changes_the_specifications_that_read_it_and_no_other() -> None:
+    for roles in SUBSETS:
+        base = _key(split_spec(rule(5, 2, 3), roles, 4, 1))
+        for other in (rule(6, 2, 3), rule(5, 3, 3), rule(5, 2, 4)):  # each of them moves every list
+            assert _key(split_spec(other, roles, 4, 1)) != base
+        assert (_key(split_spec(rule(5, 2, 3, "one"), roles, 4, 1)) != base) == ("test" in roles)
+        for budget, draw in ((5, 1), (4, 2)):
+            assert (_key(split_spec(rule(5, 2, 3), roles, budget, draw)) != base) == ("train" in roles)
+    assert len({_key(split_spec(rule(5, 2, 3), roles, 4, 1)) for roles in SUBSETS}) == len(SUBSETS)
+
+
+def test_training_volumes_need_a_budget_and_its_draw() -> None:
+    for splits in (rule(1, 1, 0), lists()):
+        for budget, draw in ((None, None), (1, None)):
+            with pytest.raises(ValueError, match="a budget and its draw"):
+                split_spec(splits, ["train"], budget, draw)
+
+
+@pytest.mark.parametrize("splits", [rule(2, 1, 0, "one"), lists()])
+def test_a_specification_survives_being_written_and_read(splits: SplitLists | SplitRule) -> None:
+    spec = split_spec(splits, ["train", "test"], 1, 2)
+    assert type(spec).model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"pretrain": ["s000", "s004"]}, r"\['s004'\] are in test and in pretrain"),
+        ({"test": ["s003"]}, r"\['s003'\] are in test and in validation \(budget 1, draw 1\)"),
+        ({"test": ["s001"], "pretrain": ["s000"]}, r"\['s001'\] are in test and in train \(budget 1, draw 1\)"),
+        (
+            {"budgets": {1: [{"train": ["s000"], "validation": ["s003"]}, {"train": ["s003"], "validation": ["s003"]}]}},
+            r"\['s003'\] are in train and in validation \(budget 1, draw 2\)",
+        ),
+        ({"all": {"train": ["s002"], "validation": ["s002"]}}, r"in train and in validation \(budget all, draw 1\)"),
+    ],
+)
+def test_leaks_in_lists_are_found_by_names_alone(changes: dict[str, Any], said: str) -> None:
+    check_lists(lists())
+    check_lists(rule(1, 1, 0))
+    with pytest.raises(ConfigError, match=said) as caught:
+        check_lists(lists(**changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_listed_subjects() -> None:
+    assert listed_subjects(lists()) == {f"s00{i}" for i in range(5)}
+    assert listed_subjects(rule(1, 1, 0)) == set()

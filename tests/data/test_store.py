@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from nifti_layouts import make_card
 
-from glocalseg.data.slices.store import open_store, write_store
+from glocalseg.data.reading import Reading
+from glocalseg.data.slices.store import open_store, positions, write_store
 from glocalseg.records.sealed import CorruptedError
 
 DEPTHS = {"a_1": 2, "b_1": 3}
@@ -18,19 +20,20 @@ NATIVE = {"a_1": (2, 4, 5), "b_1": (3, 3, 3)}
 
 def content() -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    slices = [("a" if v == "a_1" else "b", v, k, (k + 0.5) / d, k % 2) for v, d in DEPTHS.items() for k in range(d)]
+    slices = [("a" if v == "a_1" else "b", v, k, (k + 0.5) / d) for v, d in DEPTHS.items() for k in range(d)]
     volumes, first, offset = [], 0, 0
     for volume, shape in NATIVE.items():
         volumes.append((volume, volume[0], first, *shape, 8.0, 1.5, 1.25, 6, 5, offset))
         first, offset = first + shape[0], offset + int(np.prod(shape))
     names = "volume subject first_slice depth height width spacing_depth spacing_height spacing_width"
     return {
-        "images": rng.normal(size=(5, 6, 6)).astype(np.float32),
-        "labels": rng.integers(0, 3, (5, 6, 6)).astype(np.uint8),
+        "images": rng.normal(size=(5, 16, 18)).astype(np.float32),
+        "labels": rng.integers(0, 3, (5, 16, 18)).astype(np.uint8),
         "native_labels": rng.integers(0, 3, offset).astype(np.uint8),
-        "slices": pd.DataFrame(slices, columns=["subject", "volume", "slice", "position", "partition"]),
+        "slices": pd.DataFrame(slices, columns=["subject", "volume", "slice", "position"]),
         "volumes": pd.DataFrame(volumes, columns=[*names.split(), "resampled_height", "resampled_width", "native_offset"]),
-        "manifest": {"parts": {"phase": "data"}},
+        "reading": make_card(frame={"spacing": [1, 1], "size": [16, 18]}).reading,
+        "manifest": {"spec": {"identity": "x"}},
     }
 
 
@@ -48,12 +51,31 @@ def test_round_trip(record: Path) -> None:
         assert isinstance(getattr(store, name), np.memmap)
     pd.testing.assert_frame_equal(store.slices, put["slices"])
     pd.testing.assert_frame_equal(store.volumes, put["volumes"])
-    assert store.manifest["parts"] == {"phase": "data"}
+    assert store.manifest["spec"] == {"identity": "x"}
     assert store.rows(["b_1", "a_1"]).tolist() == [2, 3, 4, 0, 1]
     assert store.rows([]).tolist() == []
     np.testing.assert_array_equal(store.native_label("b_1"), put["native_labels"][40:].reshape(3, 3, 3))
     with pytest.raises(KeyError):
         store.rows(["c_1"])
+
+
+def test_a_store_knows_how_it_was_read(record: Path) -> None:
+    store, reading = open_store(record), content()["reading"]
+    assert store.size == (16, 18)
+    assert store.structures == reading.structures == {1: "one", 2: "two"}
+    assert store.classes == reading.classes == 3
+    assert Reading.model_validate(store.manifest["reading"]) == reading
+
+
+def test_of_a_card_only_what_decides_the_store_is_written_down(tmp_path: Path) -> None:
+    write_store(
+        tmp_path / "manifest.json", **{**content(), "reading": make_card(frame={"spacing": [1, 1], "size": [16, 18]})}
+    )
+    assert set(open_store(tmp_path / "manifest.json").manifest["reading"]) == set(Reading.model_fields)
+
+
+def test_positions_are_the_slices_middles() -> None:
+    assert positions(4).tolist() == [0.125, 0.375, 0.625, 0.875]
 
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "native_labels.npy", "slices.csv", "volumes.csv"])
@@ -81,4 +103,10 @@ def test_what_does_not_belong_together_is_not_written(tmp_path: Path, wrong: str
     parts[wrong] = parts[wrong][1:]
     with pytest.raises(ValueError, match="do not belong together"):
         write_store(tmp_path / "manifest.json", **parts)
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_another_frame_than_the_images_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\(5, 16, 18\) and a frame of \(16, 16\) do not belong together"):
+        write_store(tmp_path / "manifest.json", **{**content(), "reading": make_card().reading})
     assert not (tmp_path / "manifest.json").exists()

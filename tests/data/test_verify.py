@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 from nifti_layouts import SHAPE, image_voxels, label_voxels, make_card, save, write_acdc, write_msd
 
+from glocalseg.config.model import ConfigError
 from glocalseg.data.acquire.fetch import fetch
+from glocalseg.data.acquire.lock import check_tables
+from glocalseg.data.acquire.sources.base import UNVERIFIED
 from glocalseg.data.acquire.verify import VerifyError, require_unchanged, verify, verify_or_raise
+from glocalseg.data.card import Card
 from glocalseg.records.sealed import CorruptedError
 
 CASES = ["case_01", "case_02", "case_03"]
@@ -121,12 +125,12 @@ def test_the_traits_of_hippocampus_are_fine(root: Path) -> None:
     """Scales that differ by a million, float labels that are whole, two volumes of one subject."""
     save(root / "imagesTr/case_01.nii.gz", image_voxels(0) * 1e6)
     save(root / "labelsTr/case_01.nii.gz", label_voxels((1, 2), np.float32))
-    (root / "subjects.tsv").write_text("volume\tsubject\ncase_01\ta\ncase_02\ta\ncase_03\tb\n")
+    (root / "subjects.tsv").write_text("volume\tsubject\ncase_01\ta\ncase_02\ta\ncase_03\tb\n", encoding="utf-8")
     assert verify(make_card(subject={"table": "subjects.tsv"}, subjects=3), root)[0].found == "2"
     rule = {"kind": "rule", "test": 1, "validation": 1, "seed": 0}
     assert verify(make_card(subject={"pattern": r"^(case_\d)"}, subjects=3, splits=rule), root)[0].found == "1"
     write_msd(root, [*CASES, "case_04"])
-    (root / "subjects.tsv").write_text("volume\tsubject\ncase_01\ta\ncase_02\ta\ncase_03\tb\ncase_04\tc\n")
+    (root / "subjects.tsv").write_text("volume\tsubject\ncase_01\ta\ncase_02\ta\ncase_03\tb\ncase_04\tc\n", encoding="utf-8")
     assert verify(make_card(subject={"table": "subjects.tsv"}, subjects=3), root) == []
 
 
@@ -166,7 +170,7 @@ def test_wrong_layout_says_what_was_looked_for(tmp_path: Path) -> None:
 def test_the_record_names_the_volumes(root: Path, tmp_path: Path) -> None:
     record = tmp_path / "raw/verified.json"
     verify_or_raise(make_card(), root, record=record)
-    content = json.loads(record.read_text())
+    content = json.loads(record.read_text(encoding="utf-8"))
     assert content == {"dataset": "tiny", "subjects": 3, "volumes": CASES, "files": {}}
 
 
@@ -174,7 +178,8 @@ def test_the_lock_file_is_written_once_and_then_compared(root: Path, tmp_path: P
     lock = tmp_path / "tiny.lock.json"
     verify_or_raise(make_card(), root, lock=lock)
     first = lock.read_bytes()
-    assert sorted(json.loads(first)) == sorted(f"{kind}/{n}.nii.gz" for kind in ("imagesTr", "labelsTr") for n in CASES)
+    pairs = [f"{kind}/{n}.nii.gz" for kind in ("imagesTr", "labelsTr") for n in CASES]
+    assert sorted(json.loads(first)) == sorted([*pairs, "dataset.json"])
     verify_or_raise(make_card(), root, lock=lock)
     assert lock.read_bytes() == first
 
@@ -189,9 +194,8 @@ def test_the_lock_file_is_written_once_and_then_compared(root: Path, tmp_path: P
         (root / kind / "case_03.nii.gz").unlink()
     with pytest.raises(VerifyError) as caught:
         verify_or_raise(make_card(), root, lock=lock)
-    assert {p.file for p in caught.value.problems} == {
-        f"{k}/case_0{n}.nii.gz" for k in ("imagesTr", "labelsTr") for n in (3, 4)
-    }
+    changed = {f"{k}/case_0{n}.nii.gz" for k in ("imagesTr", "labelsTr") for n in (3, 4)}
+    assert {p.file for p in caught.value.problems} == {*changed, "dataset.json"}
 
 
 def test_bad_data_leaves_no_lock_file(root: Path, tmp_path: Path) -> None:
@@ -208,7 +212,7 @@ def test_an_archive_needs_no_lock_file(root: Path, tmp_path: Path) -> None:
 
 
 def test_a_broken_lock_file_is_a_problem(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "tiny.lock.json").write_text("[")
+    (tmp_path / "tiny.lock.json").write_text("[", encoding="utf-8")
     with pytest.raises(VerifyError, match="JSON that maps files"):
         verify_or_raise(make_card(), root, lock=tmp_path / "tiny.lock.json")
 
@@ -224,3 +228,40 @@ def test_data_that_changed_after_it_was_verified_is_refused(root: Path, tmp_path
     save(root / IMAGE, image_voxels(77))
     with pytest.raises(VerifyError, match=r"imagesTr/case_02\.nii\.gz: expected sha256"):
         require_unchanged(card, root, raw, lock=lock)
+
+
+def _with_table(root: Path) -> Card:
+    (root / "subjects.tsv").write_text("case_01\ta\ncase_02\tb\ncase_03\tc\n", encoding="utf-8")
+    return make_card(source={"kind": "folder", "path": str(root)}, subject={"table": "subjects.tsv"})
+
+
+def test_a_corrected_table_of_subjects_is_other_data(root: Path, tmp_path: Path) -> None:
+    card, lock = _with_table(root), tmp_path / "tiny.lock.json"
+    assert card.source.identity(lock) == UNVERIFIED
+    check_tables(card, root, lock)  # not verified yet: nothing to compare with
+    verify_or_raise(card, root, lock=lock)
+    assert "subjects.tsv" in json.loads(lock.read_text(encoding="utf-8"))
+    check_tables(card, root, lock)
+    before = card.source.identity(lock)
+    (root / "subjects.tsv").write_text("case_02\ta\ncase_01\tb\ncase_03\tc\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"subjects\.tsv: expected sha256 .* of tiny\.lock\.json, found .*delete"):
+        check_tables(card, root, lock)
+    with pytest.raises(VerifyError, match=r"subjects\.tsv: expected sha256"):
+        verify_or_raise(card, root, lock=lock)
+    lock.unlink()
+    verify_or_raise(card, root, lock=lock)
+    assert card.source.identity(lock) != before
+
+
+def test_tables_are_compared_only_where_they_are_and_a_lock_file_counts(root: Path, tmp_path: Path) -> None:
+    card, lock = _with_table(root), tmp_path / "tiny.lock.json"
+    verify_or_raise(card, root, lock=lock)
+    check_tables(card, tmp_path / "elsewhere", lock)  # a machine that only has the results
+    (root / "dataset.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"dataset\.json: expected sha256"):
+        check_tables(card, root, lock)
+    archive = make_card(source={"kind": "archive", "file": "a.tar", "md5": "0" * 32})
+    check_tables(archive, root, lock)
+    lock.write_text("[", encoding="utf-8")
+    with pytest.raises(ConfigError, match="JSON that maps files"):
+        check_tables(card, root, lock)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from methods.made_up import SIDE, finetuning_task, network, pool, pretrain_config, pretraining_task, trained, volumes
 from torch import Tensor
 
 from glocalseg.config.model import ConfigError, Model
@@ -22,6 +21,7 @@ from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import parts_of, pretrained_tensors
 from glocalseg.training.device import Device
 from glocalseg.training.task import Task
+from methods.made_up import SIDE, finetuning_task, network, pool, pretrain_config, pretraining_task, trained, volumes
 
 STRATEGIES, REGIMES = strategies(), regimes()
 METHODS = {**STRATEGIES, **REGIMES}

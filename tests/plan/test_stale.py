@@ -11,7 +11,9 @@ from conftest import Planner
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.card import load_card
-from glocalseg.plan import Job, Plan, check, make_plan, verified_record
+from glocalseg.plan.check import check
+from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.make import make_plan, verified_record
 
 CONFIGURATION = "hippocampus"
 
@@ -54,7 +56,8 @@ def test_comments_docstrings_and_layout_change_no_path(tree: Path, planner: Plan
     for module in (tree / "src/glocalseg").rglob("*.py"):
         text = module.read_text()
         if text.startswith('"""'):
-            text = '"""Reworded. ' + text[3:]
+            end = text.index('"""', 3)
+            text = text[:end] + "\n\nReworded.\n" + text[end:]  # after what a method says of itself, which a report shows
         module.write_text("# a new comment\n\n" + text + "\n\n# and one at the end\n")
     assert planner(CONFIGURATION).jobs.keys() == before.jobs.keys()
 
@@ -79,14 +82,15 @@ def test_the_mirror_and_words_about_the_data_change_no_run(tree: Path, planner: 
 
 def test_one_strategys_file_moves_only_what_uses_it(tree: Path, planner: Planner) -> None:
     before = planner(CONFIGURATION)
-    append(tree / "src/glocalseg/pretraining/strategies/lr.py", "\nCHANGED = 1\n")
-    uses = {("pretrain_local", "gd+lr"), ("diagnose", "gd+lr"), ("finetune", "gd+lr"), ("report", "hippocampus")}
+    append(tree / "src/glocalseg/methods/pretraining/decoder/lr.py", "\nCHANGED = 1\n")
+    uses = {("pretrain_local", "gd+lr"), ("diagnose", "gd+lr"), ("finetune", "gd+lr"), ("score", "gd+lr")}
+    uses |= {("report", "hippocampus")}
     assert moved(before, planner(CONFIGURATION)) == uses
 
 
 def test_a_global_strategys_file_moves_the_local_ones_on_top_of_it(tree: Path, planner: Planner) -> None:
     before = planner(CONFIGURATION)
-    append(tree / "src/glocalseg/pretraining/strategies/pcl.py", "\nCHANGED = 1\n")
+    append(tree / "src/glocalseg/methods/pretraining/encoder/pcl.py", "\nCHANGED = 1\n")
     assert {name for _, name in moved(before, planner(CONFIGURATION))} == {"pcl", "hippocampus"}
 
 
@@ -96,7 +100,7 @@ def test_a_parameter_moves_its_phase_and_what_starts_from_it(tree: Path, planner
     text = configuration.read_text()
 
     configuration.write_text(re.sub(r"(finetune:\n  steps: )\d+", r"\g<1>7", text))
-    assert moved(before, planner(CONFIGURATION)) == of_phases(before, "finetune", "report")
+    assert moved(before, planner(CONFIGURATION)) == of_phases(before, "finetune", "score", "report")
 
     configuration.write_text(re.sub(r"(pretrain_local:\n  steps: )\d+", r"\g<1>7", text))
     local = {key for key in everything(before) if "+" in key[1]} | {("report", "hippocampus")}
@@ -159,7 +163,7 @@ def test_the_grid_is_the_product_of_what_was_asked_for(planner: Planner) -> None
     plan = planner(CONFIGURATION)
     b = plan.benchmark
     grid = len(b.methods) * len(b.budgets) * b.draws * len(b.seeds)
-    assert len(plan.of("finetune")) == grid + len(b.seeds)  # the upper bound has one draw
+    assert len(plan.of("finetune")) == len(plan.of("score")) == grid + len(b.seeds)  # the upper bound has one draw
     assert len(plan.of("pretrain_global")) == 4 * len(b.seeds)
     assert len(plan.of("pretrain_local")) == 2 * len(b.seeds)
     assert len(plan.of("diagnose")) == 7 * len(b.seeds)

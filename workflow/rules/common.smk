@@ -14,6 +14,8 @@ sys.path.insert(0, str(HERE / "src"))  # this checkout's code, whichever one the
 from glocalrun.calls import STATE
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
+from glocalseg.data.acquire.fetch import dataset_root
+from glocalseg.data.acquire.lock import check_tables
 from glocalseg.data.acquire.sources.base import UNVERIFIED
 from glocalseg.data.card import load_cards
 from glocalseg.plan.make import identity, make_plan, verified_record
@@ -47,7 +49,11 @@ def plan_or_stop():
     try:
         raw, where = read_configuration()
         benchmark = parse_benchmark(raw, where=where)
-        return make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+        cards = load_cards(benchmark.datasets, CARDS)
+        for name, card in cards.items():  # a table that was corrected after the data was verified changes splits, not keys
+            raw = verified_record(card, CARDS).parent
+            check_tables(card, dataset_root(card, raw, Path("data/incoming") / name), CARDS / f"{name}.lock.json")
+        return make_plan(benchmark, cards, lock_folder=CARDS)
     except ConfigError as error:
         lines = [line if ": " in line and line.startswith(where) else f"{where}: {line}" for line in str(error).split("\n")]
         sys.exit("\n".join(lines))

@@ -68,16 +68,14 @@ def _words(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
     used = {name for m in benchmark.methods for name in (m.global_, m.local, m.regime) if name}
     entries = [e for e in (*strategies().values(), *regimes().values()) if e.name in used]
     words = {e.name: (e.symbol, e.sentence, e.source, *e.departures) for e in entries}
-    return words | {
-        "metrics": (ast.get_docstring(ast.parse(METRICS.read_text(encoding="utf-8"))) or "", *_docstrings(METRICS))
-    }
+    return words | {"metrics": tuple(_sentences(METRICS))}
 
 
-def _docstrings(path: Path) -> Iterator[str]:
-    """Those of a module's functions, in their order."""
+def _sentences(path: Path) -> Iterator[str]:
+    """The first paragraphs of the docstrings of a module's functions."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef):
-            yield ast.get_docstring(node) or ""
+            yield (ast.get_docstring(node) or "").split("\n\n")[0]
 
 
 def identity(card: Card, lock_folder: Path) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from methods.made_up import CLASSES, DEPTH, SIDE, falls, finetuning_task, labelled_slices, trained, volumes
 from torch import Tensor
 
 from glocalseg.methods.finetuning.losses import segmentation_loss
 from glocalseg.methods.finetuning.regimes.mean_teacher import clipped_noise, consistency, ramp
 from glocalseg.training.task import Task
+from methods.made_up import CLASSES, DEPTH, SIDE, falls, finetuning_task, labelled_slices, trained, volumes
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from methods.made_up import falls, finetuning_task
 from torch import Tensor
 
 from glocalseg.methods.finetuning.regimes.mixup import Mixup, beta_weights, mixed
+from methods.made_up import falls, finetuning_task
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from methods.made_up import falls, pretraining_task, trained, volumes
 from torch import Tensor, nn
 
 from glocalseg.methods.momentum import follow, momentum_copy
 from glocalseg.methods.pretraining.encoder.byol import byol_loss, momentum_at
 from glocalseg.training.task import Task
+from methods.made_up import falls, pretraining_task, trained, volumes
 
 
 def vectors(seed: int, n: int = 8) -> Tensor:

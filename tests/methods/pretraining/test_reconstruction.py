@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from methods.made_up import SIDE, falls, pretraining_task, volumes
 from torch import Tensor
 
 from glocalseg.config.model import ConfigError
 from glocalseg.methods.pretraining.network.context import Context, patch_pairs, swapped
 from glocalseg.methods.pretraining.network.inpainting import Inpainting, box_side, holes
 from glocalseg.methods.pretraining.reconstruction import pixel_loss
+from methods.made_up import SIDE, falls, pretraining_task, volumes
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from methods.made_up import CPU, SIDE, falls, loss_of, network, pool, pretrain_config, pretraining_task
 from torch import Tensor
 
 from glocalseg.config.model import ConfigError
 from glocalseg.methods.catalogue import strategies
 from glocalseg.methods.pretraining.base import Slices
 from glocalseg.methods.pretraining.encoder.rotation import Rotation, turned
+from methods.made_up import CPU, SIDE, falls, loss_of, network, pool, pretrain_config, pretraining_task
 
 
 def test_the_turns_of_a_small_image_by_hand() -> None:
