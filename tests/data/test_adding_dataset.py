@@ -12,9 +12,9 @@ import pytest
 import yaml
 from nifti_layouts import image_voxels, label_voxels, make_card, save, write_msd
 
-from glocalseg.config.model import ConfigError
+from glocalseg.config.model import ConfigError, keyed
 from glocalseg.data.acquire.fetch import dataset_root, fetch
-from glocalseg.data.acquire.verify import verify_or_raise
+from glocalseg.data.acquire.verify import verify, verify_or_raise
 from glocalseg.data.card import Card, load_card
 from glocalseg.data.readers.acdc import Acdc
 from glocalseg.data.readers.msd import Msd
@@ -26,9 +26,13 @@ from glocalseg.records.digest import sha256_file
 GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-dataset.md"
 
 
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+
+
 def _documented(name: str) -> dict[str, Any]:
     """The card of that name as the guide shows it."""
-    blocks = [yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)]
+    blocks = [yaml.safe_load(b) for b in _blocks("yaml")]
     return next(b for b in blocks if b["name"] == name)
 
 
@@ -86,6 +90,28 @@ def test_a_card_makes_a_data_set_in_msd_layout(tmp_path: Path) -> None:
     assert store.images.shape == (4 * 4, 16, 16)
     assert list(store.volumes["volume"]) == [f"la_{i:03d}" for i in range(1, 5)]
     assert not (tmp_path / "cards/heart.lock.json").exists()
+
+
+def test_another_layout_is_the_file_that_the_guide_shows(further: Path, tmp_path: Path) -> None:
+    (block,) = _blocks("python")
+    (further / "nested.py").write_text(block, encoding="utf-8")
+    for i in range(1, 5):
+        save(tmp_path / f"data/spleen_{i}_a/t2.nii.gz", image_voxels(i))
+        save(tmp_path / f"data/spleen_{i}_a/label.nii.gz", label_voxels((1,)))
+    content = _documented("spleen") | {"subjects": 4, "source": {"kind": "folder", "path": str(tmp_path / "data")}}
+    content |= {"reader": {"kind": "nested", "image": "t2.nii.gz"}, "frame": {"spacing": [1.0, 1.0], "size": [16, 16]}}
+    card = _write_card(tmp_path, content)
+    assert keyed(card.reading)["reader"] == {"kind": "nested", "image": "t2.nii.gz", "label": "label.nii.gz"}
+    assert list(open_store(_run(card, tmp_path)).volumes["volume"]) == [f"spleen_{i}_a" for i in range(1, 5)]
+    assert _write_card(tmp_path, content | {"reader": "nested"}).reader == _write_card(
+        tmp_path, content | {"reader": {"kind": "nested"}}
+    ).reader  # fmt: skip
+    (tmp_path / "data/notes").mkdir()
+    assert [str(p) for p in verify(card, tmp_path / "data")] == [
+        f"{tmp_path / 'data/notes'}: expected an image t2.nii.gz, found none"
+    ]
+    with pytest.raises(ConfigError, match="expected one of acdc, folders, mmwhs, msd, nested, found 'nestled'"):
+        _write_card(tmp_path, content | {"reader": "nestled"})
 
 
 @pytest.mark.parametrize("name", ["spleen", "heart"])

@@ -392,7 +392,7 @@ def test_leftovers_of_a_killed_unpacking_do_no_harm(server: Server, archive: byt
     server.content = archive
     card = _card(archive, server.url)
     (tmp_path / "raw/.files.part/Task99_Tiny").mkdir(parents=True)
-    (tmp_path / "raw/.files.part/Task99_Tiny/half").write_text("half")
+    (tmp_path / "raw/.files.part/Task99_Tiny/half").write_text("half", encoding="utf-8")
     raw = _fetch(card, tmp_path)
     assert not (raw / "files/Task99_Tiny/half").exists()
     (raw / "fetched.json").unlink()  # killed after the rename, before the record: nothing is fetched again
@@ -460,7 +460,7 @@ def test_registration_says_the_steps_and_the_folder(tmp_path: Path) -> None:
         assert "https://example.org" in said
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir()
-        (incoming / ("acdc.zip" if found == "nothing" else "notes.txt")).write_text("x")
+        (incoming / ("acdc.zip" if found == "nothing" else "notes.txt")).write_text("x", encoding="utf-8")
     assert not (tmp_path / "raw/fetched.json").exists()
 
 
@@ -489,7 +489,7 @@ def test_generated_data_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch:
 
     def generate(root: Path, subjects: int, *, seed: int, matrix: int) -> None:
         calls.append((subjects, seed, matrix))
-        (root / "first").write_text("first")
+        (root / "first").write_text("first", encoding="utf-8")
         if len(calls) == 1:
             raise RuntimeError("halfway")
         write_acdc(root, {"patient001": (1, 12)})

@@ -41,7 +41,7 @@ def _tar(path: Path, *extra: tarfile.TarInfo, mode: str = "w") -> Path:
 
 
 def _files(folder: Path) -> dict[str, str]:
-    return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
+    return {p.relative_to(folder).as_posix(): p.read_text(encoding="utf-8") for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
@@ -125,7 +125,7 @@ def test_an_encrypted_member_is_refused(tmp_path: Path, target: Path) -> None:
 def test_broken_archives_are_named(tmp_path: Path, target: Path) -> None:
     whole = _tar(tmp_path / "x.tgz", mode="w:gz").read_bytes()
     (tmp_path / "cut.tgz").write_bytes(whole[:-30])
-    (tmp_path / "page.tar").write_text("<html>not found</html>")
+    (tmp_path / "page.tar").write_text("<html>not found</html>", encoding="utf-8")
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as z:
         z.writestr("a.txt", "text that is stored")
     raw = (tmp_path / "x.zip").read_bytes().replace(b"stored", b"changed"[:6])

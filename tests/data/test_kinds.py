@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nifti_layouts import image_voxels, label_voxels, make_card, save
+from nifti_layouts import make_card
 
 from glocalseg.config.model import ConfigError, keyed, parse
 from glocalseg.data.acquire import sources
 from glocalseg.data.acquire.fetch import check_source, dataset_root, fetch
-from glocalseg.data.acquire.verify import verify
 from glocalseg.data.card import Card, load_card
 from glocalseg.data.kinds import kinds, load_kind
-from glocalseg.data.readers.base import Reader, require_cases
+from glocalseg.data.readers.base import Reader
 from glocalseg.data.reading import Reading
 
 from glocalseg.data import readers  # isort: skip
 
 CARDS = Path(__file__).parents[2] / "config" / "datasets"
-READER = '''
-"""Every volume in a folder of its own."""
-from pathlib import Path
-from glocalseg.data.readers.base import Case, Problem, Reader, SubjectNames
-
-class Nested(Reader):
-    image: str = "image.nii.gz"
-
-    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
-        found = sorted(root.glob(f"*/{self.image}"))
-        return [Case(p.parent.name, subjects.of(p.parent.name), p, p.with_name("label.nii.gz")) for p in found], []
-'''
 SOURCE = '''
 """A tape that somebody puts in."""
 from pathlib import Path
@@ -63,38 +48,9 @@ class Tape(Source):
 '''
 
 
-@pytest.fixture
-def further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder whose files are readers and sources too."""
-    folder = tmp_path / "further"
-    folder.mkdir()
-    loaded = set(sys.modules)
-    for package in (readers, sources):
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
-    importlib.invalidate_caches()
-    yield folder
-    for name in set(sys.modules) - loaded:
-        if name.startswith(("glocalseg.data.readers.", "glocalseg.data.acquire.sources.")):
-            del sys.modules[name]
-
-
 def test_the_kinds_are_the_files() -> None:
     assert kinds("glocalseg.data.readers") == ["acdc", "folders", "mmwhs", "msd"]
     assert kinds("glocalseg.data.acquire.sources") == ["archive", "folder", "generated", "registration"]
-
-
-def test_a_reader_is_a_file(further: Path, tmp_path: Path) -> None:
-    (further / "nested.py").write_text(READER, encoding="utf-8")
-    card = make_card(reader={"kind": "nested", "image": "scan.nii.gz"}, structures={1: "one"})
-    assert keyed(card.reading)["reader"] == {"kind": "nested", "image": "scan.nii.gz"}
-    assert make_card(reader="nested").reader == make_card(reader={"kind": "nested"}).reader
-    for i in range(1, 4):
-        save(tmp_path / f"data/case_{i}/scan.nii.gz", image_voxels(i))
-        save(tmp_path / f"data/case_{i}/label.nii.gz", label_voxels((1,)))
-    assert [c.volume for c in require_cases(card.reader, card.subject, tmp_path / "data")] == ["case_1", "case_2", "case_3"]
-    assert verify(card, tmp_path / "data") == []
-    with pytest.raises(ConfigError, match="expected one of acdc, folders, mmwhs, msd, nested, found 'nestled'"):
-        _parse({"reader": "nestled"})
 
 
 def test_a_source_is_a_file(further: Path, tmp_path: Path) -> None:
@@ -154,8 +110,8 @@ def test_prose_source_and_splits_are_no_part_of_the_reading() -> None:
     assert keyed(first.reading) == keyed(other.reading)
     for change in (
         {"reader": "folders"}, {"reader": {"kind": "msd", "labels": "x"}}, {"channel": 1}, {"structures": {1: "one", 2: "2"}},
-        {"label_values": {0: 0, 1: 2}}, {"stray_values": [9]}, {"slice_axis": "I"}, {"frame": {"spacing": [1, 2], "size": [16, 16]}},
-        {"percentiles": [2, 99]}, {"bias_correction": True}, {"subject": {"table": "x"}},
+        {"label_values": {0: 0, 1: 2}}, {"stray_values": [9]}, {"slice_axis": "I"}, {"percentiles": [2, 99]},
+        {"frame": {"spacing": [1, 2], "size": [16, 16]}}, {"bias_correction": True}, {"subject": {"table": "x"}},
     ):  # fmt: skip
         assert keyed(make_card(**change).reading) != keyed(first.reading), change
     assert len(Reading.model_fields) == 10  # one more belongs into the list above

@@ -46,6 +46,11 @@ def test_ten_slices_in_four_partitions() -> None:
     assert partition_labels(10, 4, "release").tolist() == [0, 0, 1, 1, 2, 2, 3, 3, -1, -1]
 
 
+def test_seven_slices_in_four_partitions() -> None:
+    assert partition_labels(7, 4, "paper").tolist() == [0, 0, 1, 1, 2, 3, 3]
+    assert partition_labels(7, 4, "release").tolist() == [0, 1, 2, 3, -1, -1, -1]
+
+
 @pytest.mark.parametrize("bounds", ["paper", "release"])
 def test_too_few_slices_is_an_error(bounds) -> None:
     with pytest.raises(ValueError, match="4 partitions, found 3"):

@@ -110,7 +110,7 @@ def test_folders_pair_by_name_whatever_the_ending(tmp_path: Path) -> None:
     save(tmp_path / "t1/case_01.nii", image_voxels(1))
     save(tmp_path / "masks/case_01.nii.gz", label_voxels())
     (tmp_path / "t1/notes.txt").write_text("not a volume", encoding="utf-8")
-    card = make_card(reader="folders", images="t1", labels="masks")
+    card = make_card(reader={"kind": "folders", "images": "t1", "labels": "masks"})
     (case,) = cases_of(card, tmp_path)
     volume = load_volume(card, case)
     np.testing.assert_array_equal(volume.image, image_voxels(1))
@@ -121,7 +121,7 @@ def test_folders_pair_by_name_whatever_the_ending(tmp_path: Path) -> None:
 def test_folders_names_the_folder_that_is_missing(tmp_path: Path) -> None:
     save(tmp_path / "t1/case_01.nii", image_voxels(1))
     with pytest.raises(ReaderError, match="masks: expected a folder"):
-        cases_of(make_card(reader="folders", images="t1", labels="masks"), tmp_path)
+        cases_of(make_card(reader={"kind": "folders", "images": "t1", "labels": "masks"}), tmp_path)
 
 
 def test_an_empty_folder_is_no_data_set(tmp_path: Path) -> None:

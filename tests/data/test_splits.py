@@ -137,6 +137,35 @@ def test_lists_are_taken_as_they_stand() -> None:
         draws_of(lists(), 2, 5)
 
 
+POOL = "v006_0 v002_0 v004_0 v005_0 v005_1 v009_0"
+TESTED: dict[Literal["all", "one"], str] = {"all": "v008_0 v000_0 v000_1 v007_0 v007_1", "one": "v007_0 v000_1 v008_0"}
+
+
+@pytest.mark.parametrize("which", ["all", "one"])
+@pytest.mark.parametrize(
+    ("budget", "draw", "train"),
+    [(3, 1, "v009_0 v002_0 v006_0"), (3, 2, "v004_0 v002_0 v005_0"), ("all", 1, POOL)],
+)
+def test_a_rule_gives_the_volumes_that_it_always_gave(
+    budget: Budget, draw: int, train: str, which: Literal["all", "one"]
+) -> None:
+    """Worked out once and written down: runs under keys that stay were trained on these volumes, in this order."""
+    split = make_split(rule(3, 2, 7, which), table([2, 1, 1, 2, 1, 2, 1, 2, 1, 1]), budget, draw)
+    expected = (POOL, train, "v001_0 v003_0 v003_1", TESTED[which])
+    assert split == Split(*(tuple(names.split()) for names in expected))
+
+
+@pytest.mark.parametrize(
+    ("budget", "draw", "train"),
+    [(1, 1, "v001_0 v001_1"), (1, 2, "v000_0"), ("all", 1, "v002_0 v000_0 v001_0 v001_1")],
+)
+def test_lists_give_their_volumes_in_the_order_of_the_card(budget: Budget, draw: int, train: str) -> None:
+    order = ["s002", "s000", "s001"]  # not sorted
+    splits = lists(pretrain=order, all={"train": order, "validation": ["s003"]})
+    expected = ("v002_0 v000_0 v001_0 v001_1", train, "v003_0", "v004_0 v004_1")
+    assert make_split(splits, table([1, 2, 1, 1, 2]), budget, draw) == Split(*(tuple(names.split()) for names in expected))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glocalseg.config.settings import NetworkConfig
+from glocalseg.data.reading import Reading
 from glocalseg.data.slices.geometry import fit, resample_image, resample_label
 from glocalseg.data.slices.store import SliceStore, open_store, write_store
 from glocalseg.evaluation import predict as module
-from glocalseg.evaluation.metrics import dice_scores
+from glocalseg.evaluation.overlap import dice_scores
 from glocalseg.evaluation.predict import inference_copy, predict
 from glocalseg.networks.build import build_network
 from glocalseg.networks.timm_encoder import ensure_torchvision
@@ -28,6 +29,15 @@ SHAPES = {
     "larger": (5, (50, 60), (40, 48)), "smaller": (3, (20, 26), (20, 26)), "mixed": (7, (60, 18), (45, 20)),
     "same": (1, (32, 32), (32, 32)),
 }  # fmt: skip
+READING = Reading.model_validate(
+    {
+        "reader": "folders",
+        "structures": {1: "disc"},
+        "slice_axis": "S",
+        "frame": {"spacing": [1, 1], "size": FRAME},
+        "subject": {"pattern": "(.+)"},
+    }
+)
 
 
 class Reads(nn.Module):
@@ -54,7 +64,7 @@ def store(tmp_path: Path) -> SliceStore:
         labels.append(fit(resample_label(label, resampled), FRAME))
         native.append(label.reshape(-1))
         volumes.append((name, name, first, depth, *size, 1.0, 1.0, 1.0, *resampled, offset))
-        slices += [(name, name, i, 0.5, 0) for i in range(depth)]
+        slices += [(name, name, i, 0.5) for i in range(depth)]
         first, offset = first + depth, offset + label.size
     columns = ["volume", "subject", "first_slice", "depth", "height", "width", "spacing_depth", "spacing_height",
                "spacing_width", "resampled_height", "resampled_width", "native_offset"]  # fmt: skip
@@ -64,8 +74,9 @@ def store(tmp_path: Path) -> SliceStore:
         images=np.concatenate(images),
         labels=np.concatenate(labels),
         native_labels=np.concatenate(native),
-        slices=pd.DataFrame(slices, columns=["subject", "volume", "slice", "position", "partition"]),
+        slices=pd.DataFrame(slices, columns=["subject", "volume", "slice", "position"]),
         volumes=pd.DataFrame(volumes, columns=columns),
+        reading=READING,
         manifest={},
     )
     return open_store(record)

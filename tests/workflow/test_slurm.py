@@ -37,7 +37,13 @@ LOCAL = ("--profile", "local", "--cores", "1", "--configfile", "config/small.yam
 SLURM = (
     *("--profile", "slurm", "--configfile", "config/small.yaml", "--slurm-init-seconds-before-status-checks", "2"),
     *("--retries", "1", "--set-resources", "verify:mem_mb=3000", "prepare:mem_mb=3000"),
-    *("finetune:mem_mb=1600", "score:mem_mb=1600", "diagnose:mem_mb=1600", "pretrain_global:mem_mb=1600", "pretrain_global:runtime=attempt ** 2"),
+    *(
+        "finetune:mem_mb=1600",
+        "score:mem_mb=1600",
+        "diagnose:mem_mb=1600",
+        "pretrain_global:mem_mb=1600",
+        "pretrain_global:runtime=attempt ** 2",
+    ),
     *("pretrain_local:mem_mb=300 * 6 ** (attempt - 1)",),
     *(f"{rule}:gpu=1" for rule in ("finetune", "diagnose", "pretrain_global", "pretrain_local")),
 )
