@@ -1,8 +1,12 @@
-"""How a data set is read and prepared: everything of a card that decides a byte of its slice store, and nothing else."""
+"""How a data set is read and prepared: everything of a card that decides a byte of its slice store, and nothing else.
+
+Its values are in a store's key. What works with them names this module for the type checker alone, so that neither the wording of
+a description nor a reader's code comes into the keys of trainings.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -68,3 +72,7 @@ class Reading(Model):
     def classes(self) -> int:
         """Number of classes, background included."""
         return len(self.structures) + 1
+
+    def dump(self) -> dict[str, Any]:
+        """These fields, and no others of a card, as JSON-able values."""
+        return self.model_dump(mode="json", include=set(Reading.model_fields))

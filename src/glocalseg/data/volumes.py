@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +14,9 @@ from nibabel.spatialimages import HeaderDataError, SpatialImage
 from numpy.typing import NDArray
 
 from glocalseg.data.readers.base import Case, Problem, ReaderError
-from glocalseg.data.reading import Reading
+
+if TYPE_CHECKING:
+    from glocalseg.data.reading import Reading
 
 
 @dataclass(frozen=True)

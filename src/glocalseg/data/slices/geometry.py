@@ -6,13 +6,14 @@ The way back, for probabilities, is ``geometry_torch.to_native``; both use the s
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.reading import Axis
+if TYPE_CHECKING:
+    from glocalseg.data.reading import Axis
 
 T = TypeVar("T", bound=np.generic)
 OPPOSITE = {"R": "L", "A": "P", "S": "I", "L": "R", "P": "A", "I": "S"}

@@ -9,19 +9,21 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from glocalseg.data.readers.base import Case, ReaderError, require_cases
-from glocalseg.data.reading import Reading
 from glocalseg.data.slices.geometry import fit, resample_image, resample_label, resampled_size, to_canonical
 from glocalseg.data.slices.store import positions, write_store
 from glocalseg.data.volumes import load_volume
 from glocalseg.records.environment import environment
 from glocalseg.records.progress import Progress
+
+if TYPE_CHECKING:
+    from glocalseg.data.reading import Reading
 
 log = logging.getLogger(__name__)
 

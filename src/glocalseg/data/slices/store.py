@@ -15,14 +15,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from glocalseg.data.reading import Reading
 from glocalseg.records.sealed import open_sealed, seal
+
+if TYPE_CHECKING:
+    from glocalseg.data.reading import Reading
 
 SLICE_COLUMNS = ["subject", "volume", "slice", "position"]
 VOLUME_COLUMNS = [
@@ -123,5 +125,4 @@ def write_store(
     np.save(folder / "native_labels.npy", np.ascontiguousarray(native_labels, dtype=np.uint8))
     slices[SLICE_COLUMNS].to_csv(folder / "slices.csv", index=False, lineterminator="\n")
     volumes[VOLUME_COLUMNS].to_csv(folder / "volumes.csv", index=False, lineterminator="\n")
-    fields = set(Reading.model_fields)  # of a card too only what decides the store
-    seal(record, {**manifest, "reading": reading.model_dump(mode="json", include=fields)})
+    seal(record, {**manifest, "reading": reading.dump()})
