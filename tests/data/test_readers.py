@@ -227,3 +227,11 @@ def test_a_reader_brings_only_the_base_into_a_content_key() -> None:
     for name in ("acdc", "folders", "mmwhs", "msd"):
         base = {"glocalseg.data", "glocalseg.data.readers", "glocalseg.data.readers.base"}
         assert closure(f"glocalseg.data.readers.{name}") <= {*base, f"glocalseg.data.readers.{name}"}
+
+
+def test_how_data_is_read_comes_into_no_key_of_what_opens_a_store() -> None:
+    for name in ("slices.store", "slices.partition", "slices.geometry_torch", "splits"):
+        found = {m for m in closure(f"glocalseg.data.{name}") if m.startswith("glocalseg.data.")}
+        assert not {m for m in found if m.split(".")[2] not in ("slices", "splits")}, name
+    assert "glocalseg.data.slices.partition" not in closure("glocalseg.data.slices.prepare")
+    assert not {m for m in closure("glocalseg.data.slices.prepare") if "acquire" in m or m.endswith((".card", ".reading"))}
