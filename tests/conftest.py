@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from glocalseg.data import readers
+from glocalseg.data.acquire import sources
 from glocalseg.plan.jobs import Plan
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -60,3 +63,18 @@ def plan_in(tree: Path, configuration: str) -> Plan:
     assert done.returncode == 0, done.stderr.decode()
     plan: Plan = pickle.loads(done.stdout)
     return plan
+
+
+@pytest.fixture
+def further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose files are readers and sources too."""
+    folder = tmp_path / "further"
+    folder.mkdir()
+    loaded = set(sys.modules)
+    for package in (readers, sources):
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    importlib.invalidate_caches()
+    yield folder
+    for name in set(sys.modules) - loaded:
+        if name.startswith(("glocalseg.data.readers.", "glocalseg.data.acquire.sources.")):
+            del sys.modules[name]

@@ -86,6 +86,17 @@ def test_the_examples_train_and_are_scored_as_they_stand(tree: Path, tmp_path: P
         assert line in said
 
 
+def test_the_examples_keep_what_every_method_promises(tree: Path) -> None:
+    """The tests that find a new file by themselves, of which the guide speaks."""
+    tests = [str(REPOSITORY / "tests" / name) for name in ("methods/test_contract.py", "stages/test_no_waiting.py")]
+    names = [Path(path).stem for path, _ in FILES]
+    flags = ["-k", " or ".join(names), "-q", "-n0", "-p", "no:cacheprovider", "-rA"]
+    done = call(tree, "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))", *tests, *flags)
+    assert done.returncode == 0, done.stdout
+    for name in names:
+        assert len(re.findall(rf"^PASSED .*\[.*{name}.*\]$", done.stdout, re.MULTILINE)) > 12
+
+
 def test_a_wrong_option_of_an_example_is_one_line_before_anything_runs(tree: Path, tmp_path: Path) -> None:
     wrong = {**changes(), "strategies": {"neighbour": {"range": 0.2}}, "regimes": {"averaged": {"momentum": 2}}}
     done = call(tree, PROGRAM, str(tmp_path), json.dumps(wrong))
