@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 import yaml
 from snakemake_call import environment, snakemake
-from test_programs import load
 from test_small_dag import BENCHMARK, bits, one, prepare_tree
 
 from conftest import REPOSITORY
+from glocalrun.tools.plots import inlined
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 SOURCES = re.compile(r'<script src="[^"]*"')
@@ -93,7 +93,7 @@ def repository(folder: Path, *, pretend: bool) -> Path:
         (tree / CONFIG).write_text(yaml.safe_dump({**BENCHMARK, "methods": METHODS}))
         published = (REPOSITORY / "results/published/hippocampus/tables/main.csv").read_text()
         (tree / "workflow/scripts/header.csv").write_text(published.splitlines()[0] + "\n")
-        for name in ("fetch", "verify", "prepare", "pretrain_global", "pretrain_local", "diagnose", "finetune", "report"):
+        for name in ("fetch", "verify", "prepare", "pretrain", "diagnose", "finetune", "score", "report"):
             (tree / f"workflow/scripts/{name}.py").write_text(PROGRAM)
     run(tree, "git", "init", "-q", "-b", "main")
     for key, value in (("user.name", "A Person"), ("user.email", "person@example.org")):
@@ -115,7 +115,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository after its first `dvc repro`, committed."""
     tree = repository(tmp_path_factory.mktemp("first"), pretend=True)
     dvc(tree, "repro")
-    assert len(made(tree)) == 3 + 3 + 4 + 3 + 1  # data; pretrainings; diagnoses; fine-tunings; report
+    assert len(made(tree)) == 3 + 3 + 4 + 3 + 3 + 1  # data; pretrainings; diagnoses; fine-tunings; scores; report
     commit(tree, "results")
     return tree
 
@@ -141,8 +141,9 @@ def nothing_to_do(tree: Path) -> None:
 # ---------------------------------------------------------------- what runs again
 
 
-def finetunings(*methods: str) -> list[str]:
-    return [f"results/finetune/small_phantom/{m}/n1/c1/seed0/*" for m in methods]
+def finetunings(*methods: str, phases: tuple[str, ...] = ("finetune", "score")) -> list[str]:
+    """The fine-tunings of methods, and their scores."""
+    return [f"results/{phase}/small_phantom/{m}/n1/c1/seed0/*" for phase in phases for m in methods]
 
 
 REPORT = ["results/small/report-*.json"]
@@ -155,13 +156,14 @@ def test_a_finetuning_parameter_repeats_no_pretraining(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("regions", "gd+lr"), ("strategies/gr", "gr")], ids=["the local loss", "one strategy"]
+    ("module", "name"), [("contrast/regions", "gd+lr"), ("encoder/gr", "gr")], ids=["the local loss", "one strategy"]
 )
 def test_code_repeats_the_pretrainings_and_methods_that_use_it(tree: Path, module: str, name: str) -> None:
-    code = tree / f"src/glocalseg/pretraining/{module}.py"
+    code = tree / f"src/glocalseg/methods/pretraining/{module}.py"
     code.write_text(code.read_text() + "\nCHANGED = 1\n")
     dvc(tree, "repro")
-    own = [f"results/{phase}/small_phantom/{name}/seed0/*" for phase in ("pretrain", "diagnose")]
+    level = "pretrain_local" if "+" in name else "pretrain_global"
+    own = [f"results/{phase}/small_phantom/{name}/seed0/*" for phase in (level, "diagnose")]
     assert made(tree) == sorted(own + finetunings(name) + REPORT)
 
 
@@ -235,11 +237,11 @@ def test_parameters_metrics_plots_and_experiments(tree: Path) -> None:
     for word in (
         "Dice against labelled volumes",
         "Loss of the pretrainings and fine-tunings",
-        "Fine-tuning and test random n1",
+        "Fine-tuning random n1",
     ):
         assert word in page
     assert len(SOURCES.findall(page)) == 3
-    assert not SOURCES.findall(load("workflow/scripts/plots.py").inlined(page)), "the page would need the network"
+    assert not SOURCES.findall(inlined(page)), "the page would need the network"
     run(tree, "git", "checkout", "-q", "--", ".")
     dvc(tree, "checkout", "--force")
     dvc(tree, "exp", "run", "-S", f"{CONFIG}:finetune.batch=5", "--name", "five")
@@ -252,7 +254,7 @@ def test_parameters_metrics_plots_and_experiments(tree: Path) -> None:
 # ---------------------------------------------------------------- traps
 
 
-@pytest.mark.parametrize("folder", ["results/pretrain/small_phantom/gr/seed0/*", "data/slices/small_phantom/*"])
+@pytest.mark.parametrize("folder", ["results/pretrain_global/small_phantom/gr/seed0/*", "data/slices/small_phantom/*"])
 def test_an_edited_byte_is_named_whatever_its_date(tree: Path, folder: str) -> None:
     path = next(tree.glob(f"{folder}/payload"))
     before, content = path.stat(), path.read_bytes()
@@ -278,7 +280,7 @@ def test_links_into_the_cache_survive_a_rerun(tree: Path) -> None:
     assert (folder / "payload").stat().st_nlink > 1
     (folder / "run.json").unlink()
     dvc(tree, "repro")
-    assert made(tree) == finetunings("gr")
+    assert made(tree) == finetunings("gr", phases=("finetune",))  # the same bytes: its scores stay
     run(tree, "git", "checkout", "-q", "--", "dvc.lock")
     shutil.rmtree(tree / "results/finetune")
     dvc(tree, "checkout", "--force")
@@ -367,7 +369,7 @@ def test_trained_for_real_there_and_back_and_killed(tmp_path: Path) -> None:
     assert run(clone, sys.executable, "workflow/scripts/check.py", CONFIG).endswith(" 0 damaged\n")
 
     record = one(tree, "results/finetune/small_phantom/random/n1/c1/seed0/*/run.json")
-    before = bits(record, "weights.safetensors", "scores.csv")
+    before = bits(record, "weights.safetensors", "predictions.npz")
     shutil.rmtree(record.parent)
     running = start(tree)
     wait_for(record.with_name("resume.json"), running)
@@ -375,5 +377,5 @@ def test_trained_for_real_there_and_back_and_killed(tmp_path: Path) -> None:
     running.wait(60)
     assert not record.exists()
     dvc(tree, "repro")
-    assert bits(record, "weights.safetensors", "scores.csv") == before
+    assert bits(record, "weights.safetensors", "predictions.npz") == before
     nothing_to_do(tree)
