@@ -156,3 +156,5 @@ def test_the_paper_can_be_planned_without_data(tmp_path: Path) -> None:
     per_method = (5 + 5 + 3) + (5 + 5 + 3) + (5 + 4 + 3)
     assert len(plan.of("finetune")) == 3 * per_method + 3  # and the upper bound of each data set
     assert len(plan.of("data")) == 3
+    assert len(plan.of("pretrain_global")) == 3
+    assert {job.spec.config.partitions for job in plan.of("pretrain_global")} == {4}  # S, for every data set

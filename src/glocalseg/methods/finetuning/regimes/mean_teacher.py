@@ -14,8 +14,9 @@ Departures:
 - The teacher's momentum rises to 0.99, as in that code; the source's is 0.999 in the end.
 - Noise goes into the teacher's input alone, as in that code; in the source both are perturbed.
 
-The teacher runs on statistics of its batch while it trains. With buffers: own, the running averages that it is tested with are
-its own, of noisy unlabelled slices; with copied they are the network's.
+Labelled and unlabelled slices are one batch of the network, as in that code, so its batch norm sees both. The teacher runs on
+statistics of its own batch while it trains. With buffers: own, the running averages that it is tested with are its own, of noisy
+unlabelled slices; with copied they are the network's.
 
 Source: Tarvainen and Valpola, Mean teachers are better role models: Weight-averaged consistency targets improve
 semi-supervised deep learning results, NeurIPS 2017, arXiv 1703.01780; for segmentation as in HiLab-git/SSL4MIS.
