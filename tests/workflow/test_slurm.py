@@ -55,7 +55,10 @@ jobs = plan_of(Path("config/small.yaml")).jobs.values()
 print(json.dumps([(str(job.record), job.phase, job.name) for job in jobs]))
 """
 RESTS = {"REST_SLOW": "2.5", "REST_HELD": "0.8"}
-RESTING = '''"""As gd, with a rest before every step where the environment says so."""
+RESTING = '''"""{name}: as gd, with a rest before every step where the environment says so.
+
+Source: this test.
+"""
 
 import os
 import time
@@ -64,14 +67,12 @@ from glocalseg.methods.pretraining.encoder.gd import Partition
 
 
 class Resting(Partition):
-    level = "global"
-
     def draw(self, pool, images, generator):
         time.sleep(float(os.environ.get("REST_{name}", "0")))
         return super().draw(pool, images, generator)
 
 
-STRATEGY = Resting
+METHOD = Resting
 '''
 
 
