@@ -12,6 +12,7 @@ HERE = Path(workflow.basedir)
 sys.path.insert(0, str(HERE / "src"))  # this checkout's code, whichever one the environment was made for
 
 from glocalrun.calls import STATE
+from glocalrun.plans import CARDS, INCOMING
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
 from glocalseg.data.acquire.fetch import dataset_root
@@ -23,7 +24,6 @@ from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import digest
 from glocalseg.records.files import write_json
 
-CARDS = HERE / "config" / "datasets"
 CONDA = any(str(m).lower().endswith("conda") for m in workflow.deployment_settings.deployment_method)
 
 
@@ -52,7 +52,7 @@ def plan_or_stop():
         cards = load_cards(benchmark.datasets, CARDS)
         for name, card in cards.items():  # a table that was corrected after the data was verified changes splits, not keys
             raw = verified_record(card, CARDS).parent
-            check_tables(card, dataset_root(card, raw, Path("data/incoming") / name), CARDS / f"{name}.lock.json")
+            check_tables(card, dataset_root(card, raw, INCOMING / name), CARDS / f"{name}.lock.json")
         return make_plan(benchmark, cards, lock_folder=CARDS)
     except ConfigError as error:
         lines = [line if ": " in line and line.startswith(where) else f"{where}: {line}" for line in str(error).split("\n")]

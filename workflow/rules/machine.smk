@@ -4,7 +4,6 @@ import os
 import sys
 
 from glocalrun import gpus
-from glocalrun.plans import INCOMING
 from glocalrun.slurm.checks import Request, problems
 from glocalrun.slurm.patch import adapt
 from glocalseg.data.acquire.fetch import FetchError, check_source
