@@ -77,6 +77,16 @@ def test_a_finished_graph_has_nothing_to_do_whatever_happened_around_it(finished
     assert run(finished) == []
 
 
+def test_the_graph_can_be_drawn_of_what_is_finished_too(finished: Path) -> None:
+    shutil.rmtree(finished / "data/raw")  # pulled results come without it
+    drawn = snakemake(finished, *CALL, "--rulegraph").stdout
+    number = {name: node for node, name in re.findall(r'(\d+)\[label = "(\w+)"', drawn)}
+    arrows = set(re.findall(r"(\d+) -> (\d+)", drawn))
+    wanted = [("prepare", "finetune"), ("pretrain_global", "finetune"), ("finetune", "score"), ("score", "report")]
+    assert all((number[start], number[end]) in arrows for start, end in wanted), drawn
+    assert "fetch" not in number
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

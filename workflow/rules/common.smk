@@ -118,7 +118,8 @@ def log_of(phase):
 def parents(phase):
     """Input function: the records that a job of the phase starts from, whatever their dates.
 
-    None for a record that is there: it is current, and Snakemake would make it again if a parent were missing.
+    None for a record that is there: it is current, and Snakemake would make it again if a parent were missing. Calls that only
+    draw the graph see the parents that are there.
     """
 
     def inputs(wildcards):
@@ -129,7 +130,7 @@ def parents(phase):
                 "`snakemake -n` lists those it has"
             )
         if os.path.exists(record) and not again(record):
-            return []
+            return [ancient(str(p)) for p in JOBS[record].parents if only_looks() and p.is_file()]
         return [str(p) if again(str(p)) else ancient(str(p)) for p in JOBS[record].parents]
 
     return inputs
@@ -137,8 +138,9 @@ def parents(phase):
 
 def verified(wildcards):
     """Input function of a slice store that is not there, or is made again: the verified data."""
-    store = PHASES["data"].pattern.format(**wildcards)
-    return [] if os.path.exists(store) and not again(store) else ancient(VERIFIED[wildcards.dataset])
+    store, record = PHASES["data"].pattern.format(**wildcards), VERIFIED[wildcards.dataset]
+    there = os.path.exists(store) and not again(store)
+    return [] if there and not (only_looks() and os.path.exists(record)) else ancient(record)
 
 
 def wanted(wildcards):

@@ -13,6 +13,11 @@ if int(snakemake.__version__.split(".")[0]) >= NEXT:
     )
 
 
+def only_looks():
+    """Whether this call runs nothing and is no dry run either: --report, --rulegraph, --summary, ..."""
+    return workflow.execution_settings is None
+
+
 def asked():
     """Every file that this call was asked for, those that are there already included."""
     return {str(path) for job in workflow.dag.jobs for path in job.output}

@@ -74,9 +74,9 @@ def shown():
     folder = PLAN.report.record.parent
     if not PLAN.report.record.is_file():
         return []
-    items = [("1 Report", "page", path) for path in [folder / "report" / "index.html"] if path.is_file()]
-    items += [("2 Figures", "figures", path) for path in sorted((folder / "figures").glob("*.svg"))]
-    items += [("3 Tables", "tables", path) for path in sorted((folder / "tables").glob("*.csv"))]
+    items = [("Report", "page", path) for path in [folder / "report" / "index.html"] if path.is_file()]
+    items += [("Figures", "figures", path) for path in sorted((folder / "figures").glob("*.svg"))]
+    items += [("Tables", "tables", path) for path in sorted((folder / "tables").glob("*.csv"))]
     return [
         flagged(str(path), caption=f"workflow/report/{kind}.rst", category=category, labels={"name": path.stem})
         for category, kind, path in items
