@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glocalseg.records.trees import canonical, tree_digest
+from glocalseg.records.trees import canonical, numbers, tree_digest
 
 HERE = Path(__file__).parent
 SNIPPET = (HERE / "snippet.txt").read_text(encoding="utf-8")
@@ -195,3 +195,8 @@ def test_what_only_a_type_checker_runs_does_not_matter() -> None:
 )
 def test_any_other_difference_matters(one: str, other: str) -> None:
     assert tree_digest(one) != tree_digest(other)
+
+
+def test_the_numbers_of_a_text_are_those_that_no_error_says() -> None:
+    source = '"""Of 7 words."""\nA = [40, 40, -1, 0.5, True, "8"]\nraise ValueError(9)\nprint(10)\n'
+    assert sorted(numbers(source)) == ["0.5", "1", "40", "40"]

@@ -2,7 +2,8 @@
 
 Of every entry of code whose digest differs from the last commit's the golden run is made with both codes, on this machine's CPU
 with one thread; the present digest goes into records/generations.json only where every bit is equal. Cases that only one of the
-codes has, because a setting came or went, say nothing about the others.
+codes has, because a setting came or went, say nothing about the others. Not compared at all is code that the run could not judge:
+where what only a GPU runs has changed, or a number has, which may be a limit that the small jobs do not reach.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from glocalseg.plan.entries import TIMM
 from glocalseg.records.generations import enter
@@ -50,9 +53,9 @@ class Code:
             raise SystemExit(f"{self.tree}: the golden run failed:\n{done.stderr.strip()}")
         return done.stdout
 
-    def digests(self) -> dict[str, dict[str, str]]:
-        """By entry, its code's digest and generation."""
-        found: dict[str, dict[str, str]] = json.loads(self.call("digests"))
+    def digests(self) -> dict[str, dict[str, Any]]:
+        """By entry, its code's digest and generation, and what of it a golden run does not see."""
+        found: dict[str, dict[str, Any]] = json.loads(self.call("digests"))
         return found
 
     def run(self, entries: list[str], folder: Path) -> dict[str, Files]:
@@ -79,14 +82,15 @@ def same_bits(root: Path, temporary: Path) -> int:
     changed = [name for name in new if name in old and new[name]["generation"] != old[name]["generation"]]
     if not changed:
         print("no code has changed since the last commit that is not known to give the same bits")
-    runnable = [name for name in changed if not name.endswith(TIMM) or find_spec("timm")]
+    blind = {name: why for name in changed if (why := unjudged(name, old[name], new[name]))}
+    runnable = [name for name in changed if name not in blind]
     folders = temporary / "old", temporary / "new"
     with ThreadPoolExecutor() as pool:
         was, found = pool.map(lambda code, folder: code.run(runnable, folder), (before, now), folders)
     failed = False
     for name in changed:
-        if name not in runnable:
-            print(f"{name}: not comparable: timm is not installed here")
+        if name in blind:
+            print(f"{name}: not comparable: {blind[name]}")
             continue
         failed |= FAILED in found[name]
         if verdict := difference(was[name], found[name]):
@@ -98,6 +102,17 @@ def same_bits(root: Path, temporary: Path) -> int:
         count = len(_cases(was[name]) & _cases(found[name]))
         print(f"{name}: same bits in {count} cases, entered under generation {old[name]['generation'][:10]}")
     return int(failed)
+
+
+def unjudged(entry: str, old: dict[str, Any], new: dict[str, Any]) -> str | None:
+    """Why a golden run could not judge an entry's code on this machine; None if it can."""
+    if entry.endswith(TIMM) and not find_spec("timm"):
+        return "timm is not installed here"
+    unseen = [name for name, digest in old["unseen"].items() if new["unseen"].get(name) != digest]
+    if unseen:
+        return f"{unseen[0]} has changed, of which a CPU does not run all"
+    gone = Counter(old["numbers"]) - Counter(new["numbers"])
+    return f"the number {min(gone)} has gone from its code: a limit, perhaps, that small jobs do not reach" if gone else None
 
 
 def difference(old: Files, new: Files) -> str | None:

@@ -15,9 +15,12 @@ import pandas as pd
 from glocalseg.config.model import ConfigError
 from glocalseg.golden.cases import DEFAULT, cases
 from glocalseg.golden.inputs import Inputs
-from glocalseg.plan.entries import code_of, digest_of, entries
+from glocalseg.plan.entries import code_of, digest_of, entries, modules_of
+from glocalseg.records.code import closure, module_path
+from glocalseg.records.trees import numbers, tree_digest
 
 FAILED = "failed.txt"
+UNSEEN = ("training.compiled", "training.device")  # what they do on a GPU, no run on a CPU shows
 REFUSED = "refused.txt"  # in place of the files of a case that the code says no to
 # of a record, what is no number or differs from run to run
 UNCOMPARED = ("spec", "label", "device", "timing", "environment", "files", "reading")
@@ -31,10 +34,25 @@ def main() -> None:
     parser.add_argument("entries", nargs="*")
     arguments = parser.parse_args()
     if arguments.what == "digests":
-        print(json.dumps({entry: {"code": digest_of(entry), "generation": code_of(entry)} for entry in entries()}))
+        print(json.dumps({entry: about(entry) for entry in entries()}))
         return
     for entry in arguments.entries:
         run(entry, arguments.folder / entry)
+
+
+def about(entry: str) -> dict[str, Any]:
+    """An entry's digest and generation, and what of its code a golden run does not see: UNSEEN modules, and its numbers.
+
+    A number may be a limit that the golden run is too small to reach; 0, 1 and 2 are in every line that is written otherwise.
+    """
+    modules = sorted(closure(*modules_of(entry)))
+    texts = {name: module_path(name).read_text(encoding="utf-8") for name in modules}
+    return {
+        "code": digest_of(entry),
+        "generation": code_of(entry),
+        "unseen": {name: tree_digest(text) for name, text in texts.items() if name.partition(".")[2] in UNSEEN},
+        "numbers": sorted(number for text in texts.values() for number in numbers(text) if number not in ("0", "1", "2")),
+    }
 
 
 def run(entry: str, folder: Path) -> None:

@@ -56,6 +56,12 @@ def _joined(pieces: list[ast.expr]) -> list[Any]:
     return found
 
 
+def numbers(source: str) -> list[str]:
+    """The numbers that stand in a module's text, words left out, as often as they do. Raises SyntaxError."""
+    found = (node.value for node in ast.walk(without_words(ast.parse(source))) if isinstance(node, ast.Constant))
+    return [repr(value) for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
+
+
 def without_words(tree: ast.Module) -> ast.Module:
     """The tree, changed in place, without what is only read by people."""
     for node in ast.walk(tree):
