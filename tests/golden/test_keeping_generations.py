@@ -91,7 +91,7 @@ def test_a_program_that_fails_says_why(tmp_path: Path) -> None:
     package.mkdir(parents=True)
     for name, text in (("../__init__", ""), ("__init__", ""), ("__main__", "raise RuntimeError('why')")):
         (package / f"{name}.py").write_text(text, encoding="utf-8")
-    with pytest.raises(SystemExit, match="the golden run failed:\n(.|\n)*RuntimeError: why"):
+    with pytest.raises(SystemExit, match=r"the golden run failed:\n(.|\n)*RuntimeError: why"):
         Code(tmp_path).digests()
 
 

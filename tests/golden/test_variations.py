@@ -23,7 +23,7 @@ class Outer(Model):
     fixed: int = Field(default=4, ge=4, le=4)
     every: Annotated[int, MACHINERY] = 3
     span: tuple[float, float] = (0.0, 1.0)
-    sizes: list[int] = [1, 2]
+    sizes: list[int] = Field(default=[1, 2])
     inner: Inner = Inner()
 
 
@@ -34,7 +34,8 @@ def names(model: Model, **leave: tuple[str, ...]) -> list[str]:
 def test_one_field_at_a_time_and_every_value_of_a_choice() -> None:
     found = names(Outer())
     assert found[:-1] == [
-        "kind=b", "kind=c", "either=1", "either=2", "steps=5", "span=(0.0,0.75)", "sizes=[1]", "inner.share=0.25", "inner.on=True",
+        "kind=b", "kind=c", "either=1", "either=2", "steps=5", "span=(0.0,0.75)", "sizes=[1]",
+        "inner.share=0.25", "inner.on=True",
     ]  # fmt: skip
     assert found[-1].startswith(ALL)
     for name, changed in list(variations(Outer()))[:-1]:
