@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def edit(path: Path, **words: str) -> None:
     """Replace words of a file that must be there, whole words only and wherever they stand."""
     text = path.read_text(encoding="utf-8")
     for old, new in words.items():
-        assert f" {old}" in text, f"{path} has no {old!r}"
-        text = text.replace(f" {old}", f" {new}").replace(f"({old}", f"({new}")
+        text, found = re.subn(rf"(?<!\w){re.escape(old)}(?!\w)", new, text)
+        assert found, f"{path} has no {old!r}"
     path.write_text(text, encoding="utf-8")
 
 
