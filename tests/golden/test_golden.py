@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from glocalseg.config.model import ConfigError
-from glocalseg.golden import __main__ as golden
+from glocalseg.golden import run as golden
 from glocalseg.golden.cases import DEFAULT, Case, cases
 from glocalseg.golden.inputs import Inputs
 from glocalseg.methods.catalogue import regimes, strategies

@@ -35,7 +35,8 @@ def test_one_field_at_a_time_and_every_value_of_a_choice() -> None:
     found = names(Outer())
     assert found[:-1] == [
         "kind=b", "kind=c", "either=1", "either=2", "steps=5", "span=(0.0,0.75)", "sizes=[1]",
-        "inner.share=0.25", "inner.on=True",
+        "inner.share=0.25",
+        "inner.on=True",
     ]  # fmt: skip
     assert found[-1].startswith(ALL)
     for name, changed in list(variations(Outer()))[:-1]:

@@ -56,10 +56,11 @@ def _joined(pieces: list[ast.expr]) -> list[Any]:
     return found
 
 
-def numbers(source: str) -> list[str]:
+@cache
+def numbers(source: str) -> tuple[str, ...]:
     """The numbers that stand in a module's text, words left out, as often as they do. Raises SyntaxError."""
     found = (node.value for node in ast.walk(without_words(ast.parse(source))) if isinstance(node, ast.Constant))
-    return [repr(value) for value in found if isinstance(value, int | float) and not isinstance(value, bool)]
+    return tuple(repr(value) for value in found if isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def without_words(tree: ast.Module) -> ast.Module:
