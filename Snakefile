@@ -11,7 +11,8 @@ report: "workflow/report/workflow.rst"
 wildcard_constraints:
     dataset="[a-z][a-z0-9_]*",
     benchmark="[a-z][a-z0-9_]*",
-    identity="[0-9a-z]+",
+    origin="[0-9a-z]+",
+    check="[0-9a-f]{10}",
     chain="[a-z0-9_+]+",
     budget="all|[0-9]+",
     draw="[0-9]+",

@@ -186,7 +186,7 @@ def _write_slices(record: Path, card: Card) -> None:
     slices = slices.assign(position=(at + 0.5) / DEPTH)
     volumes = pd.DataFrame({"volume": names, "subject": names, "first_slice": np.arange(SUBJECTS) * DEPTH})
     same = {"depth": DEPTH, "height": size, "width": size, "resampled_height": size, "resampled_width": size}
-    volumes = volumes.assign(**same, spacing_depth=1.0, spacing_height=1.0, spacing_width=1.0)
+    volumes = volumes.assign(**same, spacing_depth=1.0, spacing_height=1.0, spacing_width=1.0, labelled=True)
     volumes["native_offset"] = volumes["first_slice"] * size * size
     write_store(
         record,
@@ -195,7 +195,7 @@ def _write_slices(record: Path, card: Card) -> None:
         native_labels=labels.ravel(),
         slices=slices,
         volumes=volumes,
-        reading=card.reading,
+        preparation=card.preparation,
         manifest={},
     )
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
 from glocalrun.plans import CARDS, INCOMING
 from glocalrun.program import Call
+from glocalseg.config.model import ConfigError
+from glocalseg.data.acquire.changes import changes
 from glocalseg.data.acquire.fetch import dataset_root, fetch
-from glocalseg.data.acquire.verify import require_unchanged, verify_or_raise
+from glocalseg.data.acquire.lock import advice, check_cases
+from glocalseg.data.acquire.verify import VerifyError, accept, verify
+from glocalseg.data.card import Card
+from glocalseg.data.readers.base import scan_cases
+from glocalseg.data.slices.pieces import PIECES, Pieces
 from glocalseg.data.slices.prepare import prepare
-from glocalseg.plan.make import verified_record
+from glocalseg.plan.entries import code_of
+from glocalseg.plan.make import fetched_record, identity, lock_file, verified_record
+from glocalseg.records.sealed import open_sealed
 from glocalseg.stages.specs import DataSpec
 
 
@@ -17,19 +30,72 @@ def bring(call: Call) -> None:
     fetch(card, call.record.parent, mirror=call.plan.benchmark.mirror, incoming=INCOMING / card.name)
 
 
-def check(call: Call) -> None:
-    """Make verified.json, and at the first success the lock file beside the card."""
+def check(call: Call) -> list[str]:
+    """Make verified.json, and the lock file beside the card where there is none; returns what a person is told."""
     card = call.card
-    root = dataset_root(card, call.record.parent, INCOMING / card.name)
-    verify_or_raise(card, root, record=call.record, lock=CARDS / f"{card.name}.lock.json", workers=call.workers)
+    lock = _lock(card)
+    pieces = call.record.parent / PIECES
+    found = verify(card, _root(card), lock=lock, pieces=pieces, workers=call.workers)
+    accept(found, record=call.record, lock=lock, code=code_of("data"))
+    return [f"{card.name}: {note}" for note in found.notes]
 
 
 def slice_up(call: Call) -> None:
     """Make a slice store's manifest.json, from data that is still what was fetched and verified."""
     card, spec = call.card, call.job.spec
     assert isinstance(spec, DataSpec)
-    raw = verified_record(card, CARDS).parent
-    root = dataset_root(card, raw, INCOMING / card.name)
-    require_unchanged(card, root, raw, lock=CARDS / f"{card.name}.lock.json")
-    payload = {"spec": spec.dump(), "label": call.job.label}
-    prepare(spec.reading, root, call.record, payload=payload, workers=call.workers)
+    record = verified_record(card)
+    verified = open_sealed(record)
+    root, what = _root(card), _what(card)
+    scan = scan_cases(card.reading, root)
+    known = {volume: tuple(content) for volume, content in verified["contents"].items()}
+    if problems := [*scan.problems, *check_cases(scan.cases, known, what)]:
+        raise VerifyError(card, problems)
+    pieces = record.parent / PIECES
+    prepare(
+        card.reading,
+        spec.preparation,
+        scan.cases,
+        call.record,
+        payload={"spec": spec.dump(), "label": call.job.label},
+        workers=call.workers,
+        contents={volume: content[1:] for volume, content in known.items()},
+        pieces=Pieces(pieces, verified["pieces"]) if verified["code"] == spec.code else None,
+    )
+    shutil.rmtree(pieces, ignore_errors=True)
+
+
+def require_current(card: Card) -> None:
+    """Look, before anything is planned, whether data that was verified on this machine is still what it was.
+
+    A record of what was verified goes away where the lock file is gone or is another one: the data is then verified again.
+
+    Raises:
+        ConfigError: with a line for every volume that changed, appeared or is gone.
+    """
+    record = verified_record(card)
+    try:
+        verified: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        current = card.source.identity is not None or verified["identity"] == identity(card, CARDS)
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        current = False
+    if not current:
+        record.unlink()
+        return
+    if problems := changes(card, _root(card), verified, _what(card)):
+        raise ConfigError("\n".join(f"{card.name}: {problem}" for problem in problems))
+
+
+def _root(card: Card) -> Path:
+    return dataset_root(card, fetched_record(card).parent, INCOMING / card.name)
+
+
+def _lock(card: Card) -> Path | None:
+    return lock_file(card, CARDS) if card.source.identity is None else None
+
+
+def _what(card: Card) -> str:
+    lock = _lock(card)
+    return advice(lock) if lock is not None else "what was generated"

@@ -59,7 +59,7 @@ def run(work: Callable[[Call], object], *, gpu: bool = False) -> None:
     """Do one job of the workflow and exit: 0 when its record is there, 1 with the reason on the log otherwise.
 
     Args:
-        work: makes the record.
+        work: makes the record; a list that it returns is told to the console, a line each.
         gpu: hold one GPU of this machine meanwhile, where it has any, and see only that one.
     """
     started = time.monotonic()
@@ -76,11 +76,14 @@ def run(work: Callable[[Call], object], *, gpu: bool = False) -> None:
             with alone(lock, waiting=f"{args.record}: another process makes it; waiting for it") as held:
                 again = marked(state, args.record)
                 there = not again and restore(args.record)
+                said = None
                 if not there:
-                    _make(Call(plan, args.record, args.workers), work, gpu=gpu, clear=held, again=again)
+                    said = _make(Call(plan, args.record, args.workers), work, gpu=gpu, clear=held, again=again)
         except Exception as error:
             _explain(error)
             sys.exit(1)
+        for text in said if isinstance(said, list) else ():
+            print(text, file=console, flush=True)
         print(_line(plan, args.benchmark, args.record, time.monotonic() - started, there), file=console, flush=True)
 
 
@@ -114,8 +117,8 @@ def _output_to(log: Path | None) -> Iterator[IO[str]]:
             sys.stderr.flush()
 
 
-def _make(call: Call, work: Callable[[Call], object], *, gpu: bool, clear: bool, again: bool) -> None:
-    """Make the record; where that fails, leave the reason beside it, for the report."""
+def _make(call: Call, work: Callable[[Call], object], *, gpu: bool, clear: bool, again: bool) -> object:
+    """Make the record, and return what the work has to say; where that fails, leave the reason beside it, for the report."""
     folder = call.record.parent
     folder.mkdir(parents=True, exist_ok=True)
     own = call.record in call.plan.jobs and call.record != call.plan.report.record
@@ -126,7 +129,7 @@ def _make(call: Call, work: Callable[[Call], object], *, gpu: bool, clear: bool,
         with gpus.one(call.plan.benchmark.hardware) if gpu else nullcontext() as device:
             if device is not None:
                 print(f"GPU {device}", file=sys.stderr, flush=True)
-            work(call)
+            return work(call)
     except Exception as error:
         if own:
             with suppress(OSError):  # on a full disk the reason is lost, but not the error

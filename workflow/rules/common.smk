@@ -15,11 +15,9 @@ from glocalrun.calls import STATE
 from glocalrun.plans import CARDS, INCOMING
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
-from glocalseg.data.acquire.fetch import dataset_root
-from glocalseg.data.acquire.lock import check_tables
-from glocalseg.data.acquire.sources.base import UNVERIFIED
+from glocalrun.data import require_current
 from glocalseg.data.card import load_cards
-from glocalseg.plan.make import identity, make_plan, verified_record
+from glocalseg.plan.make import UNVERIFIED, identity, make_plan, verified_record
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import digest
 from glocalseg.records.files import write_json
@@ -50,9 +48,8 @@ def plan_or_stop():
         raw, where = read_configuration()
         benchmark = parse_benchmark(raw, where=where)
         cards = load_cards(benchmark.datasets, CARDS)
-        for name, card in cards.items():  # a table that was corrected after the data was verified changes splits, not keys
-            raw = verified_record(card, CARDS).parent
-            check_tables(card, dataset_root(card, raw, INCOMING / name), CARDS / f"{name}.lock.json")
+        for card in cards.values() if workflow.is_main_process else ():
+            require_current(card)
         return make_plan(benchmark, cards, lock_folder=CARDS)
     except ConfigError as error:
         lines = [line if ": " in line and line.startswith(where) else f"{where}: {line}" for line in str(error).split("\n")]
@@ -72,8 +69,9 @@ PLAN = plan_or_stop()
 BENCHMARK = PLAN.benchmark
 RESOLVED = resolved(BENCHMARK)
 JOBS = {str(record): job for record, job in PLAN.jobs.items()}
-VERIFIED = {name: str(verified_record(card, CARDS)) for name, card in PLAN.cards.items()}
+VERIFIED = {name: str(verified_record(card)) for name, card in PLAN.cards.items()}
 UNLOCKED = [name for name, card in PLAN.cards.items() if identity(card, CARDS) == UNVERIFIED]
+VERIFIED_PLANS = set()  # reports of plans that were made after a verification of this call
 MORE_THREADS = 8  # for rules whose result does not depend on the number of processes; Snakemake caps it at --cores
 
 
@@ -144,13 +142,26 @@ def verified(wildcards):
 
 
 def wanted(wildcards):
-    """What is made by default, all of the plan; or, while data has no lock file yet, only the verified data."""
-    if not UNLOCKED or workflow.dryrun:
-        return [record if again(record) else ancient(record) for record in JOBS]
-    for name in UNLOCKED:
-        if Path(VERIFIED[name]).is_file():
-            sys.exit(
-                f"{os.path.relpath(CARDS)}/{name}.lock.json: expected the lock file of verified data, found none. Get it back "
-                f"from git, or delete {Path(VERIFIED[name]).parent} to verify the data again"
-            )
-    return [ancient(record) for record in VERIFIED.values()]
+    """What is made by default: all of the plan, which is known once all data is verified, because its contents are in the keys."""
+    if UNLOCKED and not workflow.dryrun:
+        for name in UNLOCKED:
+            checkpoints.verify.get(**parts_of(VERIFIED[name]))  # ends this function until the data is verified
+        plan_again()
+    return [record if again(record) else ancient(record) for record in JOBS]
+
+
+def parts_of(record):
+    """The wildcards of a verification's record."""
+    *_, dataset, origin, check, _ = Path(record).parts
+    return {"dataset": dataset, "origin": origin, "check": check}
+
+
+def plan_again():
+    """Put the plan with the keys of verified data in the place of the provisional one."""
+    global PLAN
+    if PLAN.report.record in VERIFIED_PLANS:
+        return
+    PLAN = plan_or_stop()
+    VERIFIED_PLANS.add(PLAN.report.record)
+    JOBS.clear()
+    JOBS.update({str(record): job for record, job in PLAN.jobs.items()})

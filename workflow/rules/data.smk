@@ -3,9 +3,9 @@
 
 rule fetch:
     output:
-        "data/raw/{dataset}/{identity}/fetched.json",
+        "data/raw/{dataset}/{origin}/fetched.json",
     log:
-        "logs/fetch/{dataset}/{identity}.log",
+        "logs/fetch/{dataset}/{origin}.log",
     priority: 100
     conda:
         environment
@@ -21,13 +21,13 @@ rule fetch:
         "{params.python} {params.programs}/fetch.py --benchmark {params.benchmark} --record {output} --log {log}"
 
 
-rule verify:
+checkpoint verify:
     input:
-        ancient("data/raw/{dataset}/{identity}/fetched.json"),
+        ancient("data/raw/{dataset}/{origin}/fetched.json"),
     output:
-        "data/raw/{dataset}/{identity}/verified.json",
+        "data/raw/{dataset}/{origin}/{check}/verified.json",
     log:
-        "logs/verify/{dataset}/{identity}.log",
+        "logs/verify/{dataset}/{origin}-{check}.log",
     priority: 100
     conda:
         environment

@@ -1,8 +1,10 @@
 """What is said when a run begins and when it ends, and what ``snakemake --report`` shows."""
 
+import os
 import time
 from collections import Counter
 
+from glocalseg.plan.make import lock_file
 from glocalseg.records.sealed import restore
 from snakemake.io import report as flagged
 from snakemake.shell import shell
@@ -16,7 +18,7 @@ def start_of_run(marked):
     ``marked``: records that are there and are made again.
     """
     outputs = [str(path) for job in to_run() for path in job.output]
-    to_make = Counter(JOBS[path].phase for path in outputs if path in JOBS)
+    to_make = Counter(JOBS[path].phase for path in (JOBS if UNLOCKED else outputs) if path in JOBS)
     write_json(STATE / f"{RESOLVED.stem}.run", {"started": time.time(), "missing": to_make})
     (STATE / f"{RESOLVED.stem}.done").unlink(missing_ok=True)
     there = sum(job.record.is_file() for job in PLAN.jobs.values())
@@ -26,8 +28,8 @@ def start_of_run(marked):
     )
     if UNLOCKED:
         logger.info(
-            f"{', '.join(UNLOCKED)}: this data was never verified. The data comes first: it is fetched and verified "
-            "now; then give the same command again for the rest."
+            f"{', '.join(UNLOCKED)}: this data was never verified. It is fetched and verified first, and then the keys of all "
+            "results are known."
         )
 
 
@@ -35,9 +37,8 @@ def end_of_run():
     """Say where the result is, or what to do next."""
     if PLAN.report.record.is_file():
         logger.info(f"Report: {PLAN.report.record.parent / 'report' / 'index.html'}")
-    elif all(Path(VERIFIED[name]).is_file() for name in UNLOCKED) and UNLOCKED:
-        locks = ", ".join(str(CARDS / f"{name}.lock.json") for name in UNLOCKED)
-        logger.info(f"Verified. Commit {locks}, then give the same command again.")
+    if locks := [str(lock_file(PLAN.cards[name], CARDS)) for name in UNLOCKED if Path(VERIFIED[name]).is_file()]:
+        logger.info(f"Verified for the first time: commit {', '.join(os.path.relpath(lock) for lock in locks)}")
 
 
 def failed_run():
@@ -46,6 +47,9 @@ def failed_run():
         return  # stopped by a person, or never started
     runs = [job for job in PLAN.jobs.values() if job.phase != "report" and str(job.record) in asked()]
     missing = [job for job in runs if not restore(job.record)]
+    if UNLOCKED and not runs:
+        logger.error(f"{', '.join(UNLOCKED)}: not verified; nothing else was begun, and nothing is lost")
+        return
     first = [job for job in missing if all(parent.is_file() for parent in job.parents)]  # the others only wait for these
     logger.error(f"{len(runs) - len(missing)} of {len(runs)} results are there. Missing:")
     for job in first[:SAID]:

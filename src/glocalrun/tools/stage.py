@@ -11,9 +11,8 @@ from pathlib import Path
 
 from glocalrun.plans import CARDS, plan_of
 from glocalseg.config.model import ConfigError
-from glocalseg.data.acquire.sources.base import UNVERIFIED
 from glocalseg.plan.jobs import Plan
-from glocalseg.plan.make import identity
+from glocalseg.plan.make import UNVERIFIED, identity
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import CorruptedError, open_sealed

@@ -1,12 +1,12 @@
-"""How a data set is read and prepared: everything of a card that decides a byte of its slice store, and nothing else.
+"""How a data set is read, which decides its identity, and how it is prepared, which is in the key of its slice store.
 
-Its values are in a store's key. What works with them names this module for the type checker alone, so that neither the wording of
-a description nor a reader's code comes into the keys of trainings.
+What works with these values names this module for the type checker alone, so that neither the wording of a description nor a
+reader's code comes into the keys of trainings.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -31,18 +31,39 @@ class Frame(Model):
 
 
 class Reading(Model):
-    """What is read of a data set's files, and the frame that it goes to."""
+    """What is read of a data set's files: which cases there are, and which voxels they have. It decides a data set's identity."""
 
     reader: Annotated[Reader, FoundByFile()] = Field(description="the layout of the files, with its options")
-    channel: int = Field(default=0, ge=0)
+    subject: SubjectRule
+    channel: int = Field(default=0, ge=0, description="of images with four dimensions, from 0")
+    labels: Literal["all", "some"] = Field(
+        default="all", description="some: volumes without a label are used for pretraining, and in no list with labels"
+    )
+    header: Literal["agree", "sform", "qform", "spacing"] = Field(
+        default="agree",
+        description="the geometry of a NIfTI header that counts; agree: all that a header holds, which must be one and the same",
+    )
+    ignore: list[str] = Field(
+        default=[], description="patterns of files, below the data's folder, that are not used on purpose"
+    )
+
+
+class Preparation(Model):
+    """How volumes become slices on the frame that the network sees: everything beside the data that decides a slice store."""
+
     structures: dict[int, str] = Field(min_length=1, description="class index, from 1 without gaps, to its name")
     label_values: dict[int, int] = Field(default={}, description="value in the file to class; empty: the classes")
     stray_values: list[int] = Field(default=[], description="values in the file that count as background")
     slice_axis: Axis = Field(description="slices are counted towards this direction")
     frame: Frame
     percentiles: tuple[float, float] = Field(default=(1.0, 99.0), description="of a volume's intensities: become 0 and 1")
+    window: tuple[float, float] | None = Field(
+        default=None, description="instead of percentiles: these intensities become 0 and 1, what lies beyond them too"
+    )
+    padding: float | None = Field(
+        default=None, description="intensity outside of what was scanned: in no percentile, becomes 0"
+    )
     bias_correction: bool = False
-    subject: SubjectRule
 
     @field_validator("structures")
     @classmethod
@@ -61,6 +82,13 @@ class Reading(Model):
             raise ValueError("percentiles must rise and lie between 0 and 100")
         return percentiles
 
+    @field_validator("window")
+    @classmethod
+    def _opens(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
+        if window is not None and not window[0] < window[1]:
+            raise ValueError("expected the lower intensity first")
+        return window
+
     @model_validator(mode="after")
     def _known_classes(self) -> Self:
         bad = set(self.label_values.values()) - set(self.structures) - {0}
@@ -72,7 +100,3 @@ class Reading(Model):
     def classes(self) -> int:
         """Number of classes, background included."""
         return len(self.structures) + 1
-
-    def dump(self) -> dict[str, Any]:
-        """These fields, and no others of a card, as JSON-able values."""
-        return self.model_dump(mode="json", include=set(Reading.model_fields))

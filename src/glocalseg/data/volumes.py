@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,40 +14,54 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 from numpy.typing import NDArray
 
-from glocalseg.data.readers.base import Case, Problem, ReaderError
+from glocalseg.data.readers.base import Problem, ReaderError
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Reading
+    from glocalseg.data.reading import Preparation, Reading
 
 
 @dataclass(frozen=True)
-class Volume:
-    """A case in memory, in the orientation in which it is stored.
+class Image:
+    """An image in memory as it is stored: ``voxels`` (X, Y, Z) float32 in the file's own intensities; ``affine`` (4, 4) float64,
+    voxel indices to mm in RAS+, by the geometry that the card lets count."""
 
-    ``image`` (X, Y, Z) float32 in the file's own intensities; ``label`` (X, Y, Z) uint8, the card's classes;
-    ``affine`` (4, 4) float64, voxel indices to mm in RAS+.
-    """
-
-    image: NDArray[np.float32]
-    label: NDArray[np.uint8]
+    voxels: NDArray[np.float32]
     affine: NDArray[np.float64]
 
+    @property
+    def content(self) -> str:
+        """What stands for it in a data set's identity: the sha256 of shape, voxels and affine."""
+        return _digest(self.voxels.astype("<f4"), self.affine)
 
-def load_volume(reading: Reading, case: Case) -> Volume:
-    """The image and the label of a case, labels as classes 0 .. reading.classes - 1.
 
-    Raises:
-        ReaderError: if a file cannot be read, shapes differ, the channel is missing, or a label value is unknown.
-    """
-    image = open_nifti(case.image)
-    pixels = image_array(reading, image, case.image)
-    label = label_array(open_nifti(case.label), case.label)
-    if pixels.shape != label.shape:
-        raise ReaderError([Problem(str(case.label), f"shape {pixels.shape}, as the image has", str(label.shape))])
-    classes, unknown = map_labels(reading, label)
-    if unknown:
-        raise ReaderError([Problem(str(case.label), f"label values {known_values(reading)}", f"also {unknown}")])
-    return Volume(pixels, classes, np.asarray(image.affine, np.float64))
+@dataclass(frozen=True)
+class Label:
+    """A label in memory as it is stored: ``values`` (X, Y, Z) in the file's type; ``affine`` as an image's."""
+
+    values: NDArray[np.generic]
+    affine: NDArray[np.float64]
+
+    @property
+    def content(self) -> str:
+        """What stands for it in a data set's identity: the sha256 of shape, values and affine, whatever type holds them."""
+        return _digest(self.values.astype("<f8"), self.affine)
+
+
+def _digest(values: NDArray[np.generic], affine: NDArray[np.float64]) -> str:
+    where = np.round(affine, 4) + 0.0  # no -0.0
+    return hashlib.sha256(f"{values.shape}".encode() + values.tobytes() + where.astype("<f8").tobytes()).hexdigest()
+
+
+def load_image(reading: Reading, path: Path) -> Image:
+    """The card's channel of an image file. Raises ReaderError."""
+    opened = open_nifti(path)
+    return Image(image_array(reading, opened, path), np.asarray(opened.affine, np.float64))
+
+
+def load_label(reading: Reading, path: Path) -> Label:
+    """A label file, its values as they are. Raises ReaderError."""
+    opened = open_nifti(path)
+    return Label(label_array(opened, path), np.asarray(opened.affine, np.float64))
 
 
 def open_nifti(path: Path) -> SpatialImage:
@@ -84,14 +99,14 @@ def label_array(label: SpatialImage, path: Path) -> NDArray[np.generic]:
     return values
 
 
-def map_labels(reading: Reading, values: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[float]]:
+def map_labels(preparation: Preparation, values: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[float]]:
     """Classes of a label array, same shape, uint8, and the values that the card does not know (background there).
 
     A value listed in ``stray_values`` is background, as docs/method.md 2.1 has it for 421 in MMWHS (there everything beyond
     the known values is; here only what the card lists, so that a new stray value is noticed).
     """
     found = np.unique(values)
-    known = class_of(reading)
+    known = class_of(preparation)
     classes = np.zeros(values.shape, np.uint8)
     for value, number in known.items():
         if number:
@@ -99,15 +114,15 @@ def map_labels(reading: Reading, values: NDArray[np.generic]) -> tuple[NDArray[n
     return classes, [float(v) for v in found if float(v) not in known]
 
 
-def class_of(reading: Reading) -> dict[int, int]:
+def class_of(preparation: Preparation) -> dict[int, int]:
     """Value in a label file to class, for every value that the card knows."""
-    named = reading.label_values or {number: number for number in reading.structures}
-    return {0: 0, **dict.fromkeys(reading.stray_values, 0), **named}
+    named = preparation.label_values or {number: number for number in preparation.structures}
+    return {0: 0, **dict.fromkeys(preparation.stray_values, 0), **named}
 
 
-def known_values(reading: Reading) -> list[int]:
+def known_values(preparation: Preparation) -> list[int]:
     """The label values that a file may hold, in order."""
-    return sorted(class_of(reading))
+    return sorted(class_of(preparation))
 
 
 def _voxels(image: SpatialImage, path: Path) -> NDArray[np.generic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -31,39 +31,48 @@ def inference_copy(net: nn.Module) -> nn.Module:
 
 
 def predict(net: nn.Module, store: SliceStore, volumes: tuple[str, ...], device: Device) -> dict[str, NDArray[np.uint8]]:
-    """The predicted label of each volume, (depth, height, width) uint8 on its native grid.
-
-    The probabilities go back to the native grid, zero outside the frame, and the largest wins there.
-    """
+    """The predicted label of each volume, (depth, height, width) uint8 on its native grid; it depends on that volume alone."""
     folded = inference_copy(net)
     table = store.volumes.set_index("volume")
     found = {}
-    with torch.inference_mode():
-        for group in _groups(volumes, table["depth"].to_dict()):
-            images = torch.from_numpy(np.asarray(store.images[store.rows(group)]))[:, None]
-            probabilities = torch.cat([_probabilities(folded, part, device) for part in images.split(BATCH)])
-            depths = [int(table.at[v, "depth"]) for v in group]
-            for volume, part in zip(group, probabilities.split(depths), strict=True):
-                row = table.loc[volume]
-                native = to_native(
-                    part,
-                    resampled=(int(row["resampled_height"]), int(row["resampled_width"])),
-                    native=(int(row["height"]), int(row["width"])),
-                )
-                found[volume] = label_of(native).cpu().numpy()
+    for volume in volumes:
+        row = table.loc[volume]
+        found[volume] = label_images(
+            (folded,),
+            np.asarray(store.images[store.rows([volume])]),
+            resampled=(int(row["resampled_height"]), int(row["resampled_width"])),
+            native=(int(row["height"]), int(row["width"])),
+            device=device,
+        )
     return found
 
 
-def _groups(volumes: tuple[str, ...], depth: Mapping[str, int]) -> Iterator[list[str]]:
-    """Volumes in order, in groups of a few batches, so that batches are full and memory stays bounded."""
-    group: list[str] = []
-    for volume in volumes:
-        group.append(volume)
-        if sum(depth[v] for v in group) >= 4 * BATCH:
-            yield group
-            group = []
-    if group:
-        yield group
+def label_images(
+    nets: Sequence[nn.Module],
+    images: NDArray[np.float32],
+    *,
+    resampled: tuple[int, int],
+    native: tuple[int, int],
+    device: Device,
+) -> NDArray[np.uint8]:
+    """The label of one volume's slices on their native grid, (D, *native) uint8.
+
+    The probabilities go back to the native grid, zero outside the frame; there the largest mean over the networks wins.
+
+    Args:
+        nets: in inference mode, of the same classes.
+        images: (D, H, W) on the frame.
+        resampled: rows and columns between resampling and crop or pad.
+        native: rows and columns of the native grid.
+    """
+    labels = []
+    with torch.inference_mode():
+        for part in torch.from_numpy(images)[:, None].split(BATCH):
+            summed = part.new_zeros(())  # the largest sum is the largest mean
+            for net in nets:
+                summed = to_native(_probabilities(net, part, device), resampled=resampled, native=native) + summed
+            labels.append(label_of(summed).cpu())
+    return torch.cat(labels).numpy()
 
 
 def _probabilities(net: nn.Module, images: Tensor, device: Device) -> Tensor:

@@ -13,7 +13,8 @@ from typing import Any
 from glocalseg.config.model import Model, Quirk, without
 from glocalseg.config.settings import FinetuneConfig, LocalConfig, NetworkConfig, PretrainConfig
 from glocalseg.data.phantom.generate import generate
-from glocalseg.data.reading import Reading
+from glocalseg.data.readers.base import require_cases
+from glocalseg.data.reading import Preparation, Reading
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.data.splits import Budget, LabelledDraw, Role, SplitLists, SplitRule, split_spec
 from glocalseg.golden.inputs import KEY, Inputs
@@ -32,6 +33,7 @@ Case = tuple[str, Callable[[Path], None]]  # a name, and what fills a folder
 Settings = dict[str, Model]
 DEFAULT = "default"
 MODEL = "timm:test_resnet"
+LAYOUT = "msd"
 PLAIN = NetworkConfig(channels=[4, 8, 8], batchnorm_momentum=0.1, precision="float32", compiled="never")
 UNVARIED = ("encoder", "weights", "compiled")  # timm has entries of its own; a compiler would take minutes
 PRETRAIN = {"steps": 3, "images": 36}
@@ -51,7 +53,7 @@ def cases(entry: str, inputs: Inputs) -> Iterator[Case]:
     network = PLAIN.model_copy(update={"encoder": MODEL}) if timm else PLAIN
     match phase:
         case "data":
-            return _data(kind)
+            return _data()
         case "phantom":
             return _phantom()
         case "pretrain":
@@ -156,29 +158,26 @@ def _score(inputs: Inputs, folder: Path) -> None:
 # ---------------------------------------------------------------- data
 
 
-def _data(kind: str) -> Iterator[Case]:
-    """A data set of three volumes in a reader's layout, read in every way; nothing for a reader that has no layout here."""
-    if kind not in LAYOUTS:
-        return
-    pattern = r"^(?:case_|patient|mr_train_)(\d+)"
-    base = {
-        "reader": kind, "structures": {1: "one", 2: "two"}, "slice_axis": "S", "frame": {"spacing": (1.3, 1.3), "size": (16, 24)},
-        "subject": {"pattern": pattern},
-    }  # fmt: skip
-    usual = Reading.model_validate(base)
-    ways = [(DEFAULT, usual), *((name, way) for name, way in variations(usual, leave=("reader", "channel", "frame.size")))]
-    ways += [(f"reader.{name}", usual.model_copy(update={"reader": way})) for name, way in variations(usual.reader)]
-    ways += [("frame.size", Reading.model_validate({**base, "frame": {"spacing": (1.3, 1.3), "size": (32, 16)}}))]
-    for name, reading in ways:
-        yield name, partial(_prepare, kind, reading, (1, 2), 1)
-    mapped = {**base, "label_values": {205: 1, 420: 2, 500: 2}, "stray_values": [421], "channel": 1}
-    yield "label_values", partial(_prepare, kind, Reading.model_validate(mapped), (205, 420, 421, 500), 2)
+def _data() -> Iterator[Case]:
+    """A data set of three volumes, one of them without a label, prepared in every way."""
+    reading = {"reader": LAYOUT, "subject": {"pattern": r"^case_(\d+)"}, "labels": "some"}
+    base = {"structures": {1: "one", 2: "two"}, "slice_axis": "S", "frame": {"spacing": (1.3, 1.3), "size": (16, 24)}}
+    usual = Preparation.model_validate(base)
+    ways = [(DEFAULT, usual), *variations(usual, leave=("frame.size",))]
+    ways += [("frame.size", Preparation.model_validate({**base, "frame": {"spacing": (1.3, 1.3), "size": (32, 16)}}))]
+    more = {"window": (20.0, 150.0), "padding": 0.0}
+    ways += [(name, usual.model_copy(update={name: value})) for name, value in more.items()]
+    for name, preparation in ways:
+        yield name, partial(_prepare, Reading.model_validate(reading), preparation, (1, 2), 1)
+    mapped = Preparation.model_validate({**base, "label_values": {205: 1, 420: 2, 500: 2}, "stray_values": [421]})
+    second = Reading.model_validate({**reading, "channel": 1})
+    yield "label_values", partial(_prepare, second, mapped, (205, 420, 421, 500), 2)
 
 
-def _prepare(kind: str, reading: Reading, values: tuple[int, ...], channels: int, folder: Path) -> None:
+def _prepare(reading: Reading, preparation: Preparation, values: tuple[int, ...], channels: int, folder: Path) -> None:
     root = folder / "files"
-    LAYOUTS[kind](root, values, channels)
-    prepare(reading, root, folder / "manifest.json", payload={}, workers=1)
+    LAYOUTS[LAYOUT](root, values, channels)
+    prepare(reading, preparation, require_cases(reading, root), folder / "manifest.json", payload={}, workers=1)
 
 
 def _phantom() -> Iterator[Case]:

@@ -103,22 +103,22 @@ def made_up_store(folder: Path) -> Path:
     slices, volumes, first, offset = ["subject,volume,slice,position"], [_VOLUMES], 0, 0
     for i, (subject, depth) in enumerate(zip(subjects, depths, strict=True)):
         slices += [f"s{subject},v{i},{k},{(k + 0.5) / depth!r}" for k in range(depth)]
-        grid = (first, depth, *NATIVE, *SPACING, *RESAMPLED, offset)
+        grid = (first, depth, *NATIVE, *SPACING, *RESAMPLED, offset, True)
         volumes.append(f"v{i},s{subject}," + ",".join(map(str, grid)))
         first, offset = first + depth, offset + depth * NATIVE[0] * NATIVE[1]
     write_atomic(here / "slices.csv", ("\n".join(slices) + "\n").encode())
     write_atomic(here / "volumes.csv", ("\n".join(volumes) + "\n").encode())
-    reading = {
+    preparation = {
         "frame": {"spacing": [1.0, 1.0], "size": [SIDE, SIDE]},
         "structures": {str(k): v for k, v in STRUCTURES.items()},
     }
-    seal(here / "manifest.json", {"reading": reading})
+    seal(here / "manifest.json", {"preparation": preparation})
     return here / "manifest.json"
 
 
 _VOLUMES = (
     "volume,subject,first_slice,depth,height,width,spacing_depth,spacing_height,spacing_width,"
-    "resampled_height,resampled_width,native_offset"
+    "resampled_height,resampled_width,native_offset,labelled"
 )
 
 

@@ -1,6 +1,6 @@
 """The entries of code: on which modules the key of a job stands, those included that are imported by name as it runs.
 
-``data/msd``, ``phantom``, ``pretrain/gd``, ``diagnose``, ``finetune/mixup``, ``score``, ``report``; with ``+timm`` what trains or
+``data``, ``phantom``, ``pretrain/gd``, ``diagnose``, ``finetune/mixup``, ``score``, ``report``; with ``+timm`` what trains or
 looks at another encoder than the U-Net.
 """
 
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from glocalseg.data.kinds import kinds
 from glocalseg.methods.catalogue import regimes, strategies
 from glocalseg.records.code import PACKAGE, code_digest
 from glocalseg.records.generations import generation
 
 TIMM = "+timm"  # an encoder of timm is imported by name, see networks.build
-READERS = f"{PACKAGE}.data.readers"
 
 
 @cache
@@ -34,7 +32,7 @@ def modules_of(entry: str) -> tuple[str, ...]:
     phase, _, kind = name.partition("/")
     match phase:
         case "data":
-            modules = [f"{PACKAGE}.data.slices.prepare", f"{READERS}.{kind}"]
+            modules = [f"{PACKAGE}.data.slices.prepare"]
         case "phantom":
             modules = [f"{PACKAGE}.data.phantom.generate"]
         case "pretrain":
@@ -53,5 +51,4 @@ def modules_of(entry: str) -> tuple[str, ...]:
 def entries() -> list[str]:
     """All entries that shape numbers: all but the report."""
     networks = [*(f"pretrain/{name}" for name in strategies()), "diagnose", *(f"finetune/{name}" for name in regimes())]
-    data = [*(f"data/{kind}" for kind in kinds(READERS)), "phantom"]
-    return [*data, *networks, *(f"{name}{TIMM}" for name in networks), "score"]
+    return ["data", "phantom", *networks, *(f"{name}{TIMM}" for name in networks), "score"]

@@ -10,11 +10,13 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glocalseg.config.benchmark import RANDOM, Benchmark, Method
-from glocalseg.config.model import ConfigError, without
+from glocalseg.config.model import ConfigError, keyed, without
 from glocalseg.config.settings import NetworkConfig, Options, Settings
-from glocalseg.data.acquire.sources.base import UNVERIFIED
+from glocalseg.data.acquire.fetch import RECORD as FETCHED
+from glocalseg.data.acquire.lock import facts_of, how_read, locked
 from glocalseg.data.card import Card
 from glocalseg.data.splits import Budget, Role, draws_of, split_spec
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies
@@ -22,10 +24,14 @@ from glocalseg.plan.check import check
 from glocalseg.plan.entries import TIMM, code_of
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
-from glocalseg.records.digest import KEY_DIGITS, sha256_file
+from glocalseg.records.digest import KEY_DIGITS, digest, sha256_file
 from glocalseg.stages.specs import DataSpec, DiagnoseSpec, FinetuneSpec, PretrainSpec, ReportSpec, ScoreSpec
 
-UNVERIFIED_FOLDER = "unverified"
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNVERIFIED = "not verified yet"
+VERIFIED = "verified.json"
 POOL: tuple[Role, ...] = ("pretrain",)
 PROBED: tuple[Role, ...] = ("pretrain", "validation")
 TUNED: tuple[Role, ...] = ("train", "validation", "test")
@@ -79,16 +85,44 @@ def _sentences(path: Path) -> Iterator[str]:
 
 
 def identity(card: Card, lock_folder: Path) -> str:
-    """What stands for the bytes of a data set in keys; ``UNVERIFIED`` while they were never verified."""
-    return card.source.identity(lock_folder / f"{card.name}.lock.json")
+    """What stands for the contents of a data set in keys; ``UNVERIFIED`` while they were never verified as the card reads them.
+
+    Raises:
+        ConfigError: if the lock file cannot be read.
+    """
+    if (known := card.source.identity) is not None:
+        return known
+    lock = locked(lock_file(card, lock_folder), card.reading)
+    return lock.identity if lock is not None else UNVERIFIED
 
 
-def verified_record(card: Card, lock_folder: Path) -> Path:
-    """``data/raw/<dataset>/<identity>/verified.json``: that a data set is there and was checked, case by case."""
-    found = identity(card, lock_folder)
-    return (
-        Path("data/raw") / card.name / (UNVERIFIED_FOLDER if found == UNVERIFIED else found[:KEY_DIGITS]) / "verified.json"
-    )
+def lock_file(card: Card, lock_folder: Path) -> Path:
+    """Where the lock file of a data set lies."""
+    return lock_folder / f"{card.name}.lock.json"
+
+
+def facts(card: Card, lock_folder: Path) -> pd.DataFrame | None:
+    """What a plan may know of a data set's volumes (``acquire.lock.facts_of``); None while they were never verified."""
+    lock = locked(lock_file(card, lock_folder), card.reading) if card.source.identity is None else None
+    return facts_of(lock.cases, card.preparation) if lock is not None else None
+
+
+def fetched_record(card: Card) -> Path:
+    """``data/raw/<dataset>/<origin>/fetched.json``: that a data set was brought here."""
+    return Path("data/raw") / card.name / card.source.origin / FETCHED
+
+
+def verified_record(card: Card) -> Path:
+    """``data/raw/<dataset>/<origin>/<check>/verified.json``: that it was checked, case by case, for what the card says now."""
+    asked = [
+        how_read(card.reading),
+        keyed(card.preparation),
+        keyed(card.splits),
+        card.subjects,
+        card.volumes,
+        card.loss_limit,
+    ]
+    return fetched_record(card).parent / digest(asked)[:KEY_DIGITS] / VERIFIED
 
 
 @dataclass(frozen=True)
@@ -126,9 +160,9 @@ class _Dataset:
         """The slice store."""
         card = self.card
         spec = DataSpec(
-            code=code_of(f"data/{card.reader.kind}"),
+            code=code_of("data"),
             identity=identity(card, self.lock_folder),
-            reading=card.reading,
+            preparation=card.preparation,
         )
         return Job("data", PHASES["data"].record(dataset=card.name, key=spec.key), spec, dataset=card.name)
 

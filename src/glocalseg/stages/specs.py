@@ -17,7 +17,7 @@ from pydantic import SerializeAsAny
 
 from glocalseg.config.model import Model, keyed
 from glocalseg.config.settings import FinetuneConfig, NetworkConfig, Options, PretrainConfig
-from glocalseg.data.reading import Reading
+from glocalseg.data.reading import Preparation
 from glocalseg.data.splits import SplitSpec
 from glocalseg.records.digest import content_key
 from glocalseg.records.sealed import CorruptedError
@@ -76,11 +76,11 @@ class Spec(Model):
 
 
 class DataSpec(Spec):
-    """A slice store. ``identity`` stands for the bytes of the data set."""
+    """A slice store. ``identity`` stands for the contents of the data set's cases."""
 
     kind: ClassVar[str] = "data"
     identity: str
-    reading: Reading
+    preparation: Preparation
 
 
 class RunSpec(Spec):

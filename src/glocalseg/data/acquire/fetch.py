@@ -27,7 +27,7 @@ def fetch(card: Card, raw: Path, *, mirror: str | None = None, incoming: Path, r
     """Make ``raw/files`` and, last, ``raw/fetched.json``; for data that a person brings, check that it is there.
 
     Args:
-        raw: folder of this version of the data set, ``data/raw/<dataset>/<identity>``.
+        raw: folder of this version of the data set, ``data/raw/<dataset>/<origin>``.
         mirror: folder or url in which the archive's file name is looked for, instead of the card's url.
         incoming: folder into which a person puts data behind a registration, ``data/incoming/<dataset>``.
         retry: how patiently a download is repeated.
@@ -37,8 +37,8 @@ def fetch(card: Card, raw: Path, *, mirror: str | None = None, incoming: Path, r
     """
     raw.mkdir(parents=True, exist_ok=True)
     payload = {"dataset": card.name, **card.source.bring(_wanted(card, incoming, mirror, retry), raw)}
-    if card.source.locked:
-        write_json(raw / RECORD, {**payload, "files": {}})  # its bytes are known to verification, by the lock file
+    if card.source.brought:
+        write_json(raw / RECORD, {**payload, "files": {}})  # its contents are known to verification
     else:
         seal(raw / RECORD, payload)
 

@@ -1,76 +1,204 @@
-"""The lock file of data that a person brings: the sha256 of every file that is read of it, kept in git beside its card."""
+"""The lock file of a data set: what stands for the contents of each of its cases, and facts of them that a plan needs.
+
+It lies beside the card and is kept in git: it is what tells the next person that their files are these. A data set's identity,
+which is in the keys of all that is made of it, is the digest of the contents: who is shown, image and label of every case, as they
+are used. How the files are wrapped, where they lie and what else lies there is no part of it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from glocalseg.config.model import ConfigError
-from glocalseg.data.card import Card
-from glocalseg.data.readers.base import NIFTI, Case, Problem
-from glocalseg.records.digest import sha256_file
-from glocalseg.records.progress import Progress
+from glocalseg.data.readers.base import Case, Problem
+from glocalseg.records.digest import digest
+from glocalseg.records.files import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from glocalseg.data.reading import Preparation, Reading
+
+Contents = Mapping[str, tuple[str, str, str | None]]  # subject, digest of the image, digest of the label, by volume
+EXPECTED = "JSON with 'reading' and 'cases', as verification writes it"
 
 
-def lock_digest(card: Card, cases: list[Case], root: Path) -> dict[str, str]:
-    """The sha256 of every file that is read and exists, by path relative to ``root``, sorted.
+@dataclass(frozen=True)
+class LockedCase:
+    """One case: who is shown, what stands for image and label, and facts.
 
-    Images and labels, what the reader lists the cases from, and the table of subjects.
+    Args:
+        subject: whom it shows.
+        image: digest of the image's content.
+        label: digest of the label's; None without one.
+        shape: (X, Y, Z) as stored.
+        spacing: mm, in that order.
+        orientation: axis codes of the stored grid, ``LPS``.
+        values: voxels by label value, 0 left out.
     """
-    tables = [*card.reader.listings(root), *([root / card.subject.table] if card.subject.table else [])]
-    read = [*tables, *(path for case in cases for path in (case.image, case.label))]
-    files = sorted({path for path in read if path.is_file()})
-    with Progress("hashing", len(files), "files") as progress:
-        digests = {}
-        for path in files:
-            digests[path.relative_to(root).as_posix()] = sha256_file(path)
-            progress.add()
-    return dict(sorted(digests.items()))
+
+    subject: str
+    image: str
+    label: str | None
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    orientation: str
+    values: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def content(self) -> tuple[str, str, str | None]:
+        """What of it is in the identity: subject, image, label."""
+        return self.subject, self.image, self.label
+
+    def slices(self, axis: str) -> int:
+        """How many slices it has along an axis, named by the direction towards which they are counted."""
+        return self.shape[next(i for i, code in enumerate(self.orientation) if {code, axis} in LINES)]
 
 
-def check_lock(lock: Path, digests: dict[str, str]) -> list[Problem]:
-    """A problem for every file that is not the one the lock file names."""
+LINES = ({"R", "L"}, {"A", "P"}, {"S", "I"}, {"R"}, {"L"}, {"A"}, {"P"}, {"S"}, {"I"})
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock file: how the data was read, and its cases by volume."""
+
+    reading: Mapping[str, Any]
+    cases: Mapping[str, LockedCase]
+
+    @cached_property
+    def identity(self) -> str:
+        """What stands for the data set in keys."""
+        return identity_of({volume: case.content for volume, case in self.cases.items()})
+
+
+def identity_of(contents: Contents) -> str:
+    """The digest of subject, image and label of every case by volume."""
+    return digest({volume: list(contents[volume]) for volume in sorted(contents)})
+
+
+def how_read(reading: Reading) -> dict[str, Any]:
+    """What of a reading a lock file remembers: all but what it names otherwise, or what only says that files are not used."""
+    raw = reading.model_dump(mode="json")
+    del raw["ignore"], raw["subject"]["rows"]
+    return raw
+
+
+def read_lock(path: Path) -> Lock | None:
+    """A lock file, None where there is none. Raises ConfigError."""
     try:
-        known = _read(lock)
-    except (OSError, ValueError, AttributeError) as error:
-        return [Problem(str(lock), "JSON that maps files to sha256", repr(error))]
-    advice = _advice(lock)
-    changed = [
-        Problem(name, f"sha256 {known[name]} of {lock.name}", (digests.get(name) or "no such file") + advice)
-        for name in sorted(known)
-        if digests.get(name) != known[name]
-    ]
-    return changed + [
-        Problem(name, f"only the files that {lock.name} names", "one more" + advice)
-        for name in sorted(set(digests) - set(known))
-    ]
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        cases = {
+            str(volume): LockedCase(
+                subject=str(c["subject"]),
+                image=str(c["image"]),
+                label=None if c["label"] is None else str(c["label"]),
+                shape=tuple(int(n) for n in c["shape"]),  # type: ignore[arg-type]
+                spacing=tuple(float(n) for n in c["spacing"]),  # type: ignore[arg-type]
+                orientation=str(c["orientation"]),
+                values={int(value): int(n) for value, n in c["values"].items()},
+            )
+            for volume, c in raw["cases"].items()
+        }
+        return Lock(dict(raw["reading"]), cases)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"{path}: expected {EXPECTED}, found {type(error).__name__}: {error}") from None
 
 
-def check_tables(card: Card, root: Path, lock: Path) -> None:
-    """Look, before anything is planned, whether the small files that are here and say who is who are those of the lock file.
+def write_lock(path: Path, lock: Lock) -> None:
+    """Write a lock file, a case a line."""
+    cases = ",\n".join(f"  {_json(volume)}: {_json(asdict(lock.cases[volume]))}" for volume in sorted(lock.cases))
+    write_atomic(path, f'{{\n "reading": {_json(lock.reading)},\n "cases": {{\n{cases}\n }}\n}}\n'.encode())
 
-    Images are looked at when the data is verified and prepared. A table that was corrected since would change splits under
-    keys that stay.
 
-    Raises:
-        ConfigError: if a table or listing is here and is not the one that was verified.
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def locked(path: Path, reading: Reading) -> Lock | None:
+    """The lock file, if it is of this way of reading the data; None otherwise. Raises ConfigError."""
+    lock = read_lock(path)
+    return lock if lock is not None and lock.reading == how_read(reading) else None
+
+
+def facts_of(cases: Mapping[str, LockedCase], preparation: Preparation) -> pd.DataFrame:
+    """One row a volume, sorted: volume, subject, labelled, slices, and voxels of each class as ``voxels_<class>``."""
+    import pandas as pd
+
+    of = preparation.label_values or {number: number for number in preparation.structures}
+    rows = []
+    for volume in sorted(cases):
+        case = cases[volume]
+        voxels = dict.fromkeys(preparation.structures, 0)
+        for value, n in case.values.items():
+            if of.get(value, 0):
+                voxels[of[value]] += n
+        rows.append(
+            {
+                "volume": volume,
+                "subject": case.subject,
+                "labelled": case.label is not None,
+                "slices": case.slices(preparation.slice_axis),
+                **{f"voxels_{number}": n for number, n in voxels.items()},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+# ---------------------------------------------------------------- comparing
+
+
+def check_cases(cases: Iterable[Case], known: Contents, what: str) -> list[Problem]:
+    """A problem for every volume that is new, gone, shows somebody else, or has got or lost its label; no file is opened.
+
+    Args:
+        cases: as they are found now.
+        known: subject, image and label by volume.
+        what: names what knows them, and says what to do.
     """
-    if not card.source.locked or not lock.is_file():
-        return
-    try:
-        known = _read(lock)
-    except (ValueError, AttributeError) as error:
-        raise ConfigError(f"{lock}: expected JSON that maps files to sha256, found {error!r}") from None
-    for name, expected in known.items():
-        path = root / name
-        if not name.endswith(NIFTI) and path.is_file() and (found := sha256_file(path)) != expected:
-            raise ConfigError(f"{path}: expected sha256 {expected} of {lock.name}, found {found}{_advice(lock)}")
+    found = {case.volume: case for case in cases}
+    problems = [
+        Problem(volume, f"a volume of that name, as in {what}", "none") for volume in sorted(set(known) - set(found))
+    ]
+    for volume, case in sorted(found.items()):
+        if volume not in known:
+            problems.append(Problem(str(case.image), f"only the volumes of {what}", "one more"))
+            continue
+        subject, _, label = known[volume]
+        if case.subject != subject:
+            problems.append(Problem(volume, f"subject {subject!r}, as in {what}", repr(case.subject)))
+        if (case.label is None) != (label is None):
+            state = ("a label", "none") if case.label is None else ("no label", str(case.label))
+            problems.append(Problem(volume, f"{state[0]}, as in {what}", state[1]))
+    return problems
 
 
-def _read(lock: Path) -> dict[str, str]:
-    return {str(name): str(value) for name, value in json.loads(lock.read_text(encoding="utf-8")).items()}
+def check_contents(
+    cases: Iterable[Case], found: Mapping[str, tuple[str | None, str | None]], known: Contents, what: str
+) -> list[Problem]:
+    """A problem for every image and label that is not the one that is known; those that could not be read are left out.
+
+    Args:
+        cases: the cases.
+        found: digests of image and label by volume; None for what was not read.
+        known, what: as ``check_cases``.
+    """
+    problems = []
+    for case in cases:
+        if case.volume not in known or case.volume not in found:
+            continue
+        for path, now, then in zip((case.image, case.label), found[case.volume], known[case.volume][1:], strict=True):
+            if path is not None and now is not None and then is not None and now != then:
+                problems.append(Problem(str(path), f"the contents of {what}", "others"))
+    return problems
 
 
-def _advice(lock: Path) -> str:
-    dataset = lock.name.removesuffix(".lock.json")
-    return f" (if the data is meant to have changed: delete {lock} and the folder data/raw/{dataset})"
+def advice(lock: Path) -> str:
+    """A lock file, and what to do if its data is meant to have changed."""
+    return f"{lock.name} (if the data is meant to have changed: delete {lock})"

@@ -1,34 +1,46 @@
-"""Looking at every file of a data set before anything is computed from it: all problems at once, none by surprise later."""
+"""Looking at every file of a data set before anything is computed from it: all problems at once, none by surprise later.
+
+Each file is read once: what is checked goes to the network's frame at the same time, and lies as a *piece* beside the record
+until the slice store is made of it.
+"""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import zlib
+import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from nibabel.spatialimages import SpatialImage
-from numpy.typing import NDArray
-
-from glocalseg.data.acquire.fetch import RECORD as FETCHED
-from glocalseg.data.acquire.lock import check_lock, lock_digest
+from glocalseg.data.acquire.changes import stat
+from glocalseg.data.acquire.examine import Examined, examine
+from glocalseg.data.acquire.lock import (
+    Lock,
+    LockedCase,
+    advice,
+    check_cases,
+    check_contents,
+    facts_of,
+    how_read,
+    identity_of,
+    locked,
+    write_lock,
+)
+from glocalseg.data.acquire.summary import summarise
 from glocalseg.data.card import Card
-from glocalseg.data.readers.base import Case, Problem, ReaderError, scan_cases
-from glocalseg.data.reading import Reading
+from glocalseg.data.readers.base import Case, Note, Problem, scan_cases
+from glocalseg.data.slices.pieces import PIECES, write_piece
 from glocalseg.data.splits import listed_subjects
-from glocalseg.data.volumes import image_array, known_values, label_array, map_labels, open_nifti
+from glocalseg.records.digest import sha256_file
 from glocalseg.records.files import write_json
 from glocalseg.records.progress import Progress
-from glocalseg.records.sealed import open_sealed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RECORD = "verified.json"
-AFFINE_TOLERANCE = 0.1  # share of the smallest voxel side by which a corner of image and label may lie apart
-SHOWN = 5  # values named in one problem
 
 
 class VerifyError(RuntimeError):
@@ -41,200 +53,139 @@ class VerifyError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Checked:
-    """What one case gave: ``voxels`` is the digest of the image's voxels, None if they could not be read."""
+class Verified:
+    """What was found of a data set. ``examined`` is without the prepared arrays; ``losses`` are in the record."""
 
+    card: Card
+    examined: list[Examined]
     problems: list[Problem]
-    voxels: str | None
+    notes: list[Note]
+
+    @property
+    def cases(self) -> dict[str, LockedCase]:
+        """Every case that could be read, as a lock file has it."""
+        found = {}
+        for e in self.examined:
+            if e.facts is not None and e.image is not None and (e.label is not None or e.case.label is None):
+                facts = (e.facts.shape, e.facts.spacing, e.facts.orientation, e.facts.values)
+                found[e.case.volume] = LockedCase(e.case.subject, e.image, e.label, *facts)
+        return found
+
+    @property
+    def facts(self) -> pd.DataFrame:
+        """One row a volume: volume, subject, labelled, slices, voxels of each class."""
+        return facts_of(self.cases, self.card.preparation)
 
 
-def verify(card: Card, root: Path, *, workers: int = 1) -> list[Problem]:
-    """Every problem of a data set; empty if it is what its card says.
-
-    Checked: image and label exist and can be read to the end; shapes and affines agree; label values are whole numbers of
-    the card's set; image voxels are finite and not all the same; no two images have the same voxels; every volume's
-    subject is known, there are as many subjects as the card says, and the card's split lists name only these.
+def verify(card: Card, root: Path, *, lock: Path | None = None, pieces: Path | None = None, workers: int = 1) -> Verified:
+    """Look at every case of a data set; its problems are empty if it is what its card says.
 
     Args:
         root: the folder that ``fetch.dataset_root`` gives.
+        lock: ``config/datasets/<dataset>.lock.json``; what was verified before, if it is there and was read in the same way.
+        pieces: folder for what goes to the frame; None: it is dropped.
         workers: processes; the result does not depend on it.
     """
-    return _verify(card, root, workers)[1]
+    scan = scan_cases(card.reading, root)
+    examined = list(_examine_all(card, scan.cases, pieces, workers))
+    problems = [*scan.problems, *(p for e in examined for p in e.problems)]
+    notes = [*scan.notes, *(n for e in examined for n in e.notes)]
+    if scan.cases:
+        problems += _counts(card, root, scan.cases)
+        more = summarise(card, examined)
+        problems, notes = [*problems, *more[0]], [*notes, *more[1]]
+    before = locked(lock, card.reading) if lock is not None else None
+    if before is not None and lock is not None:
+        known, what = {v: c.content for v, c in before.cases.items()}, advice(lock)
+        problems += check_cases(scan.cases, known, what)
+        problems += check_contents(scan.cases, {e.case.volume: (e.image, e.label) for e in examined}, known, what)
+    return Verified(card, examined, problems, notes)
 
 
-def verify_or_raise(
-    card: Card, root: Path, *, record: Path | None = None, lock: Path | None = None, workers: int = 1
-) -> None:
-    """Verify a data set and write ``record``; raise if it has problems.
-
-    Args:
-        record: ``data/raw/<dataset>/<identity>/verified.json``, written last.
-        lock: ``config/datasets/<dataset>.lock.json``. For data that a person brings it is written at the first successful
-            verification and compared at every later one; for other sources it is not used.
-
-    Raises:
-        VerifyError: with all problems, those of the lock file included.
-    """
-    cases, problems = _verify(card, root, workers)
-    lock = lock if card.source.locked else None
-    digests = lock_digest(card, cases, root) if lock else {}
-    if lock and lock.is_file():
-        problems += check_lock(lock, digests)
-    if problems:
-        raise VerifyError(card, problems)
-    if lock and not lock.is_file():
-        write_json(lock, digests)
-    if record is not None:
-        subjects = len({c.subject for c in cases})
-        found = {"dataset": card.name, "subjects": subjects, "volumes": [c.volume for c in cases]}
-        write_json(record, {**found, "files": {}})
-
-
-def require_unchanged(card: Card, root: Path, raw: Path, *, lock: Path) -> None:
-    """Check, before anything is computed from it, that a data set's bytes are those that were fetched and verified.
+def accept(verified: Verified, *, record: Path, lock: Path | None, code: str) -> None:
+    """Write what was verified: the lock file, where there is none of this reading, and then the record.
 
     Args:
-        raw: ``data/raw/<dataset>/<identity>``, with fetch's and verify's records.
+        record: ``data/raw/<dataset>/<origin>/<check>/verified.json``, written last.
+        lock: as ``verify``; None for data whose identity does not come from it.
+        code: what stands for the code that made the pieces.
 
     Raises:
-        CorruptedError: if a record or a fetched file is missing or changed.
-        VerifyError: if a file that a person brought is not the one that the lock file names.
+        VerifyError: with all problems.
     """
-    open_sealed(raw / RECORD)
-    open_sealed(raw / FETCHED)
-    if card.source.locked:
-        cases, problems = scan_cases(card.reader, card.subject, root)
-        if problems := [*problems, *check_lock(lock, lock_digest(card, cases, root))]:
-            raise VerifyError(card, problems)
+    card = verified.card
+    if verified.problems:
+        raise VerifyError(card, verified.problems)
+    found = Lock(how_read(card.reading), verified.cases)
+    if lock is not None and locked(lock, card.reading) is None:
+        write_lock(lock, found)
+    contents = {volume: case.content for volume, case in found.cases.items()}
+    files = [path for e in verified.examined for path in (e.case.image, e.case.label) if path is not None]
+    payload = {
+        "dataset": card.name,
+        "identity": identity_of(contents),
+        "subjects": len({case.subject for case in found.cases.values()}),
+        "volumes": len(contents),
+        "labelled": sum(case.label is not None for case in found.cases.values()),
+        "notes": [str(note) for note in verified.notes],
+        "losses": _losses(verified.examined),
+        "contents": {volume: list(content) for volume, content in contents.items()},
+        "stats": {str(path): stat(path) for path in files},
+        "code": code,
+        "pieces": _pieces(record.parent / PIECES),
+        "files": {},
+    }
+    write_json(record, payload)
 
 
-# ---------------------------------------------------------------- the checks
+def _losses(examined: list[Examined]) -> dict[str, dict[str, float]]:
+    """Area in mm2 of each structure, over all volumes: as it is, after resampling, in the frame."""
+    totals: dict[str, dict[str, float]] = {}
+    for e in examined:
+        for name, loss in e.losses.items():
+            total = totals.setdefault(name, {"native": 0.0, "resampled": 0.0, "framed": 0.0})
+            for part in total:
+                total[part] += getattr(loss, part)
+    return {name: {part: round(value, 3) for part, value in total.items()} for name, total in totals.items()}
 
 
-def _verify(card: Card, root: Path, workers: int) -> tuple[list[Case], list[Problem]]:
-    cases, problems = scan_cases(card.reader, card.subject, root)
-    checked = list(_check_all(card, cases, workers))
-    problems += [problem for c in checked for problem in c.problems]
-    problems += _duplicates(cases, checked)
-    if cases:
-        problems += _subjects(card, root, {c.subject for c in cases} - {""})
-    return cases, problems
+def _pieces(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_file(path) for path in sorted(folder.glob("*.npz"))} if folder.is_dir() else {}
 
 
-def _check_all(card: Card, cases: list[Case], workers: int) -> Iterator[_Checked]:
-    with Progress(f"verifying {card.name}", len(cases), "volumes") as progress:
-        if workers <= 1:
-            results: Iterator[_Checked] = map(partial(check_case, card.reading), cases)
-            yield from _counted(results, progress)
-            return
-        with ProcessPoolExecutor(workers) as pool:
-            yield from _counted(pool.map(partial(check_case, card.reading), cases, chunksize=4), progress)
-
-
-def _counted(results: Iterator[_Checked], progress: Progress) -> Iterator[_Checked]:
-    for result in results:
-        progress.add()
-        yield result
-
-
-def check_case(reading: Reading, case: Case) -> _Checked:
-    """The problems of one case, and the digest of its image's voxels."""
-    problems: list[Problem] = []
-    image = label = None
-    affines: list[NDArray[np.float64]] = []
-    try:
-        opened = _open_whole(case.image)
-        image = image_array(reading, opened, case.image)
-        affines.append(np.asarray(opened.affine))
-        problems += _check_image(case, image)
-    except ReaderError as error:
-        problems += error.problems
-    try:
-        opened = _open_whole(case.label)
-        label = label_array(opened, case.label)
-        affines.append(np.asarray(opened.affine))
-        problems += _check_label(reading, case, label)
-    except ReaderError as error:
-        problems += error.problems
-    if image is not None and label is not None:
-        if image.shape != label.shape:
-            problems.append(Problem(str(case.label), f"shape {image.shape}, as the image has", f"{label.shape}"))
-        else:
-            problems += _check_affines(case, image.shape, *affines)
-    return _Checked(problems, None if image is None else _digest(image))
-
-
-def _open_whole(path: Path) -> SpatialImage:
-    """An opened NIfTI file; a compressed one is read to its end first. Raises ReaderError.
-
-    NIfTI readers stop after the last voxel, before the checksum that follows it.
-    """
-    if path.name.endswith(".gz") and path.is_file():
-        try:
-            with gzip.open(path) as f:
-                while f.read(1 << 22):
-                    pass
-        except (OSError, EOFError, zlib.error) as error:
-            expected = "a gzip file that can be read to its end"
-            raise ReaderError([Problem(str(path), expected, f"{type(error).__name__}: {error}")]) from None
-    return open_nifti(path)
-
-
-def _check_image(case: Case, image: NDArray[np.float32]) -> Iterator[Problem]:
-    bad = int(np.count_nonzero(~np.isfinite(image)))
-    if bad:
-        yield Problem(str(case.image), "finite voxels", f"{bad} of {image.size} are NaN or infinite")
-    elif image.size == 0 or image.min() == image.max():
-        found = f"{image.flat[0]:g} everywhere" if image.size else f"shape {image.shape}"
-        yield Problem(str(case.image), "an image that is not constant", found)
-
-
-def _check_label(reading: Reading, case: Case, label: NDArray[np.generic]) -> Iterator[Problem]:
-    unknown = map_labels(reading, label)[1]
-    broken = [v for v in unknown if not float(v).is_integer()]  # NaN and infinity are no whole numbers either
-    if broken:
-        yield Problem(str(case.label), "whole numbers", _some(broken))
-    if strange := [v for v in unknown if v not in broken and float(v).is_integer()]:
-        yield Problem(str(case.label), f"label values of {known_values(reading)}", _some(strange))
-
-
-def _check_affines(
-    case: Case, shape: tuple[int, ...], image: NDArray[np.float64], label: NDArray[np.float64]
-) -> Iterator[Problem]:
-    for path, affine in ((case.image, image), (case.label, label)):
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-            yield Problem(str(path), "an affine that can be inverted", str(affine.tolist()))
-            return
-    last = np.array(shape[:3]) - 1
-    corners = np.array([[*(np.array(i) * last), 1] for i in np.ndindex(2, 2, 2)], np.float64)
-    apart = float(np.linalg.norm((corners @ (image - label).T)[:, :3], axis=1).max())
-    voxel = float(np.linalg.norm(image[:3, :3], axis=0).min())
-    if apart > AFFINE_TOLERANCE * voxel:
-        expected = f"the image's affine (corners within {AFFINE_TOLERANCE * voxel:.3g} mm)"
-        yield Problem(str(case.label), expected, f"one whose corners lie {apart:.3g} mm away")
-
-
-def _duplicates(cases: list[Case], checked: list[_Checked]) -> Iterator[Problem]:
-    first: dict[str, Case] = {}
-    for case, result in zip(cases, checked, strict=True):
-        if result.voxels is None:
-            continue
-        if result.voxels in first:
-            yield Problem(str(case.image), "an image of its own", f"the same voxels as {first[result.voxels].image}")
-        first.setdefault(result.voxels, case)
-
-
-def _subjects(card: Card, root: Path, found: set[str]) -> Iterator[Problem]:
+def _counts(card: Card, root: Path, cases: list[Case]) -> Iterator[Problem]:
+    found = {case.subject for case in cases} - {""}
     if len(found) != card.subjects:
         yield Problem(str(root), f"{card.subjects} subjects, as the card says", f"{len(found)}")
+    if card.volumes is not None and len(cases) != card.volumes:
+        yield Problem(str(root), f"{card.volumes} volumes, as the card says", f"{len(cases)}")
     if missing := sorted(listed_subjects(card.splits) - found):
         yield Problem(str(root), "every subject of the card's split lists", f"none of {', '.join(missing)}")
 
 
-def _digest(image: NDArray[np.float32]) -> str:
-    return hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
+def _examine_all(card: Card, cases: list[Case], pieces: Path | None, workers: int) -> Iterator[Examined]:
+    if pieces is not None:
+        pieces.mkdir(parents=True, exist_ok=True)
+        for old in pieces.iterdir():
+            old.unlink()
+    work = partial(_examine, card.reading, card.preparation, pieces)
+    with Progress(f"verifying {card.name}", len(cases), "volumes") as progress:
+        if workers <= 1:
+            yield from _counted(map(work, cases), progress)
+            return
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            yield from _counted(pool.map(work, cases, chunksize=4), progress)
 
 
-def _some(values: list[float]) -> str:
-    shown = ", ".join(f"{v:g}" for v in values[:SHOWN])
-    return shown if len(values) <= SHOWN else f"{shown} and {len(values) - SHOWN} more values"
+def _examine(reading: Any, preparation: Any, pieces: Path | None, case: Case) -> Examined:
+    """One case, its piece written, without the arrays."""
+    found = examine(reading, preparation, case)
+    if pieces is not None and found.prepared is not None and not found.problems:
+        write_piece(pieces, found.prepared)
+    return replace(found, prepared=None)
+
+
+def _counted(results: Iterator[Examined], progress: Progress) -> Iterator[Examined]:
+    for result in results:
+        progress.add()
+        yield result

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from glocalseg.data.readers.base import NIFTI, Case, Problem, Reader, SubjectNames
+from glocalseg.data.readers.base import NIFTI, Case, Problem, Reader, Scan, SubjectNames
 
 INFO = "Info.cfg"
 
@@ -22,11 +22,11 @@ class Acdc(Reader):
 
     phases: list[Literal["ED", "ES"]] = Field(default=["ED"], min_length=1, description="end-diastole, end-systole")
 
-    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
+    def scan(self, root: Path, subjects: SubjectNames) -> Scan:
         cases: list[Case] = []
         problems: list[Problem] = []
         seen: dict[str, Path] = {}
-        for info in self.listings(root):
+        for info in sorted(root.rglob(INFO)):
             patient, folder = info.parent.name, info.parent
             if patient in seen:
                 problems.append(Problem(str(folder), f"each patient once (also in {seen[patient]})", "a second folder"))
@@ -45,10 +45,7 @@ class Acdc(Reader):
             for folder in sorted(root.rglob("patient*"))
             if folder.is_dir() and not (folder / INFO).is_file() and any(folder.glob("*_frame*.nii*"))
         ]
-        return cases, problems
-
-    def listings(self, root: Path) -> list[Path]:
-        return sorted(root.rglob(INFO))
+        return Scan(cases, problems)
 
 
 def _frames(info: Path) -> dict[str, int]:

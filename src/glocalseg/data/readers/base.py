@@ -9,26 +9,29 @@ import csv
 import re
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from glocalseg.config.model import Model
 from glocalseg.data.kinds import Kind
 
+if TYPE_CHECKING:
+    from glocalseg.data.reading import Reading
+
 NIFTI = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One labelled volume: its name, the subject it shows, and its two files (which may be missing)."""
+    """One volume: its name, the subject it shows, and its two files (which may be missing). ``label`` is None if it has none."""
 
     volume: str
     subject: str
     image: Path
-    label: Path
+    label: Path | None
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,26 @@ class Problem:
         return f"{self.file}: expected {self.expected}, found {self.found}"
 
 
+@dataclass(frozen=True)
+class Note:
+    """What is odd about a data set, or not used of it, and stops nothing."""
+
+    file: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.text}"
+
+
+@dataclass
+class Scan:
+    """What lies below a folder: the cases, in any order, and what was met while looking for them."""
+
+    cases: list[Case] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
 class ReaderError(RuntimeError):
     """Files that are not what the card says: holds every problem that was met, one line each."""
 
@@ -52,10 +75,12 @@ class ReaderError(RuntimeError):
 
 
 class SubjectRule(Model):
-    """How a volume's name gives its subject: a regular expression with one group, or a two-column tsv in the data."""
+    """How a volume's name gives its subject: a regular expression with one group, or a two-column tsv, volume and subject."""
 
     pattern: str | None = Field(default=None, description="searched in the volume's name; its first group is the subject")
     table: str | None = Field(default=None, description="file with two columns, volume and subject, below the data's folder")
+    card_table: str | None = Field(default=None, description="such a file beside the card")
+    rows: dict[str, str] = Field(default={}, description="the rows of card_table; read from it")
 
     @field_validator("pattern")
     @classmethod
@@ -70,8 +95,8 @@ class SubjectRule(Model):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.pattern is None) == (self.table is None):
-            raise ValueError("give either pattern or table")
+        if [self.pattern, self.table, self.card_table].count(None) != 2:
+            raise ValueError("give one of pattern, table and card_table")
         return self
 
 
@@ -80,14 +105,14 @@ class SubjectNames:
 
     def __init__(self, rule: SubjectRule, root: Path) -> None:
         self._rule = rule
-        self._table: dict[str, str] = {}
+        self._table: dict[str, str] = dict(rule.rows)
         self.problems: list[Problem] = []
-        self._where = ""
+        self._where = rule.card_table or ""
         if rule.table is not None:
             path = root / rule.table
             self._where = str(path)
             try:
-                self._table = _read_table(path)
+                self._table = read_table(path)
             except FileNotFoundError:
                 self.problems.append(Problem(self._where, "the table that gives each volume's subject", "no such file"))
             except ValueError as error:
@@ -111,34 +136,45 @@ class Reader(Kind):
     """A layout of files; its fields are its options in the card."""
 
     @abstractmethod
-    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
-        """The cases below ``root``, in any order, and the problems met while looking for them; no image is opened."""
+    def scan(self, root: Path, subjects: SubjectNames) -> Scan:
+        """The cases below ``root``, and what was met while looking for them; no image is opened.
 
-    def listings(self, root: Path) -> list[Path]:
-        """Files below ``root`` that decide what the cases are and are no case's own; they may be missing."""
-        return []
+        A case has a label of None where its layout keeps volumes without labels; where a label could lie and does not, the path
+        at which it should. A label that is listed and absent is a problem.
+        """
 
 
-def scan_cases(reader: Reader, subject: SubjectRule, root: Path) -> tuple[list[Case], list[Problem]]:
-    """The cases of a data set as its reader finds them, sorted by volume, and all problems met on the way."""
-    subjects = SubjectNames(subject, root)
-    cases, problems = reader.scan(root, subjects)
-    problems = [*problems, *subjects.problems]
+def scan_cases(reading: Reading, root: Path) -> Scan:
+    """The cases of a data set as its reader finds them, sorted by volume, with all problems and notes.
+
+    Cases without a label are left out, and noted, unless ``labels: some`` has them.
+    """
+    subjects = SubjectNames(reading.subject, root)
+    scan = reading.reader.scan(root, subjects)
+    cases = sorted(scan.cases, key=lambda c: c.volume)
+    problems, notes = [*scan.problems, *subjects.problems], list(scan.notes)
+    if reading.labels == "some":
+        cases = [c if c.label is None or c.label.is_file() else replace(c, label=None) for c in cases]
+    elif bare := [c for c in cases if c.label is None]:
+        notes.append(
+            Note(str(bare[0].image.parent), f"{len(bare)} volumes without a label are not used ('labels: some' uses them)")
+        )
+        cases = [c for c in cases if c.label is not None]
     if not cases and not problems:
-        problems = [Problem(str(root), f"cases in the layout of reader {reader.kind!r}", "none")]
-    return sorted(cases, key=lambda c: c.volume), problems
+        problems = [Problem(str(root), f"cases in the layout of reader {reading.reader.kind!r}", "none")]
+    return Scan(cases, problems, notes)
 
 
-def require_cases(reader: Reader, subject: SubjectRule, root: Path) -> list[Case]:
+def require_cases(reading: Reading, root: Path) -> list[Case]:
     """The cases of a data set, sorted by volume.
 
     Raises:
         ReaderError: if the layout is not the reader's, or a volume's subject cannot be told: all problems at once.
     """
-    cases, problems = scan_cases(reader, subject, root)
-    if problems:
-        raise ReaderError(problems)
-    return cases
+    scan = scan_cases(reading, root)
+    if scan.problems:
+        raise ReaderError(scan.problems)
+    return scan.cases
 
 
 # ---------------------------------------------------------------- what readers are made of
@@ -175,7 +211,8 @@ def pair(images: dict[str, Path], labels: dict[str, Path], folders: tuple[Path, 
     return cases
 
 
-def _read_table(path: Path) -> dict[str, str]:
+def read_table(path: Path) -> dict[str, str]:
+    """Subjects by volume of a table with tabs, in UTF-8; a heading and lines with # are left out. Raises OSError, ValueError."""
     with path.open(newline="", encoding="utf-8-sig") as f:
         rows = [row for row in csv.reader(f, delimiter="\t") if row and not row[0].startswith("#")]
     if bad := [row for row in rows if len(row) < 2 or not row[1].strip()]:

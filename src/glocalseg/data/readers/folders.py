@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from glocalseg.data.readers.base import Case, Problem, Reader, SubjectNames, nifti_files, pair
+from glocalseg.data.readers.base import Problem, Reader, Scan, SubjectNames, nifti_files, pair
 
 
 class Folders(Reader):
@@ -15,9 +15,9 @@ class Folders(Reader):
     images: str = Field(default="imagesTr", description="folder of the images, below the data's folder")
     labels: str = Field(default="labelsTr", description="folder of the labels")
 
-    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
+    def scan(self, root: Path, subjects: SubjectNames) -> Scan:
         folders = root / self.images, root / self.labels
         problems = [
             Problem(str(folder), "a folder of NIfTI files", "no such folder") for folder in folders if not folder.is_dir()
         ]
-        return pair(nifti_files(folders[0]), nifti_files(folders[1]), folders, subjects), problems
+        return Scan(pair(nifti_files(folders[0]), nifti_files(folders[1]), folders, subjects), problems)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glocalseg.data.readers.base import Case, Problem, Reader, SubjectNames, nifti_stem
+from glocalseg.data.readers.base import Case, Problem, Reader, Scan, SubjectNames, nifti_stem
 
 PREFIX = "mr_train_"
 IMAGE, LABEL = "_image", "_label"
@@ -17,7 +17,7 @@ IMAGE, LABEL = "_image", "_label"
 class Mmwhs(Reader):
     """One case for every ``mr_train_*`` that has an image or a label."""
 
-    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
+    def scan(self, root: Path, subjects: SubjectNames) -> Scan:
         files: dict[str, Path] = {}
         problems: list[Problem] = []
         for path in sorted(root.rglob(f"{PREFIX}*")):
@@ -32,4 +32,4 @@ class Mmwhs(Reader):
             folder = next(path.parent for stem, path in files.items() if stem in (volume + IMAGE, volume + LABEL))
             image, label = (files.get(volume + kind, folder / f"{volume}{kind}.nii.gz") for kind in (IMAGE, LABEL))
             cases.append(Case(volume, subjects.of(volume), image, label))
-        return cases, problems
+        return Scan(cases, problems)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from glocalseg.data.readers.base import Case, Problem, Reader, SubjectNames, nifti_files, nifti_stem, pair
+from glocalseg.data.readers.base import Problem, Reader, Scan, SubjectNames, nifti_files, nifti_stem, pair
 
 LIST = "dataset.json"
 
@@ -22,7 +22,7 @@ class Msd(Reader):
     images: str = Field(default="imagesTr", description="folder of the images, below the data's folder")
     labels: str = Field(default="labelsTr", description="folder of the labels")
 
-    def scan(self, root: Path, subjects: SubjectNames) -> tuple[list[Case], list[Problem]]:
+    def scan(self, root: Path, subjects: SubjectNames) -> Scan:
         folders = root / self.images, root / self.labels
         images, labels = nifti_files(folders[0]), nifti_files(folders[1])
         listed, problems = _listed(root / LIST)
@@ -38,10 +38,7 @@ class Msd(Reader):
             for case in cases
             if names and case.volume not in names
         ]
-        return cases, problems
-
-    def listings(self, root: Path) -> list[Path]:
-        return [root / LIST]
+        return Scan(cases, problems)
 
 
 def _listed(path: Path) -> tuple[list[dict[str, str]], list[Problem]]:

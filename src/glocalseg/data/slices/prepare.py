@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,60 +14,59 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from glocalseg.data.readers.base import Case, ReaderError, require_cases
+from glocalseg.data.readers.base import Case, ReaderError
 from glocalseg.data.slices.geometry import fit, resample_image, resample_label, resampled_size, to_canonical
+from glocalseg.data.slices.pieces import Pieces, Prepared, read_piece
 from glocalseg.data.slices.store import positions, write_store
-from glocalseg.data.volumes import load_volume
+from glocalseg.data.volumes import Image, load_image, load_label, map_labels
 from glocalseg.records.environment import environment
 from glocalseg.records.progress import Progress
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Reading
-
-log = logging.getLogger(__name__)
+    from glocalseg.data.reading import Preparation, Reading
 
 
 class PrepareError(ValueError):
     """A volume that cannot be prepared: names it, what was expected and what was found."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """One volume on the network's frame, and its label on the native grid."""
-
-    case: Case
-    image: NDArray[np.float32]  # (D, H, W)
-    label: NDArray[np.uint8]  # (D, H, W)
-    native_label: NDArray[np.uint8]  # (D, h, w)
-    spacing: tuple[float, float, float]  # mm: depth, height, width
-    resampled: tuple[int, int]
-    foreground: int  # labelled voxels after resampling
-    cropped: int  # how many of them the frame cuts off
-
-
-def prepare(reading: Reading, root: Path, record: Path, *, payload: Mapping[str, Any], workers: int) -> None:
-    """Write the slice store of a data set; its files are the same bits for any number of workers.
+def prepare(
+    reading: Reading,
+    preparation: Preparation,
+    cases: list[Case],
+    record: Path,
+    *,
+    payload: Mapping[str, Any],
+    workers: int,
+    contents: Mapping[str, tuple[str | None, str | None]] | None = None,
+    pieces: Pieces | None = None,
+) -> None:
+    """Write the slice store of a data set; its files are the same bits for any number of workers, from pieces or from files.
 
     Args:
-        reading: how the data is read and what frame it goes to.
-        root: folder that the reader gets.
+        reading: which voxels of the files are used.
+        preparation: how they become slices.
+        cases: the volumes, in the order of the store.
         record: the store's ``manifest.json``.
         payload: what the manifest says beside what is found here, such as what the store's key is made of.
         workers: processes, at least one.
+        contents: digests of image and label by volume, as they were verified.
+        pieces: volumes that verification prepared already; a file is read where its piece is missing.
 
     Raises:
-        ReaderError: if there is no case, or the layout is not the card's.
-        PrepareError: if a volume cannot be read, is constant, or has labels that the card does not name.
+        PrepareError: if volumes cannot be read, are constant, have labels that the card does not name, or are not what was
+            verified: all of them, a line each.
     """
-    cases = require_cases(reading.reader, reading.subject, root)
-    volumes = []
+    volumes, problems = [], []
     with Progress("preparing", len(cases), "volumes") as progress:
-        for prepared in _prepared(reading, cases, workers):
-            volumes.append(prepared)
+        for prepared in _prepared(partial(_prepare_case, reading, preparation, contents, pieces), cases, workers):
+            if isinstance(prepared, PrepareError):
+                problems.append(str(prepared))
+            else:
+                volumes.append(prepared)
             progress.add()
-    lost = {p.case.volume: {"voxels": p.cropped, "of": p.foreground} for p in volumes if p.cropped}
-    for volume, loss in lost.items():
-        log.warning("%s: the frame cuts off %d of %d labelled voxels", volume, loss["voxels"], loss["of"])
+    if problems:
+        raise PrepareError("\n".join(problems))
     write_store(
         record,
         images=np.concatenate([p.image for p in volumes]),
@@ -76,40 +74,87 @@ def prepare(reading: Reading, root: Path, record: Path, *, payload: Mapping[str,
         native_labels=np.concatenate([p.native_label.ravel() for p in volumes]),
         slices=_slice_table(volumes),
         volumes=_volume_table(volumes),
-        reading=reading,
+        preparation=preparation,
         manifest={
             **payload,
             "volumes": len(volumes),
+            "labelled": sum(p.case.label is not None for p in volumes),
             "slices": sum(len(p.image) for p in volumes),
-            "cut_off": lost,
             "environment": environment(),
         },
     )
 
 
-def prepare_volume(reading: Reading, case: Case) -> Prepared:
-    """One case on the frame of its reading. Raises PrepareError."""
+def _prepare_case(
+    reading: Reading,
+    preparation: Preparation,
+    contents: Mapping[str, tuple[str | None, str | None]] | None,
+    pieces: Pieces | None,
+    case: Case,
+) -> Prepared | PrepareError:
+    """One case by its piece or from its files; an error is a value, so that all of them can be told at once."""
+    if pieces is not None and (piece := read_piece(pieces, case)) is not None:
+        return piece
     try:
-        volume = load_volume(reading, case)
+        return prepare_volume(reading, preparation, case, contents=contents[case.volume] if contents is not None else None)
+    except PrepareError as error:
+        return error
+
+
+@dataclass(frozen=True)
+class Framed:
+    """An image on the network's frame."""
+
+    image: NDArray[np.float32]  # (D, H, W)
+    native: tuple[int, int, int]  # its grid in that orientation: D, h, w
+    spacing: tuple[float, float, float]  # mm: depth, height, width
+    resampled: tuple[int, int]
+
+
+def prepare_image(preparation: Preparation, image: Image, *, name: str) -> Framed:
+    """An image on the frame of its preparation; ``name`` is for errors. Raises PrepareError."""
+    voxels, spacing = to_canonical(image.voxels, image.affine, preparation.slice_axis)
+    if preparation.bias_correction:
+        voxels = correct_bias(voxels, spacing)
+    voxels = normalise(voxels, preparation.percentiles, name=name)
+    native = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
+    resampled = resampled_size(native[1:], spacing[1:], preparation.frame.spacing)
+    return Framed(fit(resample_image(voxels, resampled), preparation.frame.size), native, spacing, resampled)
+
+
+def prepare_volume(
+    reading: Reading, preparation: Preparation, case: Case, *, contents: tuple[str | None, str | None] | None = None
+) -> Prepared:
+    """One case on the frame of its preparation; zeros for a label that it does not have.
+
+    Args:
+        contents: digests of image and label, as they were verified.
+
+    Raises:
+        PrepareError: if a file cannot be prepared, or is not the one that was verified.
+    """
+    try:
+        image = load_image(reading, case.image)
+        label = load_label(reading, case.label) if case.label is not None else None
     except ReaderError as error:
         raise PrepareError(str(error)) from None
-    image, spacing = to_canonical(volume.image, volume.affine, reading.slice_axis)
-    native, _ = to_canonical(volume.label, volume.affine, reading.slice_axis)
-    if reading.bias_correction:
-        image = correct_bias(image, spacing)
-    image = normalise(image, reading.percentiles, name=case.volume)
-    resampled = resampled_size((native.shape[1], native.shape[2]), spacing[1:], reading.frame.spacing)
-    label = resample_label(native, resampled)
-    framed = fit(label, reading.frame.size)
+    found = (image.content, label.content if label is not None else None)
+    if contents is not None and found != contents:
+        changed = " or ".join(str(path) for path in (case.image, case.label) if path is not None)
+        raise PrepareError(f"{case.volume}: expected the contents that were verified, found others in {changed}")
+    framed = prepare_image(preparation, image, name=case.volume)
+    native = np.zeros(framed.native, np.uint8)
+    if label is not None:
+        classes, _ = map_labels(preparation, label.values)
+        native, _ = to_canonical(classes, label.affine, preparation.slice_axis)
+    resampled = resample_label(native, framed.resampled)
     return Prepared(
         case=case,
-        image=fit(resample_image(image, resampled), reading.frame.size),
-        label=framed,
+        image=framed.image,
+        label=fit(resampled, preparation.frame.size),
         native_label=native,
-        spacing=spacing,
-        resampled=resampled,
-        foreground=int(np.count_nonzero(label)),
-        cropped=int(np.count_nonzero(label)) - int(np.count_nonzero(framed)),
+        spacing=framed.spacing,
+        resampled=framed.resampled,
     )
 
 
@@ -145,9 +190,10 @@ def correct_bias(image: NDArray[np.float32], spacing: tuple[float, float, float]
     return np.asarray(sitk.GetArrayFromImage(n4.Execute(volume)), dtype=np.float32)
 
 
-def _prepared(reading: Reading, cases: list[Case], workers: int) -> Iterator[Prepared]:
+def _prepared(
+    work: Callable[[Case], Prepared | PrepareError], cases: list[Case], workers: int
+) -> Iterator[Prepared | PrepareError]:
     """Every case in the order given, prepared by this process or by several."""
-    work = partial(prepare_volume, reading)
     if workers == 1:
         yield from map(work, cases)
         return
@@ -184,6 +230,7 @@ def _volume_table(volumes: list[Prepared]) -> pd.DataFrame:
                 **dict(zip(("spacing_depth", "spacing_height", "spacing_width"), p.spacing, strict=True)),
                 **dict(zip(("resampled_height", "resampled_width"), p.resampled, strict=True)),
                 "native_offset": native_offset,
+                "labelled": p.case.label is not None,
             }
         )
         first_slice += depth

@@ -6,8 +6,9 @@ Folder ``data/slices/<dataset>/<key>/``:
 - ``native_labels.npy`` (sum of D*h*w,) uint8: the untouched labels, canonical orientation, volume after volume
 - ``slices.csv``: one row a slice, in the order of ``images.npy``: subject, volume, slice, position
 - ``volumes.csv``: one row a volume: volume, subject, first_slice, depth, height, width (native grid), spacing_depth,
-  spacing_height, spacing_width (mm), resampled_height, resampled_width (before crop or pad), native_offset
-- ``manifest.json``: written last, with the sha256 of the others and, under ``reading``, how they were read
+  spacing_height, spacing_width (mm), resampled_height, resampled_width (before crop or pad), native_offset,
+  labelled (True or False: labels of a volume without one are zeros)
+- ``manifest.json``: written last, with the sha256 of the others and, under ``preparation``, how they were prepared
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from numpy.typing import NDArray
 from glocalseg.records.sealed import open_sealed, seal
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Reading
+    from glocalseg.data.reading import Preparation
 
 SLICE_COLUMNS = ["subject", "volume", "slice", "position"]
 VOLUME_COLUMNS = [
     "volume", "subject", "first_slice", "depth", "height", "width", "spacing_depth", "spacing_height", "spacing_width",
-    "resampled_height", "resampled_width", "native_offset",
+    "resampled_height", "resampled_width", "native_offset", "labelled",
 ]  # fmt: skip
 
 
@@ -47,13 +48,13 @@ class SliceStore:
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns of the network's frame."""
-        rows, columns = self.manifest["reading"]["frame"]["size"]
+        rows, columns = self.manifest["preparation"]["frame"]["size"]
         return int(rows), int(columns)
 
     @property
     def structures(self) -> dict[int, str]:
         """Names of the structures by class, from 1."""
-        return {int(number): str(name) for number, name in self.manifest["reading"]["structures"].items()}
+        return {int(number): str(name) for number, name in self.manifest["preparation"]["structures"].items()}
 
     @property
     def classes(self) -> int:
@@ -102,13 +103,13 @@ def write_store(
     native_labels: NDArray[np.uint8],
     slices: pd.DataFrame,
     volumes: pd.DataFrame,
-    reading: Reading,
+    preparation: Preparation,
     manifest: Mapping[str, Any],
 ) -> None:
     """Write the files of a slice store and seal them with ``record``; shapes and columns as in the module's docstring.
 
     Args:
-        reading: how they were read; goes into the manifest.
+        preparation: how they were prepared; goes into the manifest.
         manifest: what else goes there.
 
     Raises:
@@ -116,8 +117,8 @@ def write_store(
     """
     if len(slices) != len(images) or images.shape != labels.shape or volumes["depth"].sum() != len(images):
         raise ValueError(f"{len(slices)} rows, images {images.shape}, labels {labels.shape} do not belong together")
-    if images.shape[1:] != reading.frame.size:
-        raise ValueError(f"images {images.shape} and a frame of {reading.frame.size} do not belong together")
+    if images.shape[1:] != preparation.frame.size:
+        raise ValueError(f"images {images.shape} and a frame of {preparation.frame.size} do not belong together")
     folder = record.parent
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "images.npy", np.ascontiguousarray(images, dtype=np.float32))
@@ -125,4 +126,4 @@ def write_store(
     np.save(folder / "native_labels.npy", np.ascontiguousarray(native_labels, dtype=np.uint8))
     slices[SLICE_COLUMNS].to_csv(folder / "slices.csv", index=False, lineterminator="\n")
     volumes[VOLUME_COLUMNS].to_csv(folder / "volumes.csv", index=False, lineterminator="\n")
-    seal(record, {**manifest, "reading": reading.dump()})
+    seal(record, {**manifest, "preparation": preparation.model_dump(mode="json")})

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from glocalseg.data.acquire.shared import FetchError, fill_whole, require_space
 from glocalseg.data.acquire.sources.base import FILES, Fact, Source, Wanted
+from glocalseg.records.digest import KEY_DIGITS, digest
 from glocalseg.records.sealed import RESUME
 
 
@@ -38,8 +39,9 @@ class ArchiveSource(Source):
         """What the archive is called, on the publisher's server and in a mirror."""
         return self.file or (self.url or "").split("?")[0].rsplit("/", 1)[-1]
 
-    def identity(self, lock: Path) -> str:
-        return str(self.sha256 or self.md5)
+    @property
+    def origin(self) -> str:
+        return digest([self.sha256 or self.md5, self.root])[:KEY_DIGITS]
 
     def folder(self, raw: Path, incoming: Path) -> Path:
         return raw / FILES / self.root

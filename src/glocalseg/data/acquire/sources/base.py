@@ -13,10 +13,8 @@ from typing import Any, ClassVar
 
 from glocalseg.data.acquire.shared import Retry
 from glocalseg.data.kinds import Kind
-from glocalseg.records.digest import sha256_file
 
-UNVERIFIED = "not verified yet"  # the identity of data that a person brings, before its first verification
-FILES = "files"  # folder of fetched files, below data/raw/<dataset>/<identity>
+FILES = "files"  # folder of fetched files, below data/raw/<dataset>/<origin>
 Fact = tuple[str, str]
 
 
@@ -40,13 +38,19 @@ class Wanted:
 
 
 class Source(Kind):
-    """Where a data set comes from. ``locked``: a person brings it, it stays where it is, and a lock file names its bytes."""
+    """Where a data set comes from. ``brought``: a person brings it, and it stays where it is."""
 
-    locked: ClassVar[bool] = False
+    brought: ClassVar[bool] = False
 
-    def identity(self, lock: Path) -> str:
-        """What stands for the data's bytes in keys; by default the digest of its lock file, UNVERIFIED without one."""
-        return sha256_file(lock) if lock.is_file() else UNVERIFIED
+    @property
+    def identity(self) -> str | None:
+        """What stands for the data's contents in keys, where it is known without looking; None: the lock file says it."""
+        return None
+
+    @property
+    @abstractmethod
+    def origin(self) -> str:
+        """What tells one wrapping of the data from another, for the folder that it is brought to."""
 
     @abstractmethod
     def check(self, wanted: Wanted, *, timeout: float) -> None:

@@ -9,13 +9,18 @@ from pydantic import Field
 
 from glocalseg.data.acquire.shared import FetchError
 from glocalseg.data.acquire.sources.base import Fact, Source, Wanted
+from glocalseg.records.digest import KEY_DIGITS, digest
 
 
 class FolderSource(Source):
-    """A folder of files; its lock file names every case's sha256."""
+    """A folder of files; a lock file stands for its contents."""
 
-    locked: ClassVar[bool] = True
+    brought: ClassVar[bool] = True
     path: str = Field(description="relative to the repository, or absolute")
+
+    @property
+    def origin(self) -> str:
+        return digest(self.path)[:KEY_DIGITS]
 
     def folder(self, raw: Path, incoming: Path) -> Path:
         return Path(self.path)

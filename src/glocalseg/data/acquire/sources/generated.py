@@ -11,7 +11,7 @@ from glocalseg.config.model import keyed
 from glocalseg.data.acquire.shared import fill_whole
 from glocalseg.data.acquire.sources.base import FILES, Fact, Source, Wanted
 from glocalseg.records.code import PACKAGE, code_digest
-from glocalseg.records.digest import digest
+from glocalseg.records.digest import KEY_DIGITS, digest
 from glocalseg.records.generations import generation
 
 
@@ -23,8 +23,13 @@ class GeneratedSource(Source):
     seed: int = Field(ge=0)
     matrix: int = Field(default=80, ge=32, description="rows and columns of a generated volume, before variation")
 
-    def identity(self, lock: Path) -> str:
+    @property
+    def identity(self) -> str:
         return digest([keyed(self), generation(self.generator, code_digest(f"{PACKAGE}.data.phantom.generate"))])
+
+    @property
+    def origin(self) -> str:
+        return self.identity[:KEY_DIGITS]
 
     def folder(self, raw: Path, incoming: Path) -> Path:
         return raw / FILES

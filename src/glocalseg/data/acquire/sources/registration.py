@@ -14,11 +14,15 @@ PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z")
 
 
 class RegistrationSource(Source):
-    """A page to register at. ``steps`` are shown when the data is missing; its lock file names every case's sha256."""
+    """A page to register at. ``steps`` are shown when the data is missing; a lock file stands for its contents."""
 
-    locked: ClassVar[bool] = True
+    brought: ClassVar[bool] = True
     url: str
     steps: list[str] = Field(min_length=1)
+
+    @property
+    def origin(self) -> str:
+        return "brought"
 
     def folder(self, raw: Path, incoming: Path) -> Path:
         return incoming
