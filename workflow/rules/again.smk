@@ -54,5 +54,12 @@ def refuse_deleting(only_temp=False, **_):
         )
 
 
+def verify_too(*_, **__):
+    """Have a call with --until verify data that never was: what it stops at is in the graph only after that."""
+    if UNLOCKED and workflow.dag_settings.until:
+        until_too("verify")
+
+
 before(workflow, "execute", refuse_touching)
+before(workflow, "execute", verify_too)
 before(workflow, "delete_output", refuse_deleting)

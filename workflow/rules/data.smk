@@ -44,6 +44,10 @@ checkpoint verify:
         "--workers {threads}"
 
 
+if not UNLOCKED:
+    no_checkpoint("verify")
+
+
 rule prepare:
     input:
         verified,

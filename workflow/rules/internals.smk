@@ -68,3 +68,13 @@ def let_run(resource, number):
     """Limit a resource of jobs on this machine, unless --resources does."""
     if resource not in workflow.global_resources:
         workflow.register_resource(resource, number)
+
+
+def until_too(rule):
+    """Let --until stop at a further rule."""
+    workflow.dag_settings.until = frozenset({*workflow.dag_settings.until, rule})
+
+
+def no_checkpoint(rule):
+    """Take a checkpoint for the rule that it also is: a call whose plan is known needs none, and --until would stop before it."""
+    workflow.get_rule(rule).is_checkpoint = False

@@ -39,6 +39,8 @@ def end_of_run():
         logger.info(f"Report: {PLAN.report.record.parent / 'report' / 'index.html'}")
     if locks := [str(lock_file(PLAN.cards[name], CARDS)) for name in UNLOCKED if Path(VERIFIED[name]).is_file()]:
         logger.info(f"Verified for the first time: commit {', '.join(os.path.relpath(lock) for lock in locks)}")
+        if workflow.dag_settings.until:
+            logger.info("Give the same command again for the rest: what it stops at is known only now.")
 
 
 def failed_run():
