@@ -1,7 +1,9 @@
-# make setup · benchmark · test · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
+# make setup · benchmark · export · predict · test · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
 #
 #   make benchmark                                          the quick benchmark on the embedded phantom
 #   make benchmark CONFIG=config/hippocampus.yaml MIRROR=<folder or url>
+#   make export RUN=<folder of a fine-tuning> [OUT=...]     a network with all that it needs; or CONFIG=... METHOD=gd+lr BUDGET=8: all repeats
+#   make predict MODEL=<folder> IMAGES=<folder> OUT=<folder>   labels of images; FORCE=yes replaces those that are there
 #   make test-slurm                                         tests on a real SLURM, which it installs: as root, in no cluster
 #   make same-bits                                          changed code that gives the same bits keeps its keys
 #   make docs                                               what is generated of README.md, docs/ and config/schemas
@@ -15,10 +17,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 CONFIGS ?= $(wildcard config/*.yaml)
 
-.PHONY: help setup benchmark test test-slurm lint docs same-bits check prune
+.PHONY: help setup benchmark export predict test test-slurm lint docs same-bits check prune
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -11
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup: $(READY)
 
@@ -33,6 +35,14 @@ $(READY): requirements.lock pyproject.toml envs/install.py
 benchmark: $(READY)
 	@$(BIN)/snakemake --profile local --configfile $(CONFIG) $(if $(MIRROR),--config mirror="$(MIRROR)")
 	@$(BIN)/python workflow/scripts/where.py $(CONFIG)
+
+export: $(READY)
+	@$(BIN)/python workflow/scripts/export.py $(if $(RUN),--run="$(RUN)") --config="$(CONFIG)" $(if $(METHOD),--method="$(METHOD)") \
+	  $(if $(BUDGET),--budget="$(BUDGET)") $(if $(DATASET),--dataset="$(DATASET)") $(if $(OUT),--out="$(OUT)")
+
+predict: $(READY)
+	@$(BIN)/python workflow/scripts/predict.py $(if $(MODEL),--model="$(MODEL)") $(if $(IMAGES),--images="$(IMAGES)") \
+	  $(if $(OUT),--out="$(OUT)") $(if $(THREADS),--threads="$(THREADS)") $(if $(filter yes,$(FORCE)),--overwrite)
 
 test: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile

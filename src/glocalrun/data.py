@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,12 @@ def slice_up(call: Call) -> None:
         spec.preparation,
         scan.cases,
         call.record,
-        payload={"spec": spec.dump(), "label": call.job.label},
+        payload={
+            "spec": spec.dump(),
+            "label": call.job.label,
+            "image": card.reading.model_dump(mode="json", include={"channel", "header"}),  # as an exported model is to read
+            "verified": told(verified, root),
+        },
         workers=call.workers,
         contents={volume: content[1:] for volume, content in known.items()},
         pieces=Pieces(pieces, verified["pieces"]) if verified["code"] == spec.code else None,
@@ -65,27 +72,43 @@ def slice_up(call: Call) -> None:
     shutil.rmtree(pieces, ignore_errors=True)
 
 
+def told(verified: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """What a verification tells a reader, for the slice store: no path in it is this machine's.
+
+    Args:
+        verified: the payload of verified.json.
+        root: the data's folder, below which the files that notes name lie.
+    """
+    folders = "|".join(re.escape(folder) for folder in (str(root.resolve()), str(root)))
+    here = re.compile(rf"(?<![^\s'\"(])(?:{folders})(?:/|(?=[:,;)\s]|$))")
+    notes = [here.sub(lambda found: "" if found[0].endswith("/") else root.name, note) for note in verified["notes"]]
+    return {"notes": notes, **{name: verified[name] for name in ("losses", "subjects", "volumes", "labelled")}}
+
+
 def require_current(card: Card) -> None:
     """Look, before anything is planned, whether data that was verified on this machine is still what it was.
-
-    A record of what was verified goes away where the lock file is gone or is another one: the data is then verified again.
 
     Raises:
         ConfigError: with a line for every volume that changed, appeared or is gone.
     """
-    record = verified_record(card)
-    try:
-        verified: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-        current = card.source.identity is not None or verified["identity"] == identity(card, CARDS)
-    except FileNotFoundError:
-        return
-    except (ValueError, KeyError, TypeError):
-        current = False
-    if not current:
-        record.unlink()
-        return
-    if problems := changes(card, _root(card), verified, _what(card)):
+    verified = _verified(card)
+    if verified and (problems := changes(card, _root(card), verified, _what(card))):
         raise ConfigError("\n".join(f"{card.name}: {problem}" for problem in problems))
+
+
+def forget_stale(card: Card) -> None:
+    """Remove the record of a verification where the lock file is gone or is another one: the data is then verified again."""
+    if not _verified(card):
+        verified_record(card).unlink(missing_ok=True)
+
+
+def _verified(card: Card) -> dict[str, Any]:
+    """What was verified on this machine; empty if nothing was, or not what the lock file stands for."""
+    try:
+        verified: dict[str, Any] = json.loads(verified_record(card).read_text(encoding="utf-8"))
+        return verified if card.source.identity is not None or verified["identity"] == identity(card, CARDS) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _root(card: Card) -> Path:

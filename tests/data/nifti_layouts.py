@@ -29,7 +29,7 @@ def make_card(**changes: Any) -> Card:
         "reader": "msd",
         "structures": {1: "one", 2: "two"},
         "slice_axis": "S",
-        "frame": {"spacing": [1, 1], "size": [16, 16]},
+        "frame": {"spacing": [0.5, 0.5], "size": [16, 16]},
         "subject": {"pattern": r"^(case_\d+)$"},
         "splits": {"kind": "rule", "test": 1, "validation": 1, "seed": 0},
     }

@@ -134,7 +134,7 @@ def analysis(gain: float, verdict: str) -> DatasetAnalysis:
 def nothing_else() -> Collected:
     run = pd.DataFrame(columns=["dataset", "method", "budget", "draw", "seed", "phase"])
     diagnostics = pd.DataFrame(columns=["dataset", "name", "phase", "decoder", "position_r2", "same_place"])
-    return Collected(run, run, run, run, run, run, run, diagnostics, (), {}, (), {}, 0, 0)
+    return Collected(run, run, run, run, run, run, run, diagnostics, (), {}, {}, (), {}, 0, 0)
 
 
 def test_findings_claim_nothing_that_was_not_distinguishable():

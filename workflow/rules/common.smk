@@ -15,7 +15,7 @@ from glocalrun.calls import STATE
 from glocalrun.plans import CARDS, INCOMING
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
-from glocalrun.data import require_current
+from glocalrun.data import forget_stale, require_current
 from glocalseg.data.card import load_cards
 from glocalseg.plan.make import UNVERIFIED, identity, make_plan, verified_record
 from glocalseg.plan.phases import PHASES
@@ -143,6 +143,9 @@ def verified(wildcards):
 
 def wanted(wildcards):
     """What is made by default: all of the plan, which is known once all data is verified, because its contents are in the keys."""
+    if not workflow.dryrun:
+        for card in PLAN.cards.values():
+            forget_stale(card)
     if UNLOCKED and not workflow.dryrun:
         for name in UNLOCKED:
             checkpoints.verify.get(**parts_of(VERIFIED[name]))  # ends this function until the data is verified

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError, SpatialImage
 from numpy.typing import NDArray
 
-from glocalseg.data.readers.base import Problem, ReaderError
+from glocalseg.data.nifti import read_nifti
+from glocalseg.data.placement import place
+from glocalseg.data.readers.base import Note, Problem, ReaderError
 
 if TYPE_CHECKING:
     from glocalseg.data.reading import Preparation, Reading
+
+COUNTED = 1 << 16  # values between the smallest and the largest up to which a table is kept
+PIECE = 1 << 22  # voxels at a time
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,13 @@ class Image:
     @property
     def content(self) -> str:
         """What stands for it in a data set's identity: the sha256 of shape, voxels and affine."""
-        return _digest(self.voxels.astype("<f4"), self.affine)
+        return _digest(self.voxels, "<f4", self.affine)
 
 
 @dataclass(frozen=True)
 class Label:
-    """A label in memory as it is stored: ``values`` (X, Y, Z) in the file's type; ``affine`` as an image's."""
+    """A label in memory as it is stored: ``values`` (X, Y, Z) in the file's type, whole numbers in a smaller one where they fit;
+    ``affine`` as an image's."""
 
     values: NDArray[np.generic]
     affine: NDArray[np.float64]
@@ -44,59 +46,60 @@ class Label:
     @property
     def content(self) -> str:
         """What stands for it in a data set's identity: the sha256 of shape, values and affine, whatever type holds them."""
-        return _digest(self.values.astype("<f8"), self.affine)
+        values = compact(self.values)
+        return _digest(values, "u1" if values.dtype == np.uint8 else "<f8", self.affine)
 
 
-def _digest(values: NDArray[np.generic], affine: NDArray[np.float64]) -> str:
-    where = np.round(affine, 4) + 0.0  # no -0.0
-    return hashlib.sha256(f"{values.shape}".encode() + values.tobytes() + where.astype("<f8").tobytes()).hexdigest()
+@dataclass(frozen=True)
+class Found:
+    """What could be read of a file: ``affine`` and ``voxels`` (X, Y, Z), None without them, and what was met."""
+
+    voxels: NDArray[Any] | None
+    affine: NDArray[np.float64] | None
+    problems: list[Problem]
+    notes: list[Note]
+
+
+def look_at_image(reading: Reading, path: Path) -> Found:
+    """The card's channel of an image file, and all that is wrong with the file."""
+    return _look(reading, path, reading.channel)
+
+
+def look_at_label(reading: Reading, path: Path) -> Found:
+    """The values of a label file, whole numbers in a smaller type where they fit, and all that is wrong with the file."""
+    found = _look(reading, path, None)
+    if found.voxels is None:
+        return found
+    return Found(compact(found.voxels), found.affine, found.problems, found.notes)
 
 
 def load_image(reading: Reading, path: Path) -> Image:
     """The card's channel of an image file. Raises ReaderError."""
-    opened = open_nifti(path)
-    return Image(image_array(reading, opened, path), np.asarray(opened.affine, np.float64))
+    found = look_at_image(reading, path)
+    if found.voxels is None or found.affine is None:
+        raise ReaderError(found.problems)
+    return Image(found.voxels, found.affine)
 
 
 def load_label(reading: Reading, path: Path) -> Label:
     """A label file, its values as they are. Raises ReaderError."""
-    opened = open_nifti(path)
-    return Label(label_array(opened, path), np.asarray(opened.affine, np.float64))
+    found = look_at_label(reading, path)
+    if found.voxels is None or found.affine is None:
+        raise ReaderError(found.problems)
+    return Label(found.voxels, found.affine)
 
 
-def open_nifti(path: Path) -> SpatialImage:
-    """An opened NIfTI file, its voxels not yet read. Raises ReaderError."""
-    try:
-        return nib.load(path)  # type: ignore[return-value]
-    except FileNotFoundError:
-        raise ReaderError([Problem(str(path), "a NIfTI file", "no such file")]) from None
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise ReaderError([Problem(str(path), "a readable NIfTI file", _said(error))]) from None
-
-
-def image_array(reading: Reading, image: SpatialImage, path: Path) -> NDArray[np.float32]:
-    """The card's channel of an image, (X, Y, Z) float32, with the header's scaling applied. Raises ReaderError."""
-    pixels = _voxels(image, path)
-    if pixels.ndim == 4:
-        if reading.channel >= pixels.shape[3]:
-            found = f"{pixels.shape[3]} channels"
-            raise ReaderError([Problem(str(path), f"channel {reading.channel} (counted from 0)", found)])
-        pixels = pixels[..., reading.channel]
-    elif reading.channel != 0:
-        raise ReaderError([Problem(str(path), f"channel {reading.channel} (counted from 0)", f"shape {pixels.shape}")])
-    if pixels.ndim != 3:
-        raise ReaderError([Problem(str(path), "three dimensions, or four with channels last", f"shape {pixels.shape}")])
-    return np.ascontiguousarray(pixels, dtype=np.float32)
-
-
-def label_array(label: SpatialImage, path: Path) -> NDArray[np.generic]:
-    """The values of a label file, (X, Y, Z), in the type that the file gives. Raises ReaderError."""
-    values = _voxels(label, path)
-    if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]
-    if values.ndim != 3:
-        raise ReaderError([Problem(str(path), "three dimensions", f"shape {values.shape}")])
-    return values
+def count_values(values: NDArray[np.generic]) -> dict[float, int]:
+    """How many voxels have each value, by rising value; NaN last. A label's values, not an image's."""
+    if values.size and values.dtype.kind in "iu":
+        low, high = int(values.min()), int(values.max())
+        if high - low < COUNTED:
+            counts = np.zeros(high - low + 1, np.int64)
+            for piece in _pieces(values):
+                counts += np.bincount(piece.astype(np.int64) - low, minlength=len(counts))
+            return {float(low + i): int(counts[i]) for i in np.flatnonzero(counts)}
+    found, numbers = np.unique(values, return_counts=True)
+    return {float(v): int(n) for v, n in zip(found, numbers, strict=True)}
 
 
 def map_labels(preparation: Preparation, values: NDArray[np.generic]) -> tuple[NDArray[np.uint8], list[float]]:
@@ -105,13 +108,21 @@ def map_labels(preparation: Preparation, values: NDArray[np.generic]) -> tuple[N
     A value listed in ``stray_values`` is background, as docs/method.md 2.1 has it for 421 in MMWHS (there everything beyond
     the known values is; here only what the card lists, so that a new stray value is noticed).
     """
-    found = np.unique(values)
+    values = compact(values)
     known = class_of(preparation)
-    classes = np.zeros(values.shape, np.uint8)
-    for value, number in known.items():
-        if number:
-            classes[values == value] = number
-    return classes, [float(v) for v in found if float(v) not in known]
+    counts = count_values(values)
+    if values.dtype == np.uint8:
+        table = np.zeros(256, np.uint8)
+        for value, number in known.items():
+            if 0 <= value < 256:
+                table[value] = number
+        classes = table[values]
+    else:
+        classes = np.zeros_like(values, np.uint8)
+        for value, number in known.items():
+            if number and value in counts:
+                classes[values == value] = number
+    return classes, [v for v in counts if v not in known]
 
 
 def class_of(preparation: Preparation) -> dict[int, int]:
@@ -125,15 +136,41 @@ def known_values(preparation: Preparation) -> list[int]:
     return sorted(class_of(preparation))
 
 
-def _voxels(image: SpatialImage, path: Path) -> NDArray[np.generic]:
-    if image.get_data_dtype().kind not in "biuf":
-        found = f"type {image.get_data_dtype()}"
-        raise ReaderError([Problem(str(path), "voxels that are whole or real numbers", found)])
+def compact(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The same values as uint8, or as int32 where they were real numbers, if every one fits; otherwise as they are."""
+    for smaller in (np.uint8, np.int32) if values.dtype.kind == "f" else (np.uint8,):
+        if values.dtype == smaller:
+            return values
+        bounds = np.iinfo(smaller)
+        if values.size and bounds.min <= values.min() and values.max() <= bounds.max:  # false for NaN
+            small: NDArray[np.generic] = values.astype(smaller)
+            if values.dtype.kind in "iu" or all(
+                np.array_equal(small[..., k], values[..., k]) for k in range(values.shape[-1])
+            ):
+                return small
+    return values
+
+
+def _look(reading: Reading, path: Path, channel: int | None) -> Found:
     try:
-        return np.asanyarray(image.dataobj)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise ReaderError([Problem(str(path), "voxels that can be read to the end", _said(error))]) from None
+        read = read_nifti(path, channel=channel)
+    except ReaderError as error:
+        return Found(None, None, error.problems, [])
+    where = place(read.header, read.values.shape, path, counts=reading.header)
+    return Found(read.values, where.affine, where.problems, [*read.notes, *where.notes])
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _digest(values: NDArray[np.generic], kind: str, affine: NDArray[np.float64]) -> str:
+    """The sha256 of shape, values and affine, the values in the order of a NIfTI file: X runs fastest."""
+    made = hashlib.sha256(f"{values.shape} {kind}".encode())
+    for k in range(values.shape[-1]):
+        made.update(np.asfortranarray(values[..., k], kind).tobytes(order="F"))
+    where = np.round(affine, 4) + 0.0  # no -0.0
+    made.update(where.astype("<f8").tobytes())
+    return made.hexdigest()
+
+
+def _pieces(values: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """Views of all values, some at a time, in the order of memory."""
+    flat = values.ravel(order="K")
+    return [flat[start : start + PIECE] for start in range(0, flat.size, PIECE)]

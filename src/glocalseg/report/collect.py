@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from glocalseg.methods.catalogue import strategies
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
-from glocalseg.records.digest import digest
-from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed
+from glocalseg.records.digest import digest, sha256_file
+from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record
 from glocalseg.stages.score import COLUMNS, SCORES
 from glocalseg.stages.specs import PretrainSpec
 
@@ -51,6 +51,14 @@ class Embedding:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """What a slice store says of its data set: what verification found, and the names of the volumes that have no label."""
+
+    verified: Mapping[str, Any]
+    unlabelled: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Collected:
     """What the report is made of. Budgets are text (``1``, ``8``, ``all``).
 
@@ -60,7 +68,8 @@ class Collected:
     lost on the validation volumes); ``diagnostics`` (a row per dataset, pretraining and seed; ``phase`` as in
     ``Embedding``, ``decoder``: whether decoder blocks were pretrained).
 
-    ``payloads`` are the records that were opened; ``missing`` the jobs without one, a score only where its fine-tuning is there:
+    ``stores`` holds what is known of each data set whose slice store is there; ``payloads`` are the records that were opened;
+    ``missing`` are the jobs without one, a score only where its fine-tuning is there:
     without, there is nothing to score. ``failures`` says, by record, why the last attempt at a missing job ended, where it said
     so: one that was killed did not. ``runs`` of the plan and ``finished`` ones are trainings with their scores, and diagnoses.
     """
@@ -74,6 +83,7 @@ class Collected:
     collapses: pd.DataFrame
     diagnostics: pd.DataFrame
     embeddings: tuple[Embedding, ...]
+    stores: dict[str, Stored]
     payloads: dict[Path, dict[str, Any]]
     missing: tuple[Job, ...]
     failures: dict[Path, str]
@@ -111,6 +121,7 @@ def collect(plan: Plan, root: Path) -> Collected:
         collapses=_collapses(tuned, payloads, validation, plan.benchmark.statistics.collapse_below),
         diagnostics=_diagnostics(plan, root, diagnosed),
         embeddings=tuple(_embedding(plan, root, job) for job in diagnosed),
+        stores={job.dataset: stored(root / job.record) for job in there if job.phase == "data"},
         payloads=payloads,
         missing=missing,
         failures={job.record: said for job in missing if (said := _failure(root / job.record.parent / FAILURE))},
@@ -128,6 +139,15 @@ def _open(root: Path, job: Job) -> dict[str, Any]:
             f"{root / job.record}: expected the specification of key {job.spec.key}, found one of key {found}"
         )
     return payload
+
+
+def stored(record: Path) -> Stored:
+    """What the slice store behind ``manifest.json`` says of its data set; its arrays are not opened. Raises CorruptedError."""
+    manifest, table = read_record(record), record.with_name("volumes.csv")
+    if not table.is_file() or sha256_file(table) != manifest["files"].get(table.name):
+        raise CorruptedError(f"{table}: expected the file that {record.name} was sealed with, found another or none")
+    volumes = pd.read_csv(table, dtype={"volume": str, "labelled": bool}, keep_default_na=False)
+    return Stored(manifest["verified"], frozenset(volumes.loc[~volumes["labelled"], "volume"]))
 
 
 def _failure(note: Path) -> str | None:

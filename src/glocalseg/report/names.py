@@ -31,6 +31,8 @@ _COLOURS = {
     UPPER_BOUND: "#8a8a8a",
 }
 _SPARE = ["#7f3c8d", "#b8860b", "#117864", "#6c3483", "#a04000", "#1a5276", "#7b7d7d", "#943126"]
+# Told apart from each other on grey images, on which they are drawn.
+_STRUCTURES = ["#ff9f1c", "#2ec4f1", "#7cdb5e", "#f15bb5", "#fee440", "#9b8cff", "#00f5d4", "#ff6b6b"]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*"]
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -61,6 +63,19 @@ def colours(methods: Sequence[str]) -> dict[str, str]:
 def markers(methods: Sequence[str]) -> dict[str, str]:
     """A marker per method, so that colour is not the only difference."""
     return {m: _MARKERS[i % len(_MARKERS)] for i, m in enumerate([*methods, UPPER_BOUND])}
+
+
+def structure_colour(number: int) -> str:
+    """The colour of a structure by its class, from 1."""
+    return _STRUCTURES[(number - 1) % len(_STRUCTURES)]
+
+
+def shortened(name: str, length: int) -> str:
+    """A name of at most ``length`` characters, what is too much of it left out of the middle: both ends tell volumes apart."""
+    if len(name) <= length:
+        return name
+    end = (length - 1) // 2
+    return f"{name[: length - 1 - end]}…{name[len(name) - end :]}"
 
 
 def phase_title(phase: str) -> str:

@@ -6,18 +6,19 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis import DatasetAnalysis
 from glocalseg.report.collect import Collected
 from glocalseg.report.figures.figure import Plot
-from glocalseg.report.names import html, phase_title
+from glocalseg.report.names import phase_title
 from glocalseg.report.tables.table import Table
+from glocalseg.report.templating import environment
+from glocalseg.report.text.datasets import data
 from glocalseg.report.text.findings import findings
 from glocalseg.report.text.methods import methods, sources, what_differs
-from glocalseg.report.text.provenance import data, provenance
+from glocalseg.report.text.provenance import provenance
 from glocalseg.report.text.settings import settings, switches
 
 
@@ -39,14 +40,7 @@ def page(
         plots: all figures.
         scores_file: name of the file with all score rows beside ``report/``.
     """
-    env = Environment(
-        loader=PackageLoader("glocalseg.report"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters["rich"] = html
+    env = environment()
     env.filters["datauri"] = data_uri
     style = Markup(env.get_template("style.css").render())  # ours: no value of a run is in it
     return env.get_template("page.html").render(
@@ -93,7 +87,7 @@ def _dataset(
     return {
         "name": name,
         "title": card.title,
-        "about": data(card),
+        "about": data(card, collected.stores.get(name)),
         "findings": findings(analysis, collected) if analysis else [],
         "tables": {t.name: (t, t.blocks[name]) for t in tables if name in t.blocks},
         "plots": {p.name.removeprefix(prefix): p for p in plots if p.dataset == name},

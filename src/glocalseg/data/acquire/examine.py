@@ -1,25 +1,36 @@
-"""Looking at one case: everything that is wrong with its two files, what is odd about them, and what becomes of it on the frame."""
+"""Looking at one case: all that is wrong with its two files, what is odd about them, and what becomes of it on the frame."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.readers.base import Case, Note, Problem, ReaderError
+from glocalseg.data.acquire.intensities import check_intensities
+from glocalseg.data.placement import CORNER_TOLERANCE, corners_apart, sides_of
+from glocalseg.data.readers.base import Case, Note, Problem
 from glocalseg.data.reading import Preparation, Reading
-from glocalseg.data.slices.geometry import resample_label
-from glocalseg.data.slices.prepare import Prepared, PrepareError, prepare_volume
-from glocalseg.data.volumes import Image, Label, known_values, load_image, load_label, map_labels
+from glocalseg.data.slices.geometry import canonical_grid, fit, resample_label, resampled_size, to_canonical
+from glocalseg.data.slices.prepare import Prepared, prepare_read
+from glocalseg.data.volumes import (
+    Found,
+    Image,
+    Label,
+    class_of,
+    count_values,
+    known_values,
+    look_at_image,
+    look_at_label,
+    map_labels,
+)
 
-AFFINE_TOLERANCE = 0.1  # share of the smallest voxel side by which a corner of image and label may lie apart
 SHOWN = 5  # values named in one problem
+PIXELS = (8, 2048)  # of a slice on a side, at the frame's spacing
 
 
 @dataclass(frozen=True)
@@ -59,113 +70,136 @@ class Examined:
 
 
 def examine(reading: Reading, preparation: Preparation, case: Case) -> Examined:
-    """Everything that can be said of one case."""
-    problems: list[Problem] = []
-    image: Image | None = None
-    label: Label | None = None
-    try:
-        _read_whole(case.image)
-        image = load_image(reading, case.image)
-        problems += _check_image(case.image, image.voxels)
-    except ReaderError as error:
-        problems += error.problems
+    """Everything that can be said of one case; each of its files is read once, to its end.
+
+    A bias field is not removed here, which takes minutes: percentiles are those of the image as it is.
+    """
+    image = look_at_image(reading, case.image)
+    problems, notes = [*image.problems], [*image.notes]
+    if image.voxels is not None:
+        more, odd = check_intensities(preparation, image.voxels, case.image)
+        problems, notes = problems + more, notes + odd
+    if image.voxels is not None and image.affine is not None:
+        problems += _check_scale(preparation, case.image, image.voxels.shape, image.affine)
+    values: dict[float, int] = {}
+    label: Found | None = None
     if case.label is not None:
-        try:
-            _read_whole(case.label)
-            label = load_label(reading, case.label)
-            problems += _check_label(preparation, case.label, label.values)
-        except ReaderError as error:
-            problems += error.problems
-    if image is not None and label is not None:
-        problems += _check_pair(case, image, label)
-    prepared = None
-    if not problems and not preparation.bias_correction:
-        try:
-            prepared = prepare_volume(reading, preparation, case)
-        except PrepareError as error:
-            problems.append(Problem(str(case.image), "a volume that can be prepared", str(error)))
+        label = look_at_label(reading, case.label)
+        problems, notes = problems + label.problems, notes + label.notes
+        if label.voxels is not None:
+            values = count_values(label.voxels)
+            problems += _check_values(preparation, case.label, values)
+            problems += _check_pair(case.label, image, label)
+    whole_image = Image(image.voxels, image.affine) if image.voxels is not None and image.affine is not None else None
+    whole_label = (
+        Label(label.voxels, label.affine) if label and label.voxels is not None and label.affine is not None else None
+    )
+    prepared, losses = None, {}
+    if whole_image and not problems:
+        if not preparation.bias_correction:
+            prepared = prepare_read(preparation, case, whole_image, whole_label)
+        if whole_label:
+            losses = _losses(preparation, whole_label, prepared)
     return Examined(
         case=case,
         problems=tuple(problems),
-        image=image.content if image else None,
-        label=label.content if label else None,
-        facts=_facts(image, label) if image and not problems else None,
-        losses=_losses(preparation, prepared) if prepared and case.label is not None else {},
+        notes=tuple(notes),
+        image=whole_image.content if whole_image else None,
+        label=whole_label.content if whole_label else None,
+        facts=_facts(whole_image, values) if whole_image and (case.label is None or whole_label) else None,
+        losses=losses,
         prepared=prepared,
     )
 
 
-def _facts(image: Image, label: Label | None) -> Facts:
-    values, counts = np.unique(label.values, return_counts=True) if label else (np.zeros(0), np.zeros(0))
+def _facts(image: Image, values: dict[float, int]) -> Facts:
     x, y, z = image.voxels.shape
-    sides = nib.affines.voxel_sizes(image.affine)
     return Facts(
         shape=(x, y, z),
-        spacing=(float(sides[0]), float(sides[1]), float(sides[2])),
-        orientation="".join(nib.orientations.aff2axcodes(image.affine)),
-        values={int(v): int(n) for v, n in zip(values, counts, strict=True) if v},
+        spacing=sides_of(image.affine),
+        orientation=axes_of(image.affine),
+        values={int(value): count for value, count in values.items() if value and value.is_integer()},
     )
 
 
-def _losses(preparation: Preparation, prepared: Prepared) -> dict[str, Loss]:
-    native = prepared.native_label
-    resampled = resample_label(native, prepared.resampled)
-    pixel = prepared.spacing[1] * prepared.spacing[2]
-    target = pixel * native.shape[1] * native.shape[2] / (prepared.resampled[0] * prepared.resampled[1])
-    counts = [np.bincount(a.ravel(), minlength=preparation.classes) for a in (native, resampled, prepared.label)]
-    return {
-        name: Loss(float(counts[0][k] * pixel), float(counts[1][k] * target), float(counts[2][k] * target))
-        for k, name in preparation.structures.items()
+def axes_of(affine: NDArray[np.float64]) -> str:
+    """Towards where the stored axes go, such as RAS."""
+    return "".join(str(code) for code in nib.orientations.aff2axcodes(affine))
+
+
+def _losses(preparation: Preparation, label: Label, prepared: Prepared | None) -> dict[str, Loss]:
+    """What resampling and frame leave of each structure that the label has."""
+    if prepared is not None:
+        native, spacing = prepared.native_label, prepared.spacing
+    else:
+        native, spacing = to_canonical(map_labels(preparation, label.values)[0], label.affine, preparation.slice_axis)
+    size = resampled_size((native.shape[1], native.shape[2]), spacing[1:], preparation.frame.spacing)
+    resampled = resample_label(native, size)
+    framed = fit(resampled, preparation.frame.size)
+    pixel = spacing[1] * spacing[2]
+    target = pixel * native.shape[1] * native.shape[2] / (size[0] * size[1])  # what a pixel covers then, sizes being whole
+    counts = [count_values(a) for a in (native, resampled, framed)]
+    areas = {
+        name: Loss(
+            *(count.get(float(number), 0) * area for count, area in zip(counts, (pixel, target, target), strict=True))
+        )
+        for number, name in preparation.structures.items()
     }
+    return {name: loss for name, loss in areas.items() if loss.native}
 
 
-def _read_whole(path: Path) -> None:
-    """Read a compressed file to its end: readers stop before the checksum. Raises ReaderError."""
-    if path.name.endswith(".gz") and path.is_file():
-        try:
-            with gzip.open(path) as f:
-                while f.read(1 << 22):
-                    pass
-        except (OSError, EOFError, zlib.error) as error:
-            expected = "a gzip file that can be read to its end"
-            raise ReaderError([Problem(str(path), expected, f"{type(error).__name__}: {error}")]) from None
+def _check_scale(
+    preparation: Preparation, path: Path, shape: tuple[int, ...], affine: NDArray[np.float64]
+) -> Iterator[Problem]:
+    """Whether the slices are some, and of a size that a network can be shown, at the spacing of the frame."""
+    (depth, *native), spacing = canonical_grid(shape, affine, preparation.slice_axis)
+    frame = preparation.frame
+    rows, columns = resampled_size((native[0], native[1]), spacing[1:], frame.spacing)
+    if not PIXELS[0] <= min(rows, columns) <= max(rows, columns) <= PIXELS[1]:
+        was = f"{native[0]} x {native[1]} of {spacing[1]:.4g} x {spacing[2]:.4g} mm"
+        found = f"{rows} x {columns} at the frame's spacing, {frame.spacing[0]:g} x {frame.spacing[1]:g} mm (stored: {was})"
+        yield Problem(str(path), f"slices of {PIXELS[0]} to {PIXELS[1]} pixels on a side", found)
+    if depth < 2:
+        found = f"{depth} (shape {shape}, slice_axis {preparation.slice_axis})"
+        yield Problem(str(path), "at least 2 slices", found)
 
 
-def _check_image(path: Path, image: NDArray[np.float32]) -> Iterator[Problem]:
-    bad = int(np.count_nonzero(~np.isfinite(image)))
-    if bad:
-        yield Problem(str(path), "finite voxels", f"{bad} of {image.size} are NaN or infinite")
-    elif image.size == 0 or image.min() == image.max():
-        found = f"{image.flat[0]:g} everywhere" if image.size else f"shape {image.shape}"
-        yield Problem(str(path), "an image that is not constant", found)
+def _check_values(preparation: Preparation, path: Path, values: dict[float, int]) -> Iterator[Problem]:
+    known = class_of(preparation)
+    if broken := [v for v in values if not v.is_integer()]:  # NaN and infinity are no whole numbers either
+        yield Problem(str(path), "whole numbers", _some(broken, values))
+    if strange := [v for v in values if v.is_integer() and v not in known]:
+        yield Problem(str(path), f"label values of {known_values(preparation)}", _some(strange, values))
 
 
-def _check_label(preparation: Preparation, path: Path, label: NDArray[np.generic]) -> Iterator[Problem]:
-    unknown = map_labels(preparation, label)[1]
-    broken = [v for v in unknown if not float(v).is_integer()]  # NaN and infinity are no whole numbers either
-    if broken:
-        yield Problem(str(path), "whole numbers", _some(broken))
-    if strange := [v for v in unknown if v not in broken and float(v).is_integer()]:
-        yield Problem(str(path), f"label values of {known_values(preparation)}", _some(strange))
-
-
-def _check_pair(case: Case, image: Image, label: Label) -> Iterator[Problem]:
-    if image.voxels.shape != label.values.shape:
-        yield Problem(str(case.label), f"shape {image.voxels.shape}, as the image has", f"{label.values.shape}")
+def _check_pair(path: Path, image: Found, label: Found) -> Iterator[Problem]:
+    """Whether image and label lie on one grid, and are two things."""
+    if image.voxels is None or label.voxels is None:
         return
-    for path, affine in ((case.image, image.affine), (case.label, label.affine)):
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-            yield Problem(str(path), "an affine that can be inverted", str(affine.tolist()))
-            return
-    last = np.array(image.voxels.shape) - 1
-    corners = np.array([[*(np.array(i) * last), 1] for i in np.ndindex(2, 2, 2)], np.float64)
-    apart = float(np.linalg.norm((corners @ (image.affine - label.affine).T)[:, :3], axis=1).max())
-    voxel = float(np.linalg.norm(image.affine[:3, :3], axis=0).min())
-    if apart > AFFINE_TOLERANCE * voxel:
-        expected = f"the image's affine (corners within {AFFINE_TOLERANCE * voxel:.3g} mm)"
-        yield Problem(str(case.label), expected, f"one whose corners lie {apart:.3g} mm away")
+    turned = ""
+    if image.affine is not None and label.affine is not None and axes_of(image.affine) != axes_of(label.affine):
+        turned = f" (its axes are {axes_of(label.affine)}, the image's {axes_of(image.affine)})"
+    if image.voxels.shape != label.voxels.shape:
+        yield Problem(str(path), f"shape {image.voxels.shape}, as the image has", f"{label.voxels.shape}{turned}")
+        return
+    if image.affine is not None and label.affine is not None:
+        apart = corners_apart(image.voxels.shape, image.affine, label.affine)
+        near = CORNER_TOLERANCE * min(sides_of(image.affine))
+        if apart > near:
+            expected = f"the image's affine (corners within {near:.3g} mm)"
+            yield Problem(str(path), expected, f"one whose corners lie {apart:.3g} mm away{turned}")
+    if _equal(image.voxels, label.voxels):
+        yield Problem(str(path), "a label of its own", "the voxels of the image")
 
 
-def _some(values: list[float]) -> str:
-    shown = ", ".join(f"{v!r}" for v in values[:SHOWN])
-    return shown if len(values) <= SHOWN else f"{shown} and {len(values) - SHOWN} more values"
+def _equal(image: NDArray[Any], label: NDArray[Any]) -> bool:
+    return all(np.array_equal(image[..., k], label[..., k]) for k in range(image.shape[2]))
+
+
+def _some(values: list[float], counts: dict[float, int]) -> str:
+    """Values with the digits that tell them apart, and how many voxels have them."""
+    shown = [
+        f"{int(v) if v.is_integer() else v!r} ({counts[v]} voxel{'s' if counts[v] != 1 else ''})" for v in values[:SHOWN]
+    ]
+    more = f" and {len(values) - SHOWN} more values" if len(values) > SHOWN else ""
+    return ", ".join(shown) + more

@@ -33,15 +33,23 @@ def to_canonical(
     Raises:
         ValueError: if the affine does not span three directions.
     """
-    stored = nib.orientations.io_orientation(affine)
-    if np.isnan(stored).any():
-        raise ValueError(f"expected an affine that spans three directions, found {np.asarray(affine).tolist()}")
-    rest = [a for a in "RAS" if slice_axis not in (a, OPPOSITE[a])]
-    change = nib.orientations.ornt_transform(stored, nib.orientations.axcodes2ornt((slice_axis, *rest)))
-    spacing = np.empty(3)
-    spacing[change[:, 0].astype(int)] = nib.affines.voxel_sizes(affine)
+    change = _change(affine, slice_axis)
     turned: Any = nib.orientations.apply_orientation(array, change)
-    return np.ascontiguousarray(turned), (float(spacing[0]), float(spacing[1]), float(spacing[2]))
+    return np.ascontiguousarray(turned), _spacing(change, affine)
+
+
+def canonical_grid(
+    shape: tuple[int, ...], affine: NDArray[np.float64], slice_axis: Axis
+) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
+    """Depth, height and width that ``to_canonical`` would give, and the spacing in mm, of a volume that is not at hand.
+
+    Args:
+        shape, affine, slice_axis: as of ``to_canonical``.
+    """
+    change = _change(affine, slice_axis)
+    turned = np.empty(3, np.int64)
+    turned[change[:, 0].astype(int)] = shape
+    return (int(turned[0]), int(turned[1]), int(turned[2])), _spacing(change, affine)
 
 
 def resampled_size(native: tuple[int, int], spacing: tuple[float, float], target: tuple[float, float]) -> tuple[int, int]:
@@ -82,6 +90,21 @@ def window(length: int, frame: int) -> tuple[slice, slice]:
         return slice(start, start + frame), slice(0, frame)
     start = (frame - length) // 2
     return slice(0, length), slice(start, start + length)
+
+
+def _change(affine: NDArray[np.float64], slice_axis: Axis) -> NDArray[np.float64]:
+    """nibabel's orientation array that turns stored axes to canonical ones. Raises ValueError."""
+    stored = nib.orientations.io_orientation(affine)
+    if np.isnan(stored).any():
+        raise ValueError(f"expected an affine that spans three directions, found {np.asarray(affine).tolist()}")
+    rest = [a for a in "RAS" if slice_axis not in (a, OPPOSITE[a])]
+    return np.asarray(nib.orientations.ornt_transform(stored, nib.orientations.axcodes2ornt((slice_axis, *rest))))
+
+
+def _spacing(change: NDArray[np.float64], affine: NDArray[np.float64]) -> tuple[float, float, float]:
+    spacing = np.empty(3)
+    spacing[change[:, 0].astype(int)] = nib.affines.voxel_sizes(affine)
+    return float(spacing[0]), float(spacing[1]), float(spacing[2])
 
 
 def _linear(volume: NDArray[np.float32], axis: int, size: int) -> NDArray[np.float32]:

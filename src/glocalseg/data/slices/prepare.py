@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from glocalseg.data.readers.base import Case, ReaderError
+from glocalseg.data.readers.base import Case, Problem, ReaderError
 from glocalseg.data.slices.geometry import fit, resample_image, resample_label, resampled_size, to_canonical
 from glocalseg.data.slices.pieces import Pieces, Prepared, read_piece
 from glocalseg.data.slices.store import positions, write_store
-from glocalseg.data.volumes import Image, load_image, load_label, map_labels
+from glocalseg.data.volumes import Image, Label, known_values, load_image, load_label, map_labels
 from glocalseg.records.environment import environment
 from glocalseg.records.progress import Progress
 
@@ -114,9 +114,12 @@ class Framed:
 def prepare_image(preparation: Preparation, image: Image, *, name: str) -> Framed:
     """An image on the frame of its preparation; ``name`` is for errors. Raises PrepareError."""
     voxels, spacing = to_canonical(image.voxels, image.affine, preparation.slice_axis)
+    outside = outside_of(preparation, voxels)
     if preparation.bias_correction:
+        if outside is not None and not outside.all():  # the fit knows no mask
+            voxels = np.where(outside, voxels[~outside].min(), voxels)
         voxels = correct_bias(voxels, spacing)
-    voxels = normalise(voxels, preparation.percentiles, name=name)
+    voxels = normalise(preparation, voxels, outside, name=name)
     native = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
     resampled = resampled_size(native[1:], spacing[1:], preparation.frame.spacing)
     return Framed(fit(resample_image(voxels, resampled), preparation.frame.size), native, spacing, resampled)
@@ -142,11 +145,20 @@ def prepare_volume(
     if contents is not None and found != contents:
         changed = " or ".join(str(path) for path in (case.image, case.label) if path is not None)
         raise PrepareError(f"{case.volume}: expected the contents that were verified, found others in {changed}")
+    return prepare_read(preparation, case, image, label)
+
+
+def prepare_read(preparation: Preparation, case: Case, image: Image, label: Label | None) -> Prepared:
+    """One case, whose files have been read, on the frame of its preparation. Raises PrepareError."""
     framed = prepare_image(preparation, image, name=case.volume)
     native = np.zeros(framed.native, np.uint8)
     if label is not None:
-        classes, _ = map_labels(preparation, label.values)
+        classes, unknown = map_labels(preparation, label.values)
+        if unknown:
+            raise PrepareError(f"{case.label}: expected label values {known_values(preparation)}, found also {unknown[:8]}")
         native, _ = to_canonical(classes, label.affine, preparation.slice_axis)
+        if native.shape != framed.native:
+            raise PrepareError(f"{case.label}: expected shape {image.voxels.shape}, as the image has, found {label.values.shape}")
     resampled = resample_label(native, framed.resampled)
     return Prepared(
         case=case,
@@ -158,18 +170,54 @@ def prepare_volume(
     )
 
 
-def normalise(image: NDArray[np.float32], percentiles: tuple[float, float], *, name: str) -> NDArray[np.float32]:
-    """(v - low) / (high - low) with two percentiles of the whole volume, not clipped (docs/method.md 2.2.2).
+def outside_of(preparation: Preparation, image: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+    """Which voxels hold the card's padding, same shape; None without such a value."""
+    return None if preparation.padding is None else np.asarray(image == np.float32(preparation.padding))
+
+
+def limits(
+    preparation: Preparation, image: NDArray[np.float32], outside: NDArray[np.bool_] | None
+) -> tuple[np.floating, np.floating]:
+    """The intensities that become 0 and 1: the card's window, or its percentiles of all voxels that are not outside.
+
+    Both are NaN where no voxel is left.
+    """
+    if preparation.window is not None:
+        return np.float64(preparation.window[0]), np.float64(preparation.window[1])
+    body = image if outside is None else image[~outside]
+    if not body.size:
+        return np.float64(np.nan), np.float64(np.nan)
+    low, high = np.percentile(body, preparation.percentiles)
+    return low, high
+
+
+def indistinct(preparation: Preparation, low: np.floating, high: np.floating, *, name: str) -> Problem | None:
+    """What is wrong with the intensities that become 0 and 1, if they are one and the same."""
+    if high > low:
+        return None
+    found = f"{low} and {high}" if not np.isnan(low) else f"nothing but padding ({preparation.padding:g})"
+    return Problem(name, f"different percentiles {preparation.percentiles} of its intensities", found)
+
+
+def normalise(
+    preparation: Preparation, image: NDArray[np.float32], outside: NDArray[np.bool_] | None, *, name: str
+) -> NDArray[np.float32]:
+    """(v - low) / (high - low) with two percentiles of the whole volume, not clipped (docs/method.md 2.2.2), or with the card's
+    window, clipped to 0 and 1; 0 where ``outside``.
 
     Raises:
         PrepareError: if the percentiles are equal.
     """
-    low, high = np.percentile(image, percentiles)
-    if not high > low:
-        raise PrepareError(
-            f"{name}: expected different percentiles {percentiles} of its intensities, found {low} and {high}"
-        )
-    return ((image - np.float32(low)) / np.float32(high - low)).astype(np.float32)
+    low, high = limits(preparation, image, outside)
+    if problem := indistinct(preparation, low, high, name=name):
+        raise PrepareError(str(problem))
+    scaled = image - np.float32(low)
+    scaled /= np.float32(high - low)
+    if preparation.window is not None:
+        np.clip(scaled, 0, 1, out=scaled)
+    if outside is not None:
+        scaled[outside] = 0
+    return scaled
 
 
 def correct_bias(image: NDArray[np.float32], spacing: tuple[float, float, float]) -> NDArray[np.float32]:

@@ -21,11 +21,11 @@ from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis import DatasetAnalysis, draw_means
 from glocalseg.report.collect import Collected, ReportError
 from glocalseg.report.figures.figure import INK, MUTED, Plot, canvas, finish
-from glocalseg.report.names import display, mathtext, plain, volumes
+from glocalseg.report.names import display, mathtext, plain, shortened, structure_colour, volumes
 from glocalseg.report.tables.table import number
 
 COLUMNS = 5
-_COLOURS = ["#ff9f1c", "#2ec4f1", "#7cdb5e", "#f15bb5", "#fee440", "#9b8cff", "#00f5d4", "#ff6b6b"]
+NAME = 23  # characters of a volume's name that fit beside a row
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,14 @@ def _draw(
     grid = figure.subplots(len(choice.cases), COLUMNS, squeeze=False)
     for row, (rank, volume, dice) in zip(grid, choice.cases, strict=True):
         _case(row, store, volume, predictions[volume])
-        row[0].set_ylabel(f"{rank}: {volume}\nDice {number(dice)}", fontsize=9, color=INK)
+        row[0].set_ylabel(_row_title(rank, volume, dice), fontsize=9, color=INK)
     names = [card.structures[k] for k in sorted(card.structures)]
     handles: list[Patch | Line2D] = [
-        Patch(color=_colour(k), alpha=0.55, label=f"{n}, truth") for k, n in enumerate(names, 1)
+        Patch(color=structure_colour(k), alpha=0.55, label=f"{n}, truth") for k, n in enumerate(names, 1)
     ]
-    handles += [Line2D([], [], color=_colour(k), linewidth=2, label=f"{n}, prediction") for k, n in enumerate(names, 1)]
+    handles += [
+        Line2D([], [], color=structure_colour(k), linewidth=2, label=f"{n}, prediction") for k, n in enumerate(names, 1)
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(2, len(names)), labelcolor=INK)
     what = f"{display(choice.method)}, {volumes(choice.budget)}, draw {choice.draw}, seed {choice.seed}"
     figure.suptitle(mathtext(what), x=0.01, ha="left", fontsize=10, color=MUTED)
@@ -103,8 +105,9 @@ def _draw(
     )  # fmt: skip
 
 
-def _colour(structure: int) -> str:
-    return _COLOURS[(structure - 1) % len(_COLOURS)]
+def _row_title(rank: str, volume: str, dice: float) -> str:
+    """Rank, Dice and volume on two lines that are no longer than a row is high; a name is no formula, whatever it holds."""
+    return f"{rank}, Dice {number(dice)}\n{shortened(volume, NAME)}".replace("$", r"\$")
 
 
 def _case(row: NDArray[np.object_], store: SliceStore, volume: str, prediction: NDArray[np.uint8]) -> None:
@@ -144,10 +147,10 @@ def _slice(
     )
     fill = np.zeros((*truth.shape, 4))
     for k in sorted(set(np.unique(truth).tolist()) - {0}):
-        fill[truth == k] = to_rgba(_colour(k), 0.42)
+        fill[truth == k] = to_rgba(structure_colour(k), 0.42)
     axes.imshow(fill.transpose(1, 0, 2), extent=extent, origin="lower", interpolation="nearest")
     for k in sorted(set(np.unique(prediction).tolist()) - {0}):
-        _outline(axes, prediction == k, spacing, _colour(k))
+        _outline(axes, prediction == k, spacing, structure_colour(k))
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])

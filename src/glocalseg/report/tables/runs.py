@@ -9,7 +9,7 @@ import pandas as pd
 from glocalseg.data.card import Card
 from glocalseg.plan.jobs import Job
 from glocalseg.records.duration import duration
-from glocalseg.report.collect import LABELLED, Collected
+from glocalseg.report.collect import LABELLED, Collected, Stored
 from glocalseg.report.names import ALL, UPPER_BOUND, budget_order, display, phase_title
 from glocalseg.report.tables.table import Entry, Table, blocks, number
 
@@ -61,7 +61,13 @@ def _share(value: float) -> float | None:
 
 
 def _ledger(collected: Collected, titles: dict[str, str]) -> Table:
-    unlabelled = {str(name): _pools(rows) for name, rows in collected.pools.groupby("dataset")}
+    unlabelled = {
+        str(name): _pools(rows, collected.stores.get(str(name))) for name, rows in collected.pools.groupby("dataset")
+    }
+    without = {
+        str(name): max(_without(volumes, collected.stores.get(str(name))) for volumes in rows["volumes"])
+        for name, rows in collected.pools.groupby("dataset")
+    }
     ledger = collected.ledger.assign(order=collected.ledger["budget"].map(budget_order)).sort_values(["order", "draw"])
     shown: dict[str, list[tuple[Entry, ...]]] = {name: [] for name in titles}
     data = []
@@ -81,6 +87,7 @@ def _ledger(collected: Collected, titles: dict[str, str]) -> Table:
             "dataset": row["dataset"], "budget": row["budget"], "draw": row["draw"], "labelled_total": total,
             **{f"{k}_volumes": len(row[k]) for k in LABELLED},
             "unlabelled_volumes": unlabelled.get(row["dataset"], Entry("0")).text.replace(" / ", " "),
+            "without_label": without.get(row["dataset"], 0),
             "test_subjects": row["test_subjects"],
             **{k: " ".join(row[k]) for k in LABELLED},
         })  # fmt: skip
@@ -88,18 +95,28 @@ def _ledger(collected: Collected, titles: dict[str, str]) -> Table:
     caption = (
         "Every volume whose label a number cost. Validation labels choose the checkpoint, so they count as well; a budget "
         "of n means n volumes to train on. All methods used the same volumes at a budget and draw, which was checked. "
-        "Unlabelled: volumes that pretraining, or a semi-supervised regime, read without their labels."
+        "Unlabelled: volumes that pretraining, or a semi-supervised regime, read without their labels; some may have none."
     )
     table = pd.DataFrame(data) if data else pd.DataFrame(columns=["dataset", "budget", "draw", "labelled_total"])
     return Table("ledger", "Label ledger", caption, table, blocks(titles, header, shown))
 
 
-def _pools(rows: pd.DataFrame) -> Entry:
-    """How many unlabelled volumes were read; where methods read different lists, how many each, and who read which."""
+def _pools(rows: pd.DataFrame, stored: Stored | None) -> Entry:
+    """How many volumes were read without their labels, and how many of them have none; where methods read different lists, how
+    many each, and who read which."""
     sizes = [str(len(volumes)) for volumes in rows["volumes"]]
     who = [", ".join(display(name) for name in readers) for readers in rows["readers"]]
-    note = "; ".join(f"{size}: {names}" for size, names in zip(sizes, who, strict=True)) if len(sizes) > 1 else ""
-    return Entry(" / ".join(sizes), note=note)
+    without = [_without(volumes, stored) for volumes in rows["volumes"]]
+    said = [f"{n} of them have no label" for n in without if n] if len(sizes) == 1 else [
+        f"{size}{f', {n} of them without a label' if n else ''}: {names}"
+        for size, n, names in zip(sizes, without, who, strict=True)
+    ]  # fmt: skip
+    return Entry(" / ".join(sizes), note="; ".join(said))
+
+
+def _without(volumes: tuple[str, ...], stored: Stored | None) -> int:
+    """How many of some volumes have no label."""
+    return len(stored.unlabelled.intersection(volumes)) if stored else 0
 
 
 def _names(volumes: tuple[str, ...]) -> str:

@@ -15,10 +15,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a data set's card says, for a reader."""
+    """What a data set's card says, for a reader, and ``notes``: what verification met and did not stop at."""
 
     title: str
     facts: tuple[Fact, ...]
+    notes: tuple[str, ...]
     citation: tuple[str, ...]
 
 

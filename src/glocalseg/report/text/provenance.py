@@ -1,40 +1,14 @@
-"""What the data are and what made the numbers: from the cards and the runs' own records."""
+"""What made the numbers: from the runs' own records."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
-from glocalseg.data.card import Card
-from glocalseg.data.splits import SplitRule
 from glocalseg.plan.jobs import Plan
 from glocalseg.records.duration import duration
 from glocalseg.report.collect import Collected
-from glocalseg.report.text.fact import DataFacts, Fact
-
-
-def data(card: Card) -> DataFacts:
-    """Source, size, licence and splits of a data set."""
-    s = card.splits
-    splits = (
-        f"by rule, seed {s.seed}: {s.test} test and {s.validation} validation subjects, the rest is the training pool"
-        if isinstance(s, SplitRule)
-        else f"the paper's lists: {len(s.test)} test subjects, {len(s.pretrain)} for pretraining"
-    )
-    frame = card.frame
-    facts = (
-        Fact("Modality", card.modality),
-        Fact("Subjects", str(card.subjects)),
-        Fact("Structures", ", ".join(card.structures[k] for k in sorted(card.structures))),
-        Fact("Slices", f"towards {card.slice_axis}; {frame.size[0]} × {frame.size[1]} pixels of "
-             f"{frame.spacing[0]:g} × {frame.spacing[1]:g} mm"),
-        Fact("Intensity", f"percentiles {card.percentiles[0]:g} and {card.percentiles[1]:g} of a volume to 0 and 1"
-             + ("; N4 bias correction" if card.bias_correction else "; no bias correction")),
-        Fact("Splits", splits),
-        Fact("Licence", card.licence),
-        *(Fact(label, value) for label, value in card.source.facts()),
-    )  # fmt: skip
-    return DataFacts(card.title, facts, tuple(card.citation))
+from glocalseg.report.text.fact import Fact
 
 
 def provenance(plan: Plan, collected: Collected) -> list[Fact]:
