@@ -1,5 +1,7 @@
-# make setup · benchmark · export · predict · test · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
+# make setup · card · look · benchmark · export · predict · test · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
 #
+#   make card FOLDER=<folder or archive> NAME=<name>       config/datasets/<name>.yaml, drafted from what lies there; FORCE=yes replaces one
+#   make look CONFIG=<file> [MIRROR=...]                    its data, verified and sliced, on a page: before anything is trained
 #   make benchmark                                          the quick benchmark on the embedded phantom
 #   make benchmark CONFIG=config/hippocampus.yaml MIRROR=<folder or url>
 #   make export RUN=<folder of a fine-tuning> [OUT=...]     a network with all that it needs; or CONFIG=... METHOD=gd+lr BUDGET=8: all repeats
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 CONFIGS ?= $(wildcard config/*.yaml)
 
-.PHONY: help setup benchmark export predict test test-slurm lint docs same-bits check prune
+.PHONY: help setup card look benchmark export predict test test-slurm lint docs same-bits check prune
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -31,6 +33,12 @@ $(READY): requirements.lock pyproject.toml envs/install.py
 	  fi; \
 	done; echo "expected Python 3.11 or newer, found: $$(python3 --version 2>&1)"; exit 1
 	@touch $@
+
+card: $(READY)
+	@$(BIN)/python workflow/scripts/card.py $(if $(FOLDER),--folder="$(FOLDER)") $(if $(NAME),--name="$(NAME)") $(if $(filter yes,$(FORCE)),--force)
+
+look: $(READY)
+	@$(BIN)/python workflow/scripts/look.py $(CONFIG) $(if $(MIRROR),--mirror="$(MIRROR)")
 
 benchmark: $(READY)
 	@$(BIN)/snakemake --profile local --configfile $(CONFIG) $(if $(MIRROR),--config mirror="$(MIRROR)")

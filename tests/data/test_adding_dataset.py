@@ -14,15 +14,18 @@ from nifti_layouts import image_voxels, label_voxels, make_card, save, write_msd
 
 from glocalseg.config.model import ConfigError, keyed
 from glocalseg.data.acquire.fetch import dataset_root, fetch
-from glocalseg.data.acquire.verify import verify, verify_or_raise
+from glocalseg.data.acquire.verify import accept, verify
 from glocalseg.data.card import Card, load_card
+from glocalseg.data.draft.layout import find_layout
 from glocalseg.data.readers.acdc import Acdc
+from glocalseg.data.readers.base import require_cases
 from glocalseg.data.readers.msd import Msd
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.data.slices.store import open_store
 from glocalseg.data.splits import split_spec, volumes_of
 from glocalseg.records.digest import sha256_file
 
+FRAME = {"spacing": [0.5, 0.5], "size": [16, 16]}
 GUIDE = Path(__file__).parents[2] / "docs" / "adding-a-dataset.md"
 
 
@@ -48,9 +51,9 @@ def _run(card: Card, tmp_path: Path, mirror: str | None = None) -> Path:
     fetch(card, raw, mirror=mirror, incoming=incoming)
     root = dataset_root(card, raw, incoming)
     lock = tmp_path / "cards" / f"{card.name}.lock.json"
-    verify_or_raise(card, root, record=raw / "verified.json", lock=lock)
+    accept(verify(card, root, lock=lock), record=raw / "verified.json", lock=lock, code="")
     record = tmp_path / "slices/manifest.json"
-    prepare(card.reading, root, record, payload={}, workers=1)
+    prepare(card.reading, card.preparation, require_cases(card.reading, root), record, payload={}, workers=1)
     return record
 
 
@@ -63,14 +66,14 @@ def test_a_card_makes_a_data_set_of_two_folders(tmp_path: Path) -> None:
     save(tmp_path / "data/masks/spleen_1_b.nii.gz", label_voxels((1,)))
     content |= {"subjects": 4, "source": {"kind": "folder", "path": str(tmp_path / "data")}}
     content["splits"] |= {"test": 1, "validation": 1}
-    content["frame"] = {"spacing": [1.0, 1.0], "size": [16, 16]}
+    content["frame"] = FRAME
     card = _write_card(tmp_path, content)
     store = open_store(_run(card, tmp_path))
     assert store.images.shape == (5 * 4, 16, 16)
     assert set(np.unique(store.labels)) == {0, 1}
     assert sorted(store.volumes["subject"].unique()) == [f"spleen_{i}" for i in range(1, 5)]
     assert (tmp_path / "cards/spleen.lock.json").is_file()
-    split = volumes_of(split_spec(card.splits, ["train"], 1, 1), store.volumes[["volume", "subject"]])
+    split = volumes_of(split_spec(card.splits, ["train"], 1, 1), store.volumes[["volume", "subject", "labelled"]])
     assert len(split.train) == 1
 
 
@@ -84,12 +87,12 @@ def test_a_card_makes_a_data_set_in_msd_layout(tmp_path: Path) -> None:
         tar.add(tmp_path / "Task02_Heart", "Task02_Heart")
     content["source"] |= {"md5": None, "sha256": sha256_file(tmp_path / "mirror/Task02_Heart.tar")}
     content["splits"] |= {"test": 1, "validation": 1}
-    content |= {"subjects": 4, "frame": {"spacing": [1.0, 1.0], "size": [16, 16]}}
+    content |= {"subjects": 4, "frame": FRAME}
     card = _write_card(tmp_path, content)
     store = open_store(_run(card, tmp_path, mirror=str(tmp_path / "mirror")))
     assert store.images.shape == (4 * 4, 16, 16)
     assert list(store.volumes["volume"]) == [f"la_{i:03d}" for i in range(1, 5)]
-    assert not (tmp_path / "cards/heart.lock.json").exists()
+    assert (tmp_path / "cards/heart.lock.json").is_file()
 
 
 def test_another_layout_is_the_file_that_the_guide_shows(further: Path, tmp_path: Path) -> None:
@@ -99,7 +102,7 @@ def test_another_layout_is_the_file_that_the_guide_shows(further: Path, tmp_path
         save(tmp_path / f"data/spleen_{i}_a/t2.nii.gz", image_voxels(i))
         save(tmp_path / f"data/spleen_{i}_a/label.nii.gz", label_voxels((1,)))
     content = _documented("spleen") | {"subjects": 4, "source": {"kind": "folder", "path": str(tmp_path / "data")}}
-    content |= {"reader": {"kind": "nested", "image": "t2.nii.gz"}, "frame": {"spacing": [1.0, 1.0], "size": [16, 16]}}
+    content |= {"reader": {"kind": "nested", "image": "t2.nii.gz"}, "frame": FRAME}
     card = _write_card(tmp_path, content)
     assert keyed(card.reading)["reader"] == {"kind": "nested", "image": "t2.nii.gz", "label": "label.nii.gz"}
     assert list(open_store(_run(card, tmp_path)).volumes["volume"]) == [f"spleen_{i}_a" for i in range(1, 5)]
@@ -107,11 +110,15 @@ def test_another_layout_is_the_file_that_the_guide_shows(further: Path, tmp_path
         tmp_path, content | {"reader": {"kind": "nested"}}
     ).reader  # fmt: skip
     (tmp_path / "data/notes").mkdir()
-    assert [str(p) for p in verify(card, tmp_path / "data")] == [
+    assert [str(p) for p in verify(card, tmp_path / "data").problems] == [
         f"{tmp_path / 'data/notes'}: expected an image t2.nii.gz, found none"
     ]
     with pytest.raises(ConfigError, match="expected one of acdc, folders, mmwhs, msd, nested, found 'nestled'"):
         _write_card(tmp_path, content | {"reader": "nestled"})
+    for i in range(1, 5):
+        (tmp_path / f"data/spleen_{i}_a/t2.nii.gz").rename(tmp_path / f"data/spleen_{i}_a/image.nii.gz")
+    found = find_layout(tmp_path)  # as `make card` does
+    assert (found.reader.kind, found.root, found.pairs) == ("nested", tmp_path / "data", 4)
 
 
 @pytest.mark.parametrize("name", ["spleen", "heart"])
@@ -122,6 +129,7 @@ def test_the_cards_of_the_guide_are_valid_as_they_stand(tmp_path: Path, name: st
 def test_what_the_guide_calls_defaults_are_the_defaults() -> None:
     card = make_card()
     assert (card.percentiles, card.bias_correction, card.channel) == ((1.0, 99.0), False, 0)
+    assert (card.labels, card.header, card.loss_limit, card.window) == ("all", "agree", 0.1, None)
     assert (Acdc().phases, Msd().images, Msd().labels) == (["ED"], "imagesTr", "labelsTr")
 
 
@@ -143,7 +151,7 @@ def test_what_the_guide_calls_defaults_are_the_defaults() -> None:
         ({"partitions": 4}, "partitions: .*unknown key"),
         ({"slice_axes": "S"}, r"slice_axes: .*unknown key"),
         ({"structures": {1: "a", 3: "b"}}, "without gaps"),
-        ({"subject": {}}, "subject: .*pattern or table"),
+        ({"subject": {}}, "subject: .*one of pattern, table and card_table"),
         ({"source": {"kind": "archive", "url": "https://example.org/a.tar"}}, "sha256, or md5"),
         ({"source": {"kind": "archive", "md5": "0" * 32}}, "file name"),
         ({"name": "other"}, "name: "),

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from small_run import random_model, turned, volume, write_nifti
 
 from glocalseg.data.readers.base import ReaderError
-from glocalseg.data.volumes import Image
+from glocalseg.data.volumes import Image, load_image
 from glocalseg.models.about import ModelError
-from glocalseg.models.predict import images_in, predict_file, predict_files, predict_volume
+from glocalseg.models.predict import images_in, predict_file, predict_files, predict_volume, reading_of
 from glocalseg.models.trained import TrainedModel
 
 NUMBER = 2  # of the volume that most tests use
@@ -103,8 +103,11 @@ def test_an_uncompressed_image_gives_an_uncompressed_label(model: TrainedModel, 
 def test_one_file_alone_and_the_library_give_the_same(model: TrainedModel, images: Path, tmp_path: Path) -> None:
     image, _, affine = volume(NUMBER)
     assert run(model, images / "good.nii.gz", tmp_path / "out").written == [tmp_path / "out/good.nii.gz"]
-    found = predict_volume(model, Image(image[..., 1].astype(np.float32), affine))
-    np.testing.assert_array_equal(found, label_of(tmp_path / "out/good.nii.gz")[0])
+    written = label_of(tmp_path / "out/good.nii.gz")[0]
+    read = predict_volume(model, load_image(reading_of(model), images / "good.nii.gz"))
+    np.testing.assert_array_equal(read, written)
+    by_hand = predict_volume(model, Image(image[..., 1].astype(np.float32), affine))
+    np.testing.assert_array_equal(by_hand, written)
 
 
 def test_the_same_file_comes_out_twice(model: TrainedModel, images: Path) -> None:

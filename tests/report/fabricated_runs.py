@@ -31,8 +31,8 @@ POOL = [f"p{i:02d}_L" for i in range(20)]  # the unlabelled volumes
 
 @dataclass(frozen=True)
 class Size:
-    """How much to make up. ``lines`` are further methods, as a benchmark writes them; the first ``bare`` volumes of the pool have no
-    label."""
+    """How much to make up. ``lines`` are further methods, as a benchmark writes them; ``bare`` volumes, the first of the
+    pool, have no label."""
 
     datasets: tuple[str, ...] = ("toy_a",)
     methods: tuple[str, ...] = ("random", "gd", "gd+lr")
@@ -130,7 +130,8 @@ def _store(root: Path, job: Job, size: Size, card: Card) -> None:
     write_store(
         root / job.record, images=images, labels=blank, native_labels=native, slices=slices, volumes=volumes,
         preparation=card.preparation, manifest={"spec": job.spec.dump(), "verified": {
-            "notes": ["imagesTr/a.nii.gz: 3.2% of its voxels hold -1024"], "subjects": 30, "volumes": 60, "labelled": 60 - size.bare,
+            "notes": ["imagesTr/a.nii.gz: 3.2% of its voxels hold -1024"], "subjects": 30, "volumes": 60,
+            "labelled": 60 - size.bare,
             "losses": {"anterior_part": {"native": 200.0, "resampled": 198.0, "framed": 190.0},
                        "posterior": {"native": 100.0, "resampled": 100.0, "framed": 100.0}},
         }},

@@ -31,7 +31,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code in which two repeats have run; the configuration then asks for a third."""
     tree = prepare_tree(tmp_path_factory.mktemp("handed") / "tree")
     shutil.copy(REPOSITORY / "Makefile", tree / "Makefile")
-    benchmark = {**BENCHMARK, "methods": [{}], "seeds": [0, 1], "network": {"channels": [4, 8, 8], "precision": "float32"}}
+    benchmark = {
+        **BENCHMARK,
+        "methods": [{"global": "gd", "local": "lr"}],
+        "seeds": [0, 1],
+        "network": {"channels": [4, 8, 8], "precision": "float32"},
+    }
     (tree / "config/small.yaml").write_text(yaml.safe_dump(benchmark))
     done = snakemake(tree, *CALL, "--until", "score", timeout=1500)
     assert done.returncode == 0, done.stdout
@@ -48,7 +53,7 @@ def make(tree: Path, target: str, **variables: Any) -> subprocess.CompletedProce
 
 def runs(tree: Path) -> list[Path]:
     """The records of the fine-tunings, by seed."""
-    found = sorted(tree.glob("results/finetune/small_phantom/random/n1/c1/seed*/*/run.json"))
+    found = sorted(tree.glob("results/finetune/small_phantom/gd+lr/n1/c1/seed*/*/run.json"))
     assert len(found) == 2
     return found
 
@@ -68,8 +73,10 @@ def test_one_run_labels_its_test_images_as_it_did(tree: Path, tmp_path: Path) ->
     folder = Path(done.stdout.strip().removeprefix("Exported: "))
     assert folder.parent == tree / "models"
     about = read_about(folder)
-    assert about.label == "small_phantom random n1 c1 seed0"
+    assert about.label == "small_phantom gd+lr n1 c1 seed0"
     assert set(about.scores) == {"right ventricle", "myocardium", "left ventricle"}
+    pretrained = [run["spec"]["strategy"] for run in about.provenance["pretraining"]]
+    assert (pretrained, about.data.labelled_volumes, about.data.unlabelled_volumes) == (["lr", "gd"], 1, 5)
     own = read_predictions(record.parent / "predictions.npz")
     images = images_of(tree, record, tmp_path / "some images")
     done = make(tree, "predict", MODEL=folder, IMAGES=tmp_path / "some images", OUT=tmp_path / "labels")
@@ -85,9 +92,9 @@ def test_one_run_labels_its_test_images_as_it_did(tree: Path, tmp_path: Path) ->
 
 
 def test_all_finished_repeats_of_a_method_make_one_model(tree: Path, tmp_path: Path) -> None:
-    done = make(tree, "export", METHOD="random", BUDGET="1", OUT=tmp_path / "model")
+    done = make(tree, "export", METHOD="gd+lr", BUDGET="1", OUT=tmp_path / "model")
     assert done.returncode == 0, done.stderr
-    assert "not finished, left out: small_phantom random n1 c1 seed2" in done.stdout
+    assert "not finished, left out: small_phantom gd+lr n1 c1 seed2" in done.stdout
     assert {p.name for p in (tmp_path / "model").iterdir()} == {"README.md", "c1-seed0", "c1-seed1"}
     images_of(tree, runs(tree)[0], tmp_path / "in")
     (tmp_path / "in/broken.nii.gz").write_text("hello")
@@ -108,9 +115,9 @@ def test_all_finished_repeats_of_a_method_make_one_model(tree: Path, tmp_path: P
         ("export", {}, "expected RUN=<folder of a fine-tuning>, or CONFIG, METHOD and BUDGET"),
         ("export", {"RUN": "results"}, "results/run.json: expected results/finetune/{dataset}"),
         ("export", {"RUN": "results/finetune/a/b/n1/c1/seed0/k"}, "expected a finished run or store, found nothing"),
-        ("export", {"METHOD": "gd", "BUDGET": "1"}, "METHOD: expected one of random, found gd"),
-        ("export", {"METHOD": "random", "BUDGET": "7"}, "BUDGET: expected one of 1, found 7"),
-        ("export", {"METHOD": "random", "BUDGET": "1", "DATASET": "x"}, "DATASET: expected one of small_phantom, found x"),
+        ("export", {"METHOD": "gd", "BUDGET": "1"}, "METHOD: expected one of gd+lr, found gd"),
+        ("export", {"METHOD": "gd+lr", "BUDGET": "7"}, "BUDGET: expected one of 1, found 7"),
+        ("export", {"METHOD": "gd+lr", "BUDGET": "1", "DATASET": "x"}, "DATASET: expected one of small_phantom, found x"),
         ("predict", {"MODEL": "config", "IMAGES": "config"}, "found no OUT"),
         ("predict", {"MODEL": "config", "IMAGES": "config", "OUT": "x"}, "config: expected NIfTI images"),
         (

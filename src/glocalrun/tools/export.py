@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ def main() -> None:
     parser.add_argument("--dataset", help="where the configuration has several")
     parser.add_argument("--out", type=Path, help=f"new folder; by default below {MODELS}")
     args = parser.parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # names of files are anybody's
     try:
         if args.run is not None:
             out = one(args.run, args.out)

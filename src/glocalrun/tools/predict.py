@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of the CPU; by default as many as the training had")
     parser.add_argument("--overwrite", action="store_true", help="make labels again that are there already")
     args = parser.parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # names of files are anybody's
     if missing := [name for name in ("model", "images", "out") if getattr(args, name) is None]:
         sys.exit(f"make predict: expected MODEL=<folder> IMAGES=<folder> OUT=<folder>, found no {missing[0].upper()}")
     if args.threads is not None and args.threads < 1:

@@ -67,7 +67,7 @@ def export(run: Path, *, store: Path, card: Card, score: Path | None, out: Path,
 
 
 def _described(run: Path, store: Path, card: Card, score: Path | None, starts: Sequence[Path]) -> About:
-    """What is said of a fine-tuning; arguments and errors as of ``export``, or KeyError and the like where a record lacks a value."""
+    """What is said of a fine-tuning; arguments and errors as of ``export``, or KeyError and the like for a broken record."""
     record, manifest = open_sealed(run), read_record(store)
     spec, pretrained = record["spec"], [read_record(path) for path in starts]
     if "regime" not in spec:

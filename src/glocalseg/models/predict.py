@@ -16,7 +16,7 @@ from glocalseg.data.acquire.examine import PIXELS
 from glocalseg.data.nifti import read_nifti
 from glocalseg.data.placement import place
 from glocalseg.data.readers.base import NIFTI, Note, Problem, ReaderError
-from glocalseg.data.reading import Preparation
+from glocalseg.data.reading import Preparation, Reading
 from glocalseg.data.slices.geometry import canonical_grid, resampled_size, to_canonical
 from glocalseg.data.slices.prepare import PrepareError, prepare_image
 from glocalseg.data.volumes import Image
@@ -132,6 +132,11 @@ def _check_scale(preparation: Preparation, image: Image, name: str) -> None:
         found = f"{rows} x {columns} (stored: {height} x {width} of {spacing[1]:.4g} x {spacing[2]:.4g} mm)"
         expected = f"slices of {PIXELS[0]} to {PIXELS[1]} pixels on a side at the spacing of the model's frame"
         raise ReaderError([Problem(name, expected, found)])
+
+
+def reading_of(model: TrainedModel) -> Reading:
+    """How an image file is read for a model: the channel and the geometry that its card lets count."""
+    return Reading.model_validate({"reader": "folders", "subject": {"pattern": "(.*)"}, **model.about.image.model_dump()})
 
 
 def _file_like(header: Nifti1Header, label: NDArray[np.integer[Any]], by: str) -> bytes:

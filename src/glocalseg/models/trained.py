@@ -72,7 +72,7 @@ def exported(folder: Path) -> list[Path]:
     """A folder itself if it is an exported one, else those one level below it that are. Raises ModelError if there is none."""
     if (folder / ABOUT).is_file():
         return [folder]
-    found = sorted(path.parent for path in folder.glob(f"*/{ABOUT}"))
+    found = sorted(path.parent for path in folder.glob(f"*/{ABOUT}") if not path.parent.name.startswith("."))
     if not found:
         raise ModelError(f"{folder}: expected a folder that `make export` wrote, or several in it, found no {ABOUT}")
     return found

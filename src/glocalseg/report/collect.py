@@ -165,7 +165,7 @@ def _stack(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
 
 def _scores(root: Path, job: Job) -> pd.DataFrame:
     path = root / job.record.parent / SCORES
-    rows = pd.read_csv(path, dtype=_TEXT)
+    rows = pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values={"value": [""]})  # a volume may be called NA
     if list(rows.columns) != COLUMNS:
         raise CorruptedError(f"{path}: expected columns {COLUMNS}, found {list(rows.columns)}")
     return rows.assign(**_run(job))[SCORE_COLUMNS]

@@ -16,7 +16,17 @@ import numpy as np
 
 from glocalseg.data.kinds import kinds, load_kind
 from glocalseg.data.nifti import read_nifti
-from glocalseg.data.readers.base import NIFTI, Case, Problem, Reader, ReaderError, Scan, SubjectNames, SubjectRule, nifti_stem
+from glocalseg.data.readers.base import (
+    NIFTI,
+    Case,
+    Problem,
+    Reader,
+    ReaderError,
+    Scan,
+    SubjectNames,
+    SubjectRule,
+    nifti_stem,
+)
 
 READERS = "glocalseg.data.readers"
 LIST = "dataset.json"
@@ -45,7 +55,9 @@ class Layout:
     @property
     def cases(self) -> list[Case]:
         """The cases by volume; a label that is not there is None."""
-        there = (Case(c.volume, c.subject, c.image, c.label if c.label and c.label.is_file() else None) for c in self.scan.cases)
+        there = (
+            Case(c.volume, c.subject, c.image, c.label if c.label and c.label.is_file() else None) for c in self.scan.cases
+        )
         return sorted((c for c in there if c.image.is_file()), key=lambda c: c.volume)
 
     @property
@@ -67,7 +79,9 @@ def find_layout(top: Path) -> Layout:
     if not tried:
         raise DraftError(_nothing_fits(top, files))
     best = max(tried, key=_rank)
-    others = [_said(one) for one in tried if one.reader.kind == "folders" and best.reader.kind == "folders" and one is not best]
+    others = [
+        _said(one) for one in tried if one.reader.kind == "folders" and best.reader.kind == "folders" and one is not best
+    ]
     return Layout(best.root, best.reader, best.scan, others)
 
 
@@ -185,9 +199,11 @@ def _nothing_fits(top: Path, files: dict[Path, dict[str, Path]]) -> str:
     several = [f"{n} {ending} in {folder}" for (ending, folder), n in counts.most_common(SHOWN)]
     more = f" and {len(counts) - SHOWN} more kinds of files" if len(counts) > SHOWN else ""
     hint = ""
-    names = [(folder.relative_to(top).as_posix(), min(stems)) for folder, stems in files.items()]
-    if len(names) == 2 and not set.intersection(*(set(stems) for stems in files.values())):
-        hint = f"; no name is in both folders (such as {names[0][1]!r} in {names[0][0]} and {names[1][1]!r} in {names[1][0]})"
+    first = [(folder.relative_to(top).as_posix(), min(stems)) for folder, stems in files.items()]
+    if len(first) == 2 and not set.intersection(*(set(stems) for stems in files.values())):
+        hint = (
+            f"; no name is in both folders (such as {first[0][1]!r} in {first[0][0]} and {first[1][1]!r} in {first[1][0]})"
+        )
     return f"{top}: expected a layout of one of the readers ({wanted}), found {', '.join(several) or 'no file'}{more}{hint}"
 
 

@@ -1,7 +1,7 @@
 """Who is who: a rule that tells subjects from the names of volumes, guessed from the names, or a table beside the data.
 
-Splits are by person. To take two people for one costs a little data; to take one person for two makes test scores too good. So the
-guess goes for the larger groups where names allow both.
+Splits are by person. To take two people for one costs a little data; to take one person for two makes test scores too good.
+So the guess goes for the larger groups where names allow both.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def guess_subjects(volumes: list[str], root: Path) -> Subjects:
         if (of := _groups(pattern, volumes)) and _merges(of) and _like_people(of):
             return Subjects({"pattern": pattern}, of, "names differ in their ends only, and those come again", told=True)
     pattern = _plain(volumes)
-    return Subjects({"pattern": pattern}, _groups(pattern, volumes), "each volume is taken for a subject of its own", told=False)
+    return Subjects(
+        {"pattern": pattern}, _groups(pattern, volumes), "each volume is taken for a subject of its own", told=False
+    )
 
 
 def _groups(pattern: str, volumes: list[str]) -> dict[str, str]:

@@ -83,7 +83,7 @@ def _draw(
     grid = figure.subplots(len(choice.cases), COLUMNS, squeeze=False)
     for row, (rank, volume, dice) in zip(grid, choice.cases, strict=True):
         _case(row, store, volume, predictions[volume])
-        row[0].set_ylabel(_row_title(rank, volume, dice), fontsize=9, color=INK)
+        row[0].set_ylabel(row_title(rank, volume, dice), fontsize=9, color=INK)
     names = [card.structures[k] for k in sorted(card.structures)]
     handles: list[Patch | Line2D] = [
         Patch(color=structure_colour(k), alpha=0.55, label=f"{n}, truth") for k, n in enumerate(names, 1)
@@ -105,7 +105,7 @@ def _draw(
     )  # fmt: skip
 
 
-def _row_title(rank: str, volume: str, dice: float) -> str:
+def row_title(rank: str, volume: str, dice: float) -> str:
     """Rank, Dice and volume on two lines that are no longer than a row is high; a name is no formula, whatever it holds."""
     return f"{rank}, Dice {number(dice)}\n{shortened(volume, NAME)}".replace("$", r"\$")
 

@@ -49,7 +49,9 @@ class Axis:
 
     def rows(self, depths: pd.Series) -> list[tuple[int, str, str]]:
         """Number from 1, colour, and how many slices of a volume it has (the fewest and the most), of every partition."""
-        counts = [np.bincount(labels[labels >= 0], minlength=self.partitions) for d in depths if len(labels := self.of(int(d)))]
+        counts = [
+            np.bincount(labels[labels >= 0], minlength=self.partitions) for d in depths if len(labels := self.of(int(d)))
+        ]
         low, high = np.min(counts, axis=0), np.max(counts, axis=0)
         return [(k + 1, self.colour(k), span(int(low[k]), int(high[k]))) for k in range(self.partitions)]
 
@@ -72,4 +74,5 @@ def axis_of(benchmark: Benchmark) -> Axis:
 
 def span(low: float, high: float) -> str:
     """``5``, or ``5 to 8``."""
-    return f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
+    first, last = (f"{value:.0f}" if value >= 100 else f"{value:.3g}" for value in (low, high))
+    return first if first == last else f"{first} to {last}"

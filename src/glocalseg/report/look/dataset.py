@@ -40,9 +40,10 @@ def facts(card: Card, verified: Mapping[str, Any], volumes: pd.DataFrame) -> lis
         volumes: the table of the slice store.
     """
     each = volumes.groupby("subject").size()
+    with_ = f"{span(each.min(), each.max())} volume{'s' if each.max() > 1 else ''}"
     return [
         Fact("Volumes", counted(verified)),
-        Fact("Subjects", f"{verified['subjects']}, with {span(each.min(), each.max())} volume{'s' if each.max() > 1 else ''} each"),
+        Fact("Subjects", f"{verified['subjects']}, with {with_} each"),
         Fact("Slices", f"counted towards {card.slice_axis}; {_range(volumes, 'depth')} in a volume, "
              f"{_range(volumes, 'spacing_depth')} mm apart"),
         Fact("Size of a slice", f"{_range(volumes, 'height')} × {_range(volumes, 'width')} voxels of "
@@ -62,10 +63,11 @@ def _frame(card: Card, volumes: pd.DataFrame) -> str:
     (rows, columns), (height, width) = card.frame.size, card.frame.spacing
     high, wide = volumes["resampled_height"], volumes["resampled_width"]
     cut, padded = int(((high > rows) | (wide > columns)).sum()), int(((high < rows) | (wide < columns)).sum())
+    before = f"{_range(volumes, 'resampled_height')} × {_range(volumes, 'resampled_width')}"
     return (
-        f"{rows} × {columns} pixels of {height:g} × {width:g} mm, that is {rows * height:.4g} × {columns * width:.4g} mm. At this "
-        f"spacing slices have {_range(volumes, 'resampled_height')} × {_range(volumes, 'resampled_width')} pixels: the frame cuts "
-        f"off borders of {cut} of {len(volumes)} volumes and adds some to {padded}"
+        f"{rows} × {columns} pixels of {height:g} × {width:g} mm, that is {rows * height:.4g} × {columns * width:.4g} mm. "
+        f"At this spacing slices have {before} pixels: the frame cuts off borders of {cut} of {len(volumes)} volumes and adds "
+        f"some to {padded}"
     )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from glocalseg.data.splits import Split, SplitSpec, split_spec, volumes_of
 from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.make import POOL
 from glocalseg.records.digest import digest
 from glocalseg.report.names import ALL, budget_order, display
 from glocalseg.stages.specs import FinetuneSpec, PretrainSpec
@@ -72,7 +73,7 @@ def lists_of(plan: Plan, dataset: str, volumes: pd.DataFrame) -> Lists:
         if isinstance(job.spec, FinetuneSpec):
             draws.setdefault(_which(job), lists)
     if not pools:
-        pools[split(split_spec(plan.cards[dataset].splits, ("pretrain",))).pretrain] = []
+        pools[split(split_spec(plan.cards[dataset].splits, POOL)).pretrain] = []
     test = next(iter(draws.values())).test if draws else ()
     return Lists(
         pools=tuple(Pool(names, tuple(dict.fromkeys(readers))) for names, readers in pools.items()),

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from glocalseg.data.slices.geometry import OPPOSITE
 from glocalseg.data.slices.store import open_store
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.records.files import write_atomic
@@ -14,7 +15,7 @@ from glocalseg.report.look.axis import axis_of
 from glocalseg.report.look.dataset import facts, structures
 from glocalseg.report.look.lists import lists_of, roles
 from glocalseg.report.look.strips import SLICES, sides
-from glocalseg.report.look.volumes import Shown, Volume, choose, show, side_for, volumes_of_store
+from glocalseg.report.look.volumes import FEW, Shown, Volume, choose, show, side_for, volumes_of_store
 from glocalseg.report.names import shortened
 from glocalseg.report.templating import environment
 
@@ -74,6 +75,7 @@ def _dataset(plan: Plan, root: Path, job: Job, *, volumes: int, size: int) -> di
     return {
         "name": job.dataset,
         "card": card,
+        "store": job.record.parent.name,
         "verified": store.manifest["verified"],
         "facts": facts(card, store.manifest["verified"], store.volumes),
         "structures": structures(card, found),
@@ -85,6 +87,7 @@ def _dataset(plan: Plan, root: Path, job: Job, *, volumes: int, size: int) -> di
         "ends": _ends(card.slice_axis),
         "flagged": [volume for volume in found if volume.flags],
         "shown": shown,
+        "many": len(shown) > FEW,
         "rest": sorted(rest, key=lambda volume: volume.name),
         "where": where,
         "short": _short(found),
@@ -93,9 +96,8 @@ def _dataset(plan: Plan, root: Path, job: Job, *, volumes: int, size: int) -> di
 
 def _ends(axis: str) -> tuple[str, str]:
     """Where the first slice of a volume lies, and where the last."""
-    words = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "top", "I": "bottom"}
-    opposite = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
-    return words[opposite[axis]], words[axis]
+    words = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "head", "I": "feet"}
+    return words[OPPOSITE[axis]], words[axis]
 
 
 def _short(volumes: list[Volume]) -> dict[str, str]:

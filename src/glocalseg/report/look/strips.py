@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SLICES = 8  # of a volume, evenly spaced
 QUALITY = 72  # of the images, of 100
+THICK = 120  # pixels of a slice from which outlines are two pixels wide
 GAP = 2  # pixels between slices
 GROUND = (32, 36, 42)
 Pixels = NDArray[np.uint8]
@@ -78,9 +79,9 @@ def tile(image: NDArray[np.float32], label: NDArray[np.uint8], *, spacing: tuple
     grey = np.round(255 * np.clip(np.nan_to_num(image), 0, 1)).astype(np.uint8)
     shown = np.asarray(Image.fromarray(upright(grey)).resize(size, Image.Resampling.BILINEAR))
     coloured = np.repeat(shown[:, :, None], 3, axis=2)
-    turned = upright(label)
+    turned, line = upright(label), 2 if side >= THICK else 1
     for number in sorted(set(np.unique(turned).tolist()) - {0}):
-        coloured[outline(enlarged(turned == number, size))] = _rgb(structure_colour(number))
+        coloured[outline(enlarged(turned == number, size), line)] = _rgb(structure_colour(number))
     return coloured
 
 
@@ -98,10 +99,12 @@ def enlarged(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_
     return part >= 128 if (part >= 128).any() else part > 0
 
 
-def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The outermost pixels of a mask, same shape."""
-    padded = np.pad(mask, 1)
-    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+def outline(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """The outermost pixels of a mask, same shape, in a line of so many pixels."""
+    inside = mask
+    for _ in range(width):
+        padded = np.pad(inside, 1)
+        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~inside
 
 

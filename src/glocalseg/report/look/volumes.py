@@ -18,8 +18,7 @@ from glocalseg.report.text.datasets import share
 from glocalseg.report.text.fact import listed
 
 FLAGGED = 0.01  # share of a structure that the frame cuts off, from which a volume is shown first
-SIDES = {40: 176, 120: 128}  # pixels of a slice's longer side on a page of up to so many volumes
-SMALL = 96  # on a page of more
+FEW, LARGE, SMALL = 40, 176, 120  # pixels of a slice's longer side on a page of up to so many volumes, and of more
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def show(store: SliceStore, card: Card, volume: Volume, axis: Axis, *, side: int
     chosen = evenly(volume.depth)
     rows = store.rows([volume.name])[chosen]
     partitions = axis.of(volume.depth)
-    outlined = f"outlines of {listed(list(volume.areas))}" if volume.areas else "no label" if not volume.labelled else "no outline"
+    outlined = f"outlines of {listed(list(volume.areas)) or 'nothing'}" if volume.labelled else "no label"
     halves = []
     for part in (slice(0, SLICES // 2), slice(SLICES // 2, SLICES)):
         if not len(rows[part]):
@@ -146,5 +145,4 @@ def _mark(axis: Axis, number: int, partition: int) -> Mark:
 
 def side_for(volumes: int) -> int:
     """Pixels of a slice's longer side on a page with so many volumes."""
-    return next((side for most, side in SIDES.items() if volumes <= most), SMALL)
-
+    return LARGE if volumes <= FEW else SMALL

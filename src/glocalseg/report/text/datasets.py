@@ -84,6 +84,6 @@ def splits(card: Card) -> str:
     """How a card splits its subjects."""
     s = card.splits
     if isinstance(s, SplitRule):
-        one = ", one volume of each" if s.test_volumes == "one" else ""
+        one = " (one volume of each)" if s.test_volumes == "one" else ""
         return f"by rule, seed {s.seed}: {s.test} test{one} and {s.validation} validation subjects, the rest is the training pool"
     return f"fixed lists: {len(s.test)} test subjects, {len(s.pretrain)} for pretraining"

@@ -1,0 +1,308 @@
+"""The page that shows a data set before anything is trained: slices the right way up, what is lost, who is where."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from glocalseg.config.benchmark import Benchmark
+from glocalseg.data.card import Card
+from glocalseg.data.slices.geometry import fit
+from glocalseg.data.slices.partition import partition_labels
+from glocalseg.data.slices.store import open_store, positions, write_store
+from glocalseg.plan.jobs import Plan
+from glocalseg.plan.make import make_plan
+from glocalseg.report.look import strips
+from glocalseg.report.look.axis import Axis, axis_of, span
+from glocalseg.report.look.lists import lists_of, roles
+from glocalseg.report.look.losses import areas
+from glocalseg.report.look.page import write_look
+from glocalseg.report.names import structure_colour
+
+GRID, FRAME, SPACING = (8, 20, 24), (16, 24), (3.0, 1.5, 1.0)  # native: depth, height, width; the frame cuts two rows a side
+ODD = 'a0 <b>"&é'  # a volume's name
+VOLUMES = [ODD, *(f"a{i}" for i in range(1, 9)), "u0", "u1"]
+
+
+def make_card(**changes: Any) -> Card:
+    return Card.model_validate({
+        "name": "toy", "title": "Toy & Co", "modality": "MR", "subjects": 11, "licence": "CC0", "citation": ["Nobody"],
+        "reader": "folders", "labels": "some",
+        "source": {"kind": "archive", "url": "https://example.org/toy.tar", "size": 1, "sha256": "a" * 64},
+        "structures": {1: "core", 2: "rim"}, "slice_axis": "S", "frame": {"spacing": SPACING[1:], "size": FRAME},
+        "subject": {"pattern": "(.*)"}, "splits": {"kind": "rule", "test": 3, "validation": 2, "seed": 1}, **changes,
+    })  # fmt: skip
+
+
+def make_benchmark(**changes: Any) -> Benchmark:
+    return Benchmark.model_validate({
+        "name": "toy", "title": "A <look>", "datasets": ["toy"], "methods": [{}, {"global": "gd"}], "budgets": [1, 2],
+        "draws": 2, "seeds": [0], "pretrain_global": {"steps": 2, "images": 8, "partitions": 4},
+        "pretrain_local": {"steps": 2, "images": 8},
+        "finetune": {"steps": 2, "loss": "dice"}, **changes,
+    })  # fmt: skip
+
+
+def native_label(volume: str) -> NDArray[np.uint8]:
+    """A core in the middle; its rim reaches rows that the frame cuts off in one volume, and one more has no structure."""
+    label = np.zeros(GRID, np.uint8)
+    if volume.startswith("u") or volume == "a7":
+        return label
+    label[2:6, 8:12, 10:14] = 1
+    rows = slice(0, 5) if volume == "a8" else slice(3, 8)
+    label[2:6, rows, 10:14] = 2
+    return label
+
+
+def make(root: Path, benchmark: Benchmark | None = None, card: Card | None = None) -> Plan:
+    """A plan with its slice store below ``root``: the patient's right front corner is bright in every image."""
+    card = card or make_card()
+    plan = make_plan(benchmark or make_benchmark(), {"toy": card}, lock_folder=root)
+    depth, height, width = GRID
+    native = [native_label(v) for v in VOLUMES]
+    image = np.zeros((depth, *FRAME), np.float32)
+    image[:, -3:, -3:] = 5.0  # the ends of both axes, which count towards right and front; beyond 1
+    count = len(VOLUMES)
+    volumes = pd.DataFrame({
+        "volume": VOLUMES, "subject": VOLUMES, "first_slice": np.arange(count) * depth, "depth": depth, "height": height,
+        "width": width, "spacing_depth": SPACING[0], "spacing_height": SPACING[1], "spacing_width": SPACING[2],
+        "resampled_height": height, "resampled_width": width, "native_offset": np.arange(count) * depth * height * width,
+        "labelled": [not v.startswith("u") for v in VOLUMES],
+    })  # fmt: skip
+    slices = pd.DataFrame({
+        "subject": np.repeat(VOLUMES, depth), "volume": np.repeat(VOLUMES, depth), "slice": np.tile(np.arange(depth), count),
+        "position": np.tile(positions(depth), count),
+    })  # fmt: skip
+    (job,) = plan.of("data")
+    write_store(
+        root / job.record, images=np.tile(image, (count, 1, 1)), labels=np.concatenate([fit(n, FRAME) for n in native]),
+        native_labels=np.concatenate([n.ravel() for n in native]), slices=slices, volumes=volumes,
+        preparation=card.preparation, manifest={"spec": job.spec.dump(), "verified": {
+            "notes": ["imagesTr/._a0.nii.gz: not used"], "losses": {}, "subjects": 11, "volumes": 11, "labelled": 9,
+        }},
+    )  # fmt: skip
+    return plan
+
+
+class Page(HTMLParser):
+    """What a page loads, and in which order its volumes come; whether it is well formed enough to count its articles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.alts: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.titles: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [given["id"]] if given.get("id") else []
+        self.loads += [str(given["src"])] if "src" in given else []
+        self.alts += [str(given.get("alt", ""))] if tag == "img" else []
+        self.links += [str(given["href"])] if "href" in given else []
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] == ["h3"] and data.strip():
+            self.titles.append(data.strip())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, str]:
+    root = tmp_path_factory.mktemp("look")
+    plan = make(root)
+    return plan, root, write_look(plan, root).read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------- slices
+
+
+def test_a_slice_is_shown_with_the_patients_right_on_the_left_and_front_on_top() -> None:
+    image = np.zeros((16, 24), np.float32)
+    image[-4:, -4:] = 1.0
+    shown = strips.tile(image, np.zeros((16, 24), np.uint8), spacing=(1.0, 1.0), side=96)
+    assert shown.shape == (96, 64, 3)  # rows of the array lie across
+    assert shown[:8, :8].min() > 200
+    assert shown[20:].max() < 60
+    assert shown[:, 20:].max() < 60
+    assert strips.sides("S") == strips.Sides("R", "L", "A", "P")
+    assert strips.sides("I") == strips.sides("S")
+    assert strips.sides("P") == strips.Sides("R", "L", "S", "I")
+    assert strips.sides("L") == strips.Sides("A", "P", "S", "I")
+
+
+def test_pixels_that_are_no_squares_are_shown_as_they_are() -> None:
+    shown = strips.tile(np.zeros((10, 10), np.float32), np.zeros((10, 10), np.uint8), spacing=(2.0, 1.0), side=100)
+    assert shown.shape == (50, 100, 3)
+
+
+def test_an_outline_has_the_structures_colour_and_leaves_its_inside() -> None:
+    label = np.zeros((16, 16), np.uint8)
+    label[4:12, 4:12] = 2
+    shown = strips.tile(np.zeros((16, 16), np.float32), label, spacing=(1.0, 1.0), side=64)
+    coloured = (shown == np.array([int(structure_colour(2)[i : i + 2], 16) for i in (1, 3, 5)])).all(axis=2)
+    expected = np.zeros((64, 64), bool)
+    expected[16:48, 16:48] = True
+    expected[17:47, 17:47] = False
+    assert np.array_equal(coloured, expected)
+
+
+def test_a_pixel_of_a_structure_is_still_seen_where_slices_are_made_smaller() -> None:
+    mask = np.zeros((300, 300), bool)
+    mask[150, 150] = True
+    assert strips.enlarged(mask, (100, 100)).sum() == 1
+
+
+def test_a_strip_without_numbers_and_beyond_the_range_is_black_and_white() -> None:
+    images = np.stack([np.full((8, 8), np.nan, np.float32), np.full((8, 8), 9, np.float32), np.full((8, 8), -3, np.float32)])
+    shown = np.asarray(Image.open(io.BytesIO(strips.strip(images, np.zeros((3, 8, 8), np.uint8), spacing=(1, 1), side=32))))
+    assert shown.shape == (32, 3 * 32 + 2 * strips.GAP, 3)
+    assert shown[:, :30].max() < 12
+    assert shown[4:28, 38:62].min() > 243
+    assert shown[:, 70:].max() < 12
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(3, [0, 1, 2]), (8, list(range(8))), (40, [2, 7, 12, 17, 22, 27, 32, 37])])
+def test_slices_are_spread_evenly(depth: int, expected: list[int]) -> None:
+    assert strips.evenly(depth) == expected
+
+
+# ---------------------------------------------------------------- what is lost
+
+
+def test_areas_are_counted_on_the_native_grid_after_resampling_and_on_the_frame(made: tuple[Plan, Path, str]) -> None:
+    store = open_store(made[1] / made[0].of("data")[0].record)
+    pixel = SPACING[1] * SPACING[2]
+    cut = areas(store, "a8")["rim"]  # rows 0 to 4, of which the frame leaves 2 to 4
+    assert (cut.native, cut.resampled, cut.framed) == (80 * pixel, 80 * pixel, 48 * pixel)
+    assert cut.cut == pytest.approx(0.4)
+    assert areas(store, "a8")["core"].cut == 0
+    assert areas(store, "a7") == {}
+    assert areas(store, "u0") == {}
+
+
+# ---------------------------------------------------------------- lists and partitions
+
+
+def test_draws_that_label_the_same_volumes_are_named(tmp_path: Path) -> None:
+    benchmark = make_benchmark(budgets=[1], draws=40)
+    plan = make(tmp_path, benchmark)
+    store = open_store(tmp_path / plan.of("data")[0].record)
+    draws = [d for d in lists_of(plan, "toy", store.volumes).draws if d.budget == "1"]
+    first: dict[frozenset[str], int] = {}
+    for draw in draws:
+        before = first.setdefault(frozenset(draw.train), draw.draw)
+        assert draw.same == (before if before != draw.draw else None)
+    assert any(d.same for d in draws)
+
+
+def test_roles_are_those_that_the_jobs_read(made: tuple[Plan, Path, str]) -> None:
+    store = open_store(made[1] / made[0].of("data")[0].record)
+    lists = lists_of(made[0], "toy", store.volumes)
+    assert [pool.readers for pool in lists.pools] == [("G^{D}",)]
+    said = roles(lists)
+    assert sorted(v for v, own in said.items() if "test" in own) == sorted(lists.test)
+    train = [(d.budget, d.draw) for d in lists.draws if lists.draws[0].train[0] in d.train and d.budget != "all"]
+    own = next(r for r in said[lists.draws[0].train[0]] if r.startswith("labelled"))
+    assert own.count("draw") == len({budget for budget, _ in train})
+    assert not any(set(d.train) & set(lists.test) for d in lists.draws)
+
+
+def test_a_pool_that_nobody_reads_is_shown_as_one(tmp_path: Path) -> None:
+    plan = make(tmp_path, make_benchmark(methods=[{}]))
+    lists = lists_of(plan, "toy", open_store(tmp_path / plan.of("data")[0].record).volumes)
+    assert [pool.readers for pool in lists.pools] == [()]
+    assert lists.pools[0].volumes
+    assert "which no method of this benchmark reads" in write_look(plan, tmp_path).read_text(encoding="utf-8")
+
+
+def test_partitions_are_those_of_global_pretraining() -> None:
+    axis = Axis(4, "release", ())
+    assert axis.of(10).tolist() == partition_labels(10, 4, "release").tolist() == [0, 0, 1, 1, 2, 2, 3, 3, -1, -1]
+    assert axis.bar(10).count("#9aa5b1 80.00% 100.00%") == 1
+    assert (axis.of(3) == -1).all()
+    assert [row[2] for row in axis.rows(pd.Series([8, 12]))] == ["2 to 3"] * 4
+    own = axis_of(make_benchmark(methods=[{}, {"global": "gd", "name": "six", "set": {"pretrain_global.partitions": 6}}]))
+    assert (own.partitions, own.others) == (4, ("six: 6 (paper)",))
+
+
+def test_ranges_are_short() -> None:
+    assert [span(1, 1), span(1.33712, 1.774), span(7, 128), span(0.9999, 1.0)] == ["1", "1.34 to 1.77", "7 to 128", "1"]
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_page_is_one_file_without_script_whose_links_lead_somewhere(made: tuple[Plan, Path, str]) -> None:
+    page = Page(made[2])
+    assert page.loads
+    assert all(load.startswith("data:image/webp;base64,") for load in page.loads)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert "url(" not in made[2]
+    assert "@import" not in made[2]
+    assert len(page.ids) == len(set(page.ids))
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
+    assert all(page.alts)
+
+
+def test_the_most_cut_off_volume_comes_first_and_then_those_with_another_flag(made: tuple[Plan, Path, str]) -> None:
+    shown = [title for title in Page(made[2]).titles if title in VOLUMES]
+    assert shown[:2] == ["a8", "a7"]
+    assert shown[2:] == sorted(set(VOLUMES) - {"a7", "a8"})
+    assert "the frame cuts off 40.0% of rim" in made[2]
+    assert "its label holds no structure" in made[2]
+
+
+def test_page_says_what_was_verified_who_has_no_label_and_what_is_lost(made: tuple[Plan, Path, str]) -> None:
+    text = made[2]
+    assert "imagesTr/._a0.nii.gz: not used" in text
+    assert "11, 2 of them without a label" in text
+    assert text.count('<span class="chip bare">no label</span>') == 2
+    assert "u0, slices 1, 2, 3 and 4 of 8, no label" in Page(text).alts
+    assert re.search(
+        r"rim</th><td>8 of 9</td><td class=\"missing\">5.0%</td><td>0.0%</td><td>5.0%</td><td>40.0% of a8<", text
+    )
+
+
+def test_names_are_text_whatever_they_hold(made: tuple[Plan, Path, str]) -> None:
+    assert '<b>"' not in made[2]
+    assert ODD in Page(made[2]).titles
+    assert "A &lt;look&gt;" in made[2]
+
+
+def test_the_pictures_of_the_page_are_upright(made: tuple[Plan, Path, str]) -> None:
+    source = Page(made[2]).loads[0].split(",")[1]
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(source))).convert("L"))
+    assert shown[2:8, 2:8].min() > 200
+    assert shown[-8:, 2:8].max() < 60
+
+
+def test_a_page_shows_no_more_than_its_limit_and_lists_the_others(tmp_path: Path) -> None:
+    plan = make(tmp_path)
+    text = write_look(plan, tmp_path, volumes=4).read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.tags.count("article") == 4
+    assert [t for t in page.titles if t in VOLUMES][:2] == ["a8", "a7"]
+    assert "4 volumes of 11 (the others are listed below" in text
+    assert "7 volumes without pictures" in text
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
+    small = Page(write_look(plan, tmp_path, size=1).read_text(encoding="utf-8"))
+    assert small.tags.count("article") == 1
+
+
+def test_volumes_with_fewer_slices_than_partitions_are_named(tmp_path: Path) -> None:
+    plan = make(tmp_path, make_benchmark(pretrain_global={"steps": 2, "images": 10, "partitions": 10}))
+    assert "8 slices are fewer than the 10 partitions" in write_look(plan, tmp_path).read_text(encoding="utf-8")

@@ -1,0 +1,104 @@
+"""What the report says of the data: verification's notes, losses, volumes without a label, and long names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fabricated_runs import Size, fabricate, make_card
+
+from glocalseg.records.sealed import CorruptedError, read_record, seal
+from glocalseg.report.build import build
+from glocalseg.report.collect import Stored, collect, stored
+from glocalseg.report.figures.overlays import row_title
+from glocalseg.report.names import shortened
+from glocalseg.report.text.datasets import data, intensity, loss, losses, share, splits, volumes
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("bare")
+    plan = fabricate(root, Size(methods=("random", "gd"), seeds=(0,), bare=3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glocalseg.report.build._plots", lambda *_: [])
+        build(plan, root)
+    return root / "results/toy"
+
+
+def test_the_page_names_what_verification_noted_and_who_has_no_label(built: Path) -> None:
+    text = (built / "report/index.html").read_text(encoding="utf-8")
+    assert "imagesTr/a.nii.gz: 3.2% of its voxels hold -1024" in text
+    assert "60, 3 of them without a label" in text
+    assert "anterior_part: 5.0% (1.0% by resampling, then 4.0% cut off by the frame); posterior: 0.0%" in text
+    assert "3 of them have no label" in text
+
+
+def test_the_ledger_counts_volumes_without_a_label(built: Path) -> None:
+    table = pd.read_csv(built / "tables/ledger.csv")
+    assert set(table["without_label"]) == {3}
+    assert set(table["unlabelled_volumes"]) == {20}
+
+
+def test_data_without_a_slice_store_is_described_by_its_card() -> None:
+    said = data(make_card("toy_a", Size()), None)
+    assert {fact.label: fact.value for fact in said.facts}["Subjects"] == "30"
+    assert said.notes == ()
+
+
+def test_a_changed_table_of_volumes_is_refused(tmp_path: Path) -> None:
+    (job,) = fabricate(tmp_path, Size(methods=("random",), seeds=(0,), bare=2)).of("data")
+    assert stored(tmp_path / job.record).unlabelled == {"p00_L", "p01_L"}
+    table = (tmp_path / job.record).with_name("volumes.csv")
+    table.write_text(table.read_text(encoding="utf-8").replace("False", "True"), encoding="utf-8")
+    with pytest.raises(CorruptedError, match=r"volumes\.csv"):
+        stored(tmp_path / job.record)
+
+
+def test_losses_in_words() -> None:
+    assert (
+        loss({"native": 100, "resampled": 90, "framed": 45})
+        == "55.0% (10.0% by resampling, then 50.0% cut off by the frame)"
+    )
+    assert loss({"native": 100, "resampled": 103, "framed": 103}) == "−3.0% (by resampling, nothing by the frame)"
+    assert loss({"native": 1, "resampled": 0, "framed": 0}) == "100.0% (by resampling, nothing by the frame)"
+    assert losses({}) == "no structure was looked at"
+    assert share(-1e-9) == "0.0%"
+
+
+def test_what_becomes_of_intensities_and_who_is_tested_in_words() -> None:
+    card = make_card("toy_a", Size())
+    assert intensity(card.preparation) == "percentiles 1 and 99 of a volume to 0 and 1; no bias correction"
+    changed = card.preparation.model_copy(update={"window": (-160.0, 240.0), "padding": -3024.0})
+    assert intensity(changed).startswith(
+        "-160 to 0 and 240 to 1, clipped; -3024 is outside of what was scanned and becomes 0"
+    )
+    assert splits(card) == "by rule, seed 1: 5 test and 2 validation subjects, the rest is the training pool"
+    assert volumes({"volumes": 4, "labelled": 4}) == "4, all with a label"
+    assert data(
+        card, Stored({"notes": ["n"], "losses": {}, "subjects": 3, "volumes": 4, "labelled": 3}, frozenset("a"))
+    ).notes == ("n",)
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [("patient001_ED", "patient001_ED"), ("sub-0123_ses-01_run-2_T1w_acq-left", "sub-0123_se…1w_acq-left"), ("", "")],
+)
+def test_long_names_are_shortened_in_the_middle(name: str, short: str) -> None:
+    assert shortened(name, 23) == short
+    assert len(short) <= 23
+
+
+def test_what_stands_beside_a_row_of_pictures_is_no_formula() -> None:
+    assert row_title("best", "a$b$", 0.8123) == "best, Dice 0.812\na\\$b\\$"
+
+
+def test_a_subject_called_na_keeps_its_name_and_its_score(tmp_path: Path) -> None:
+    plan = fabricate(tmp_path, Size(methods=("random",), seeds=(0,)))
+    (record, *_) = (tmp_path / job.record for job in plan.of("score"))
+    payload, table = read_record(record), record.with_name("scores.csv")
+    table.write_text(table.read_text(encoding="utf-8").replace("s00,", "NA,"), encoding="utf-8")
+    seal(record, {k: v for k, v in payload.items() if k != "files"})
+    subjects = collect(plan, tmp_path).scores["subject"]
+    assert "NA" in set(subjects)
+    assert subjects.notna().all()
