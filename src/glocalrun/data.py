@@ -21,6 +21,7 @@ from glocalseg.data.readers.base import scan_cases
 from glocalseg.data.slices.pieces import PIECES, Pieces
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.plan.entries import code_of
+from glocalseg.plan.facts import check_facts
 from glocalseg.plan.make import fetched_record, identity, lock_file, verified_record
 from glocalseg.records.sealed import open_sealed
 from glocalseg.stages.specs import DataSpec
@@ -38,8 +39,11 @@ def check(call: Call) -> list[str]:
     lock = _lock(card)
     pieces = call.record.parent / PIECES
     found = verify(card, _root(card), lock=lock, pieces=pieces, workers=call.workers)
+    problems, notes = check_facts(call.plan.benchmark, card, found.facts) if not found.problems else ([], [])
+    if problems:
+        raise ConfigError("\n".join(problems))
     accept(found, record=call.record, lock=lock, code=code_of("data"))
-    return [f"{card.name}: {note}" for note in found.notes]
+    return [*(f"{card.name}: {note}" for note in found.notes), *notes]
 
 
 def slice_up(call: Call) -> None:

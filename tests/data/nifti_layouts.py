@@ -38,7 +38,7 @@ def make_card(**changes: Any) -> Card:
 
 def cases_of(card: Card, root: Path) -> list[Case]:
     """The cases that a card's reader finds. Raises ReaderError."""
-    return require_cases(card.reader, card.subject, root)
+    return require_cases(card.reading, root)
 
 
 def image_voxels(seed: int, shape: tuple[int, ...] = SHAPE) -> NDArray[np.float32]:

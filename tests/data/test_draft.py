@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from glocalseg.data.acquire.fetch import dataset_root, fetch
 from glocalseg.data.acquire.verify import verify
 from glocalseg.data.card import Card
-from glocalseg.data.draft.frame import propose_frame
+from glocalseg.data.draft.guessed.frame import propose_frame
+from glocalseg.data.draft.guessed.values import structures_of
 from glocalseg.data.draft.layout import DraftError
 from glocalseg.data.draft.make import Draft, draft_card, split_counts, unpacked
 from glocalseg.data.draft.subjects import guess_subjects
-from glocalseg.data.draft.values import structures_of
 from glocalseg.data.draft.write import card_text
 from glocalseg.data.phantom.generate import generate
 from glocalseg.data.readers.base import require_cases
@@ -273,7 +273,7 @@ def test_huge_slices_get_coarser_pixels(tmp_path: Path) -> None:
 
 
 def test_without_labels_the_whole_slice_is_needed() -> None:
-    from glocalseg.data.draft.measure import Measured
+    from glocalseg.data.draft.measured.volume import Measured
     from glocalseg.data.readers.base import Case
 
     one = Measured(Case("v", "s", Path("v"), None), size=(40, 50, 9), spacing=(1.0, 1.0, 5.0))
@@ -459,3 +459,13 @@ def test_mixed_orientations_give_the_same_card_but_for_how_they_are_stored(tmp_p
     (one, _, card), (mixed, _, other) = _draft(tmp_path / "as_one"), _draft(tmp_path / "mixed")
     assert card.preparation == other.preparation
     assert one.axis == mixed.axis
+
+
+def test_further_folders_of_labels_are_named(tmp_path: Path) -> None:
+    _write(tmp_path, NAMES, "images", "rater A")
+    for i in range(3):
+        save(tmp_path / f"rater B/{NAMES[i]}.nii.gz", _ring(i + 50), THICK)
+    draft, text, card = _draft(tmp_path)
+    assert card.reader.model_dump()["labels"] == "rater A"
+    assert draft.layout.others == [f"{tmp_path}: images in images, labels in rater B"]
+    assert "# Not used: .: images in images, labels in rater B" in text

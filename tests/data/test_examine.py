@@ -135,7 +135,7 @@ def _both(**fields: Any) -> Callable[[Path], None]:
         (_label(np.nan, np.float32), LABEL, "whole numbers", "nan (3 voxels)"),
         (lambda r: write(r / LABEL, label_voxels()[..., :5], AFFINE), LABEL, "shape (32, 30, 8)", "(32, 30, 5)"),
         (lambda r: write(r / LABEL, label_voxels(), np.diag([-1.5, 1.5, 8, 1])), LABEL, "the image's affine", "LAS, the image's RAS"),
-        (lambda r: edit(r / LABEL, srow=AFFINE[:3] + 0.1), LABEL, "the image's affine (corners within 0.15 mm)", "mm away"),
+        (lambda r: edit(r / LABEL, srow=AFFINE[:3] + [0, 0, 0, 0.1]), LABEL, "the image's affine (corners within 0.15 mm)", "mm away"),
         (_both(srow=np.eye(4)[:3]), IMAGE, "one geometry in its header", "1.5 x 1.5 x 8 mm in pixdim"),
     ],
 )  # fmt: skip
@@ -159,7 +159,9 @@ def test_all_problems_of_a_case_are_told_at_once(root: Path) -> None:
 
 
 def test_a_label_that_is_the_image_is_refused(root: Path) -> None:
-    write(root / IMAGE, label_voxels().astype(np.float32), AFFINE)
+    values = (np.arange(32 * 30 * 8) % 3).reshape(SHAPE)
+    write(root / IMAGE, values.astype(np.float32), AFFINE)
+    write(root / LABEL, values.astype(np.int16), AFFINE)
     assert [p.expected for p in look(root).problems] == ["a label of its own"]
 
 
@@ -220,7 +222,7 @@ def test_padding_that_eats_contrast_is_a_problem_and_can_be_named(root: Path, va
     assert notes(named) == []
     assert contrast(named) == pytest.approx(inner / (high - low), rel=0.01)
     assert named.prepared is not None
-    around = outside().T[None, 2:, 2:] if False else np.pad(outside(), ((0, 0), (1, 1)), constant_values=True)
+    around = np.pad(outside(), ((0, 0), (1, 1)), constant_values=True)  # 32 x 30 on a frame of 32 x 32
     assert not named.prepared.image[:, around].any()
     windowed = look(root, window=[0, 200])
     assert notes(windowed) == []
@@ -260,10 +262,7 @@ def test_an_image_of_two_values_is_told(root: Path) -> None:
 
 
 def test_nothing_but_padding_is_a_problem(root: Path) -> None:
-    _image(lambda v: np.where(v > 1e6, v, -5) + (np.arange(8) == 3) * np.float32(0))(root)
-    (problem,) = look(root, padding=-5).problems
-    assert problem.expected == "an image that is not constant"
-    _image(lambda v: np.where(v == v.max(), -6, -5))(root)
+    _image(lambda v: np.where(v == v.max(), np.float32(-6), np.float32(-5)))(root)
     (problem,) = look(root, padding=-5).problems
     assert "different percentiles" in problem.expected
 
@@ -286,7 +285,7 @@ def test_what_resampling_and_frame_lose_is_counted(root: Path) -> None:
     thin[4, :, 3] = 1
     write(root / LABEL, thin, AFFINE)
     coarse = look(root, frame={"spacing": [3.75, 3.75], "size": [16, 16]}).losses
-    assert coarse == {"one": Loss(30 * 2.25, 0.0, 0.0)} or coarse["one"].resampled > 0
+    assert coarse == {"one": Loss(30 * 2.25, 0.0, 0.0)}  # between the centres of two rows of 3.7 mm
 
 
 def test_prepare_refuses_unknown_label_values_too(root: Path) -> None:

@@ -11,7 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocalseg.data.slices.geometry import fit, resample_image, resample_label, resampled_size, to_canonical, window
+from glocalseg.data.slices.geometry import (
+    canonical_grid,
+    fit,
+    resample_image,
+    resample_label,
+    resampled_size,
+    to_canonical,
+    window,
+)
 from glocalseg.data.slices.geometry_torch import label_of, to_native
 
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
@@ -49,11 +57,14 @@ def test_every_way_to_store_a_volume_gives_the_same_canonical_one(axis) -> None:
             found, found_spacing = to_canonical(np.asarray(stored.dataobj), stored.affine, axis)
             np.testing.assert_array_equal(found, wanted)
             assert found_spacing == pytest.approx(spacing)
+            assert canonical_grid(stored.shape, stored.affine, axis) == (found.shape, found_spacing)
 
 
 def test_an_affine_without_a_direction_is_an_error() -> None:
     with pytest.raises(ValueError, match="three directions"):
         to_canonical(np.zeros((2, 2, 2)), np.diag([1.0, 0.0, 1.0, 1.0]), "S")
+    with pytest.raises(ValueError, match="three directions"):
+        canonical_grid((2, 2, 2), np.diag([1.0, 0.0, 1.0, 1.0]), "S")
 
 
 def test_size_follows_from_the_spacings() -> None:

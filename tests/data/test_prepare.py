@@ -13,9 +13,10 @@ from nifti_layouts import make_card, save
 from scipy.ndimage import gaussian_filter
 
 from glocalseg.data.card import Card
-from glocalseg.data.readers.base import ReaderError
-from glocalseg.data.slices.prepare import PrepareError, correct_bias, normalise, prepare
+from glocalseg.data.readers.base import require_cases
+from glocalseg.data.slices.prepare import PrepareError, correct_bias, normalise, outside_of, prepare, prepare_image
 from glocalseg.data.slices.store import open_store
+from glocalseg.data.volumes import Image
 
 
 def card(**changes: Any) -> Card:
@@ -46,7 +47,8 @@ def write(root: Path, *, turned: bool = False, cases: int = 3) -> Path:
 
 def run(card: Card, root: Path, folder: Path, *, workers: int = 1) -> Path:
     record = folder / "manifest.json"
-    prepare(card.reading, root, record, payload={"spec": {"identity": "x"}}, workers=workers)
+    cases = require_cases(card.reading, root)
+    prepare(card.reading, card.preparation, cases, record, payload={"spec": {"identity": "x"}}, workers=workers)
     return record
 
 
@@ -70,9 +72,8 @@ def test_the_store_holds_every_slice_on_the_frame(tmp_path: Path) -> None:
     assert list(store.slices) == ["subject", "volume", "slice", "position"]
     assert store.slices["slice"][:9].tolist() == [*range(7), 0, 1]
     assert store.slices["position"][:7].tolist() == pytest.approx([(k + 0.5) / 7 for k in range(7)])
-    assert store.manifest["cut_off"] == {}
     assert store.manifest["spec"] == {"identity": "x"}
-    assert store.manifest["reading"] == card().reading.model_dump(mode="json")
+    assert store.manifest["preparation"] == card().preparation.model_dump(mode="json")
 
 
 def test_labels_hold_no_new_value_and_sit_on_their_structure(tmp_path: Path) -> None:
@@ -96,11 +97,16 @@ def test_any_number_of_workers_writes_the_same_bits(tmp_path: Path) -> None:
     assert digests(run(card(), root, tmp_path / "one")) == digests(run(card(), root, tmp_path / "two", workers=2))
 
 
-def test_what_the_frame_cuts_off_is_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    tiny = card(frame={"spacing": [0.2, 1], "size": [16, 16]})  # the label is 20 pixels high
-    manifest = open_store(run(tiny, write(tmp_path / "raw", cases=1), tmp_path / "store")).manifest
-    assert manifest["cut_off"] == {"case_1": {"voxels": 5 * 2 * 4, "of": 5 * 2 * 20}}
-    assert "case_1: the frame cuts off 40 of 200" in caplog.text
+def test_a_volume_without_a_label_has_zeros(tmp_path: Path) -> None:
+    root = write(tmp_path / "raw")
+    (root / "labelsTr" / "case_2.nii.gz").unlink()
+    record = run(card(labels="some"), root, tmp_path / "store")
+    store = open_store(record)
+    assert store.volumes["labelled"].tolist() == [True, False, True]
+    assert store.manifest["labelled"] == 2
+    assert not store.labels[store.rows(["case_2"])].any()
+    assert not store.native_label("case_2").any()
+    assert store.images[store.rows(["case_2"])].any()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -112,23 +118,63 @@ def test_a_bad_volume_is_named(tmp_path: Path, workers: int) -> None:
     assert not (tmp_path / "store").exists()
 
 
+def normalised(image: np.ndarray, **changes: Any) -> np.ndarray:
+    preparation = card(**changes).preparation
+    return normalise(preparation, image, outside_of(preparation, image), name="x")
+
+
+def test_every_bad_volume_is_named(tmp_path: Path) -> None:
+    root = write(tmp_path / "raw")
+    for n in (1, 3):
+        (root / "imagesTr" / f"case_{n}.nii.gz").write_bytes(b"")
+    with pytest.raises(PrepareError, match=r"case_1\.nii\.gz: expected a NIfTI file, found an empty file\n.*case_3"):
+        run(card(), root, tmp_path / "store")
+
+
 def test_constant_images_are_named() -> None:
-    with pytest.raises(PrepareError, match="x: expected different percentiles"):
-        normalise(np.ones((4, 4, 4), np.float32), (1, 99), name="x")
-
-
-def test_no_case_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ReaderError, match="found"):
-        run(card(), tmp_path, tmp_path / "store")
+    with pytest.raises(PrepareError, match=r"x: expected different percentiles \(1.0, 99.0\) of its intensities, found 1.0 and 1.0"):
+        normalised(np.ones((4, 4, 4), np.float32))
+    with pytest.raises(PrepareError, match="found nothing but padding"):
+        normalised(np.ones((4, 4, 4), np.float32), padding=1)
 
 
 def test_intensities_are_scaled_by_percentiles_and_not_clipped() -> None:
     image = np.random.default_rng(0).normal(500, 50, (6, 20, 20)).astype(np.float32)
-    found = normalise(image, (1, 99), name="x")
+    before = image.copy()
+    found = normalised(image)
+    np.testing.assert_array_equal(image, before)
     assert found.dtype == np.float32
     assert np.percentile(found, (1, 99)) == pytest.approx((0, 1), abs=1e-4)
     assert found.min() < -0.05
     assert found.max() > 1.05
+
+
+def test_a_window_becomes_0_and_1_and_is_clipped() -> None:
+    image = np.array([[[-1000, -200, 0, 50, 300, 1500]]], np.float32)
+    found = normalised(image, window=[-200, 300])
+    assert found.dtype == np.float32
+    assert found.ravel().tolist() == pytest.approx([0, 0, 0.4, 0.5, 1, 1])
+    assert normalised(image, window=[-200, 300], padding=1500).ravel()[-1] == 0
+
+
+def test_padding_is_in_no_percentile_and_becomes_0() -> None:
+    image = np.random.default_rng(0).normal(500, 50, (6, 20, 20)).astype(np.float32)
+    body = image[:, 4:]
+    image[:, :4] = -3024
+    found = normalised(image, padding=-3024)
+    np.testing.assert_array_equal(found[:, 4:], normalised(body))
+    assert not found[:, :4].any()
+    assert np.ptp(normalised(image)[:, 4:]) < 0.2 * np.ptp(found[:, 4:])
+
+
+def test_padding_does_not_bend_a_bias_field(tmp_path: Path) -> None:
+    image = np.random.default_rng(1).normal(300, 20, (20, 20, 6)).astype(np.float32)
+    image[:3] = -3024
+    preparation = card(bias_correction=True, padding=-3024).preparation
+    framed = prepare_image(preparation, Image(image, np.diag([1.0, 1.0, 2.0, 1.0])), name="x")
+    assert not framed.image[:, 0].any()
+    assert np.isfinite(framed.image).all()
+    assert 0 < framed.image[:, 4:].mean() < 1
 
 
 def test_bias_correction_flattens_a_bias_field() -> None:

@@ -270,6 +270,9 @@ def test_page_says_what_was_verified_who_has_no_label_and_what_is_lost(made: tup
     text = made[2]
     assert "imagesTr/._a0.nii.gz: not used" in text
     assert "11, 2 of them without a label" in text
+    (pool,) = lists_of(made[0], "toy", open_store(made[1] / made[0].of("data")[0].record).volumes).pools
+    bare = sum(v.startswith("u") for v in pool.volumes)
+    assert f"of {len(pool.volumes)} subjects" + (f", {bare} of them without a label" if bare else "") in text
     assert text.count('<span class="chip bare">no label</span>') == 2
     assert "u0, slices 1, 2, 3 and 4 of 8, no label" in Page(text).alts
     assert re.search(

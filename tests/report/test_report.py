@@ -20,8 +20,8 @@ from glocalseg.plan.jobs import Plan
 from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record, seal
 from glocalseg.report.build import PARTIAL, build
 from glocalseg.report.collect import RUN, ReportError
-from glocalseg.report.export import curves, dice, metrics
 from glocalseg.report.names import plain
+from glocalseg.report.tables.export import curves, dice, metrics
 
 TABLES = [
     "main", "comparisons", "structures", "draws", "metrics", "diagnostics", "ledger", "time", "collapses", "missing",

@@ -76,7 +76,7 @@ def _snakemake(args: argparse.Namespace, records: list[str]) -> None:
 
 def summarise(dataset: str, plan: Plan) -> None:
     """The main table as DVC's metrics and plots, below ``results/summary/<dataset>``."""
-    from glocalseg.report.export import curves, dice, metrics
+    from glocalseg.report.tables.export import curves, dice, metrics
 
     folder = Path("results/summary") / dataset
     table = plan.report.record.parent / "tables" / "main.csv"

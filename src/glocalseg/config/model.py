@@ -7,15 +7,29 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 M = TypeVar("M", bound="Model")
 Quirk = Literal["paper", "release"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
+def _share(text: str) -> str:
+    if not 0 < float(text.removesuffix("%")) <= 100:
+        raise ValueError("expected more than 0% and at most 100%")
+    return text
+
+
+Percent = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?%$"), AfterValidator(_share)]
+
+
 class ConfigError(ValueError):
     """A configuration that cannot run: names the file and the key, what was expected and what was found."""
+
+
+def share_of(percent: str) -> float:
+    """A percentage as a share, in (0, 1]."""
+    return float(percent.removesuffix("%")) / 100
 
 
 class Model(BaseModel):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from glocalseg.config.model import MACHINERY, Model, Name, Quirk
+from glocalseg.config.model import MACHINERY, Model, Name, Percent, Quirk
 
 
 class NetworkConfig(Model):
@@ -108,6 +108,10 @@ class Settings(Model):
 
     threads: int = Field(default=1, ge=1, description="CPU threads of one job: fixed, because sums depend on it")
     network: NetworkConfig = NetworkConfig()
+    pool: Percent | None = Field(
+        default=None,
+        description="share of the pretraining list's subjects, drawn by subject, that pretraining and regimes use without labels",
+    )
     pretrain_global: PretrainConfig
     pretrain_local: LocalConfig
     finetune: FinetuneConfig

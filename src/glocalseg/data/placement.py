@@ -124,7 +124,7 @@ def _qform(header: Nifti1Header) -> NDArray[np.float64]:
 def _in_mm(affine: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
     if unit == 1:
         return affine
-    return np.vstack([affine[:3] * unit, affine[3:]])
+    return np.vstack([np.round(affine[:3] * unit, 5), affine[3:]])  # 32 bits of metres hold no more
 
 
 def _unusable(header: Nifti1Header, name: str, affine: NDArray[np.float64]) -> tuple[str, str] | None:

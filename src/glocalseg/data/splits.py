@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from glocalseg.config.model import ConfigError, Model
+from glocalseg.data.draws import draw_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,8 @@ def listed_subjects(splits: SplitLists | SplitRule) -> set[str]:
 class RuleSpec(Model):
     """Some lists of a split by rule. ``roles`` are the lists asked for; a field that none of them reads is None.
 
-    ``test``, ``validation`` and ``seed`` decide who is in which list, ``budget`` and ``draw`` who of the pool has labels.
+    ``test``, ``validation`` and ``seed`` decide who is in which list, ``budget`` and ``draw`` who of the pool has labels,
+    ``share`` how much of the pretraining list is used.
     """
 
     kind: Literal["rule"] = "rule"
@@ -114,12 +116,14 @@ class RuleSpec(Model):
     budget: Budget | None = None
     draw: int | None = None
     test_volumes: Literal["all", "one"] | None = None
+    share: float | None = None
 
 
 class ListSpec(Model):
-    """Some lists of subjects; None where a list is not asked for."""
+    """Some lists of subjects; None where a list is not asked for. ``share`` is how much of the pretraining list is used."""
 
     kind: Literal["lists"] = "lists"
+    share: float | None = None
     pretrain: tuple[str, ...] | None = None
     train: tuple[str, ...] | None = None
     validation: tuple[str, ...] | None = None
@@ -140,7 +144,11 @@ class Split:
 
 
 def split_spec(
-    splits: SplitLists | SplitRule, roles: Collection[Role], budget: Budget | None = None, draw: int | None = None
+    splits: SplitLists | SplitRule,
+    roles: Collection[Role],
+    budget: Budget | None = None,
+    draw: int | None = None,
+    share: float | None = None,
 ) -> SplitSpec:
     """What a job that reads the lists ``roles`` depends on, and nothing else.
 
@@ -150,6 +158,7 @@ def split_spec(
         budget: labelled volumes, or ``all``; needed for ``train``. Fixed lists validate by budget and draw too: without one,
             the validation list is that of ``all``.
         draw: from 1; needed with a number as budget.
+        share: of the pretraining list's subjects, in (0, 1]; None: all. Nothing where that list is not read.
 
     Raises:
         ValueError: if training volumes are asked for without a budget, or a budget without its draw.
@@ -158,40 +167,57 @@ def split_spec(
         raise ValueError(f"expected a budget and its draw for the training list, found {budget} and {draw}")
     if isinstance(splits, SplitRule):
         labelled = {"budget": budget, "draw": None if budget == "all" else draw} if "train" in roles else {}
-        tested = {"test_volumes": splits.test_volumes} if "test" in roles else {}
+        tested: dict[str, object] = {"test_volumes": splits.test_volumes} if "test" in roles else {}
         asked = tuple(role for role in ROLES if role in roles)
+        if "pretrain" in roles:
+            tested["share"] = share
         return RuleSpec.model_validate(
             {"roles": asked, **splits.model_dump(include={"test", "validation", "seed"}), **labelled, **tested}
         )
     chosen = splits.draw(budget or "all", draw or 1)
     lists = {"pretrain": splits.pretrain, "test": splits.test, "train": chosen.train, "validation": chosen.validation}
-    return ListSpec.model_validate({role: tuple(subjects) for role, subjects in lists.items() if role in roles})
+    chosen_lists: dict[str, object] = {role: tuple(subjects) for role, subjects in lists.items() if role in roles}
+    return ListSpec.model_validate(chosen_lists | ({"share": share} if "pretrain" in roles else {}))
 
 
 def volumes_of(spec: SplitSpec, volumes: pd.DataFrame) -> Split:
     """The lists of volumes that a specification asks for.
 
+    Volumes without a label are in the pretraining list alone: those of its subjects, and those of subjects that have none with a
+    label.
+
     Args:
-        spec: by rule, the subjects are permuted once: the first are tested, the next validate, the rest is the pool that
-            pretraining sees. A draw permutes the pool and takes one volume of each subject, so that the draws of a larger
-            budget hold those of a smaller one.
-        volumes: one row a volume with ``volume`` and ``subject``, sorted by volume.
+        spec: by rule, the subjects with labels are permuted once: the first are tested, the next validate, the rest is the pool.
+            A draw orders the pool (``data.draws``) and takes one volume of each subject, so that the draws of a larger budget
+            hold those of a smaller one.
+        volumes: one row a volume with ``volume``, ``subject`` and ``labelled``, sorted by volume.
 
     Raises:
         ConfigError: if a listed subject is not in the data, the budget exceeds the pool, a list that was asked for is empty, or
             test subjects occur elsewhere.
     """
-    there: dict[str, list[str]] = volumes.groupby("subject")["volume"].apply(sorted).to_dict()
+    there = _by_subject(volumes)
+    labelled = _by_subject(volumes[volumes["labelled"]])
     if isinstance(spec, RuleSpec):
-        lists = _by_rule(spec, there)
+        lists = _by_rule(spec, there, labelled)
     else:
-        named = {role: getattr(spec, role) for role in ROLES}
-        lists = {role: _all_of(subjects, there) for role, subjects in named.items() if subjects is not None}
+        named = {role: getattr(spec, role) for role in ROLES if role != "pretrain"}
+        lists = {role: _all_of(subjects, labelled) for role, subjects in named.items() if subjects is not None}
+        if spec.pretrain is not None:
+            bare = [s for s in there if s not in labelled and s not in spec.pretrain]
+            lists["pretrain"] = _all_of(_share([*spec.pretrain, *bare], spec.share, seed=0), there)
     if empty := [role for role, names in lists.items() if not names]:
         raise ConfigError(f"splits: each list needs a subject, found none in {', '.join(empty)}")
     split = Split(**lists)
     check_hygiene(split, volumes)
     return split
+
+
+def _by_subject(volumes: pd.DataFrame) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for volume, subject in zip(volumes["volume"], volumes["subject"], strict=True):
+        found.setdefault(subject, []).append(volume)
+    return {subject: sorted(found[subject]) for subject in sorted(found)}
 
 
 def check_hygiene(split: Split, volumes: pd.DataFrame) -> None:
@@ -208,28 +234,40 @@ def _apart(first: set[str], second: Iterable[str], name: str, other: str, where:
         raise ConfigError(f"splits: subjects {sorted(both)} are in {name} and in {other}{where}")
 
 
-def _by_rule(spec: RuleSpec, there: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+def _by_rule(spec: RuleSpec, there: dict[str, list[str]], labelled: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
     import numpy as np
 
-    if spec.test + spec.validation >= len(there):
+    if spec.test + spec.validation >= len(labelled):
         raise ConfigError(
-            f"splits: expected fewer test and validation subjects than the data set's {len(there)}, "
+            f"splits: expected fewer test and validation subjects than the data set's {len(labelled)} with labels, "
             f"found {spec.test} + {spec.validation}"
         )
-    order = np.random.default_rng([spec.seed, 0]).permutation(np.array(sorted(there))).tolist()
+    order = np.random.default_rng([spec.seed, 0]).permutation(np.array(sorted(labelled))).tolist()
     test, validation = order[: spec.test], order[spec.test : spec.test + spec.validation]
     pool = order[spec.test + spec.validation :]
     lists: dict[str, tuple[str, ...]] = {}
     if "pretrain" in spec.roles:
-        lists["pretrain"] = _all_of(pool, there)
+        bare = [subject for subject in there if subject not in labelled]
+        lists["pretrain"] = _all_of(_share([*pool, *bare], spec.share, seed=spec.seed), there)
     if "train" in spec.roles:
-        lists["train"] = _labelled(spec, pool, there)
+        lists["train"] = _labelled(spec, pool, labelled)
     if "validation" in spec.roles:
-        lists["validation"] = _all_of(validation, there)
+        lists["validation"] = _all_of(validation, labelled)
     if "test" in spec.roles:
         one = spec.test_volumes == "one"
-        lists["test"] = _one_each(test, there, rng=[spec.seed, 2]) if one else _all_of(test, there)
+        lists["test"] = _one_each(test, labelled, rng=[spec.seed, 2]) if one else _all_of(test, labelled)
     return lists
+
+
+def _share(subjects: list[str], share: float | None, *, seed: int) -> list[str]:
+    """A share of the subjects, at least one, in the order given; a smaller share is in a larger one."""
+    import numpy as np
+
+    if share is None:
+        return subjects
+    kept = max(1, int(share * len(subjects) + 0.5))
+    chosen = set(np.random.default_rng([seed, 3]).permutation(np.array(sorted(subjects))).tolist()[:kept])
+    return [subject for subject in subjects if subject in chosen]
 
 
 def _labelled(spec: RuleSpec, pool: list[str], there: dict[str, list[str]]) -> tuple[str, ...]:
@@ -239,7 +277,7 @@ def _labelled(spec: RuleSpec, pool: list[str], there: dict[str, list[str]]) -> t
     assert spec.draw is not None
     if spec.budget > len(pool):
         raise ConfigError(f"budgets: expected at most the {len(pool)} subjects of the training pool, found {spec.budget}")
-    return _one_each(pool, there, rng=[spec.seed, 1, spec.draw])[: spec.budget]
+    return draw_order({subject: there[subject] for subject in pool}, spec.seed, spec.draw)[: spec.budget]
 
 
 def _one_each(subjects: list[str], there: dict[str, list[str]], *, rng: list[int]) -> tuple[str, ...]:
@@ -253,5 +291,5 @@ def _one_each(subjects: list[str], there: dict[str, list[str]], *, rng: list[int
 
 def _all_of(subjects: Iterable[str], there: dict[str, list[str]]) -> tuple[str, ...]:
     if missing := [s for s in subjects if s not in there]:
-        raise ConfigError(f"splits: subjects {missing} are listed in the card but not in the data")
+        raise ConfigError(f"splits: subjects {missing} are listed in the card but not in the data, or not with a label")
     return tuple(v for s in subjects for v in there[s])

@@ -96,7 +96,7 @@ def count_values(values: NDArray[np.generic]) -> dict[float, int]:
         if high - low < COUNTED:
             counts = np.zeros(high - low + 1, np.int64)
             for piece in _pieces(values):
-                counts += np.bincount(piece.astype(np.int64) - low, minlength=len(counts))
+                counts += np.bincount(piece if low == 0 else piece.astype(np.int64) - low, minlength=len(counts))
             return {float(low + i): int(counts[i]) for i in np.flatnonzero(counts)}
     found, numbers = np.unique(values, return_counts=True)
     return {float(v): int(n) for v, n in zip(found, numbers, strict=True)}

@@ -30,7 +30,9 @@ class Entry:
     """A strategy or a regime.
 
     ``symbol`` is rich text (``G^{D}``), ``part`` what a strategy trains and hands on, empty for a regime; ``unread`` are the
-    settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices.
+    settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices, ``by_partition``
+    is of a strategy that shows one slice of every partition of some volumes: the fewest volumes of a batch, and the views of a
+    slice.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Entry:
     part: Part | Literal[""]
     unread: tuple[str, ...]
     unlabelled: bool
+    by_partition: tuple[int, int] | None
     module: str
     path: Path
 
@@ -99,6 +102,7 @@ def _entry(path: Path, package: str, part: Part | Literal[""]) -> Entry:
         part=part,
         unread=tuple(_literal(tree, "unread", ())),
         unlabelled=bool(_literal(tree, "unlabelled", False)),
+        by_partition=_literal(tree, "by_partition", None),
         module=f"{package}.{path.stem}",
         path=path,
     )

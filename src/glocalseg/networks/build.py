@@ -11,19 +11,8 @@ from torch import Tensor, nn
 
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import NetworkConfig
+from glocalseg.networks.levels import unet_levels
 from glocalseg.networks.unet import SegmentationNet, UNetEncoder
-
-SMALLEST_BOTTLENECK = 3  # 160 / 2^5 = 5 has six levels, 64 x 64 five, 48 x 48 five, 32 x 32 four
-
-
-def unet_levels(size: tuple[int, int], most: int) -> int:
-    """The largest number of levels whose bottleneck is whole and at least 3 x 3. Raises ConfigError if there are not two."""
-    fits = [
-        n for n in range(2, most + 1) if all(s % 2 ** (n - 1) == 0 and s >> (n - 1) >= SMALLEST_BOTTLENECK for s in size)
-    ]
-    if not fits:
-        raise ConfigError(f"frame: size: expected multiples of 2 of at least {2 * SMALLEST_BOTTLENECK}, found {size}")
-    return max(fits)
 
 
 def build_network(

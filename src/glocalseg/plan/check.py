@@ -11,13 +11,16 @@ from glocalseg.config.settings import Settings
 from glocalseg.data.card import Card
 from glocalseg.data.splits import SplitRule, check_lists
 from glocalseg.methods.catalogue import LEVELS, Entry, options, regimes, strategies
+from glocalseg.networks.levels import fitting, roomy_levels
+
+UNET = "unet"
 
 
 def check(benchmark: Benchmark, cards: Mapping[str, Card]) -> None:
     """Raise ConfigError if a method, a budget, an option or a file of the benchmark does not exist, or lists overlap."""
     problems = [*_methods(benchmark), *_options(benchmark), *_weights(benchmark)]
     for name, card in cards.items():
-        problems += _budgets(benchmark, name, card)
+        problems += [*_budgets(benchmark, name, card), *dict.fromkeys(_frames(benchmark, name, card))]
         try:
             check_lists(card.splits)
         except ConfigError as error:
@@ -78,9 +81,30 @@ def _weights(benchmark: Benchmark) -> Iterator[str]:
             yield f"{where}network.weights: expected a safetensors file, found nothing at {path}"
 
 
+def _frames(benchmark: Benchmark, name: str, card: Card) -> Iterator[str]:
+    """Where a frame would make the U-Net smaller than a frame of about its size."""
+    size = card.frame.size
+    for where, settings in _all_settings(benchmark):
+        network = settings.network
+        if network.encoder != UNET:
+            continue
+        wanted = network.levels or roomy_levels(size, len(network.channels))
+        rows, columns = fitting(size, max(wanted, 2))
+        would_do = f"{' or '.join(map(str, rows))} rows and {' or '.join(map(str, columns))} columns"
+        if wanted > len(network.channels):
+            yield f"{where}network.levels: expected at most {len(network.channels)}, the number of channels, found {wanted}"
+        elif wanted < 2 or any(s % 2 ** (wanted - 1) for s in size):
+            yield (
+                f"{name}: frame.size: expected a size for a U-Net of {max(wanted, 2)} levels, such as {would_do}, found "
+                f"{size[0]} x {size[1]} (network.levels in the benchmark asks for fewer)"
+            )
+
+
 def _budgets(benchmark: Benchmark, name: str, card: Card) -> Iterator[str]:
     splits = card.splits
     for budget in benchmark.budgets:
+        if isinstance(budget, str):
+            continue
         if isinstance(splits, SplitRule):
             pool = card.subjects - splits.test - splits.validation
             if budget > pool:

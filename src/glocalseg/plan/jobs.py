@@ -51,12 +51,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of a benchmark by record, in an order in which they can run; the report comes last."""
+    """All jobs of a benchmark by record, in an order in which they can run; the report comes last.
+
+    ``notes`` are what is odd about the benchmark with its data, and runs all the same.
+    """
 
     benchmark: Benchmark
     cards: Mapping[str, Card]
     jobs: Mapping[Path, Job]
     report: Job
+    notes: tuple[str, ...] = ()
 
     def of(self, phase: PhaseName) -> list[Job]:
         """The jobs of one phase."""

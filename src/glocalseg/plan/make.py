@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glocalseg.config.benchmark import RANDOM, Benchmark, Method
-from glocalseg.config.model import ConfigError, keyed, without
+from glocalseg.config.model import ConfigError, keyed, share_of, without
 from glocalseg.config.settings import NetworkConfig, Options, Settings
 from glocalseg.data.acquire.fetch import RECORD as FETCHED
 from glocalseg.data.acquire.lock import facts_of, how_read, locked
@@ -22,6 +22,7 @@ from glocalseg.data.splits import Budget, Role, draws_of, split_spec
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies
 from glocalseg.plan.check import check
 from glocalseg.plan.entries import TIMM, code_of
+from glocalseg.plan.facts import check_facts, whole_budgets
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import KEY_DIGITS, digest, sha256_file
@@ -51,9 +52,11 @@ def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: P
         ConfigError: what ``plan.check`` finds, one line a problem; or two methods that are one and the same.
     """
     check(benchmark, cards)
+    known = {name: facts(cards[name], lock_folder) for name in benchmark.datasets}
+    notes = _require_fitting(benchmark, cards, known)
     jobs: dict[Path, Job] = {}
     for name in benchmark.datasets:
-        for job in _Dataset(benchmark, cards[name], lock_folder).jobs():
+        for job in _Dataset(benchmark, cards[name], lock_folder, known[name]).jobs():
             jobs.setdefault(job.record, job)
     spec = ReportSpec(
         code=code_of("report"),
@@ -66,7 +69,17 @@ def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: P
     record = PHASES["report"].record(benchmark=benchmark.name, key=spec.key)
     report = Job("report", record, spec, name=benchmark.name, parents=tuple(jobs))
     jobs[record] = report
-    return Plan(benchmark, cards, jobs, report)
+    return Plan(benchmark, cards, jobs, report, notes)
+
+
+def _require_fitting(
+    benchmark: Benchmark, cards: Mapping[str, Card], known: Mapping[str, pd.DataFrame | None]
+) -> tuple[str, ...]:
+    """What is odd about a benchmark with the data sets whose volumes are known. Raises ConfigError for what cannot run."""
+    found = [check_facts(benchmark, cards[name], table) for name, table in known.items() if table is not None]
+    if problems := [line for said, _ in found for line in said]:
+        raise ConfigError("\n".join(problems))
+    return tuple(note for _, notes in found for note in notes)
 
 
 def _words(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
@@ -132,6 +145,7 @@ class _Dataset:
     benchmark: Benchmark
     card: Card
     lock_folder: Path
+    facts: pd.DataFrame | None
     pretrained: dict[str, Job] = field(default_factory=dict)  # by key of their specification
     methods: dict[str, str] = field(default_factory=dict)  # which method a fine-tuning's record is of
 
@@ -148,7 +162,7 @@ class _Dataset:
                 for job in starts[method.id, seed]:
                     yield self.diagnosis(settings[method.id], job, job.name, seed, data)
         for method in b.methods:
-            for budget in b.budgets:
+            for budget in whole_budgets(b, self.card, self.facts):
                 for seed in b.seeds:
                     start = starts[method.id, seed][-1] if starts[method.id, seed] else None
                     yield from self.tuned(method, settings[method.id], start, budget, seed, data)
@@ -196,7 +210,7 @@ class _Dataset:
             strategy=name,
             options=_options(entry, settings.strategies),
             config=without(getattr(settings, phase), entry.unread),
-            split=split_spec(self.card.splits, POOL),
+            split=split_spec(self.card.splits, POOL, share=_share(settings)),
         )
         chain = f"{start.chain}+{name}" if start else name
         record = PHASES[phase].record(dataset=self.card.name, chain=chain, seed=seed, key=spec.key)  # type: ignore[index]
@@ -218,7 +232,7 @@ class _Dataset:
             blocks=settings.pretrain_local.blocks,
             partitions=settings.pretrain_global.partitions,
             partition_bounds=settings.pretrain_global.partition_bounds,
-            split=split_spec(self.card.splits, PROBED, "all", 1),
+            split=split_spec(self.card.splits, PROBED, "all", 1, _share(settings)),
         )
         chain = start.chain if start else RANDOM
         record = PHASES["diagnose"].record(dataset=self.card.name, chain=chain, seed=seed, key=spec.key)
@@ -245,7 +259,7 @@ class _Dataset:
                 regime=method.regime,
                 options=_options(entry, settings.regimes),
                 config=settings.finetune,
-                split=split_spec(self.card.splits, roles, budget, draw),
+                split=split_spec(self.card.splits, roles, budget, draw, _share(settings)),
             )
             fields = {"dataset": self.card.name, "chain": method.chain, "budget": budget, "draw": draw, "seed": seed}
             record = PHASES["finetune"].record(**fields, key=spec.key)
@@ -265,6 +279,10 @@ class _Dataset:
                 "score", PHASES["score"].record(**fields, key=scored.key), scored, self.card.name, method.id, method.chain,
                 budget, draw, seed, data=data.record, start=record, parents=(data.record, record),
             )  # fmt: skip
+
+
+def _share(settings: Settings) -> float | None:
+    return share_of(settings.pool) if settings.pool else None
 
 
 def _plain(job: Job) -> Job:

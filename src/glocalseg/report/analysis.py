@@ -123,7 +123,7 @@ def _analyse(plan: Plan, dataset: str, dice: pd.DataFrame) -> DatasetAnalysis:
             scores, tuple(draws), tuple(seeds), len(runs),
         )  # fmt: skip
     methods = tuple(m.id for m in b.methods)
-    budgets = tuple(sorted((str(n) for n in b.budgets), key=budget_order))
+    budgets = tuple(sorted({budget for _, budget in planned if budget != ALL}, key=budget_order))
     return DatasetAnalysis(dataset, methods, budgets, structures, cells, _compare(b, dataset, methods, budgets, cells))
 
 

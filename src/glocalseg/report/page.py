@@ -14,12 +14,12 @@ from glocalseg.report.collect import Collected
 from glocalseg.report.figures.figure import Plot
 from glocalseg.report.names import phase_title
 from glocalseg.report.tables.table import Table
-from glocalseg.report.templating import environment
 from glocalseg.report.text.datasets import data
 from glocalseg.report.text.findings import findings
 from glocalseg.report.text.methods import methods, sources, what_differs
 from glocalseg.report.text.provenance import provenance
 from glocalseg.report.text.settings import settings, switches
+from glocalseg.report.text.templating import environment
 
 
 def page(

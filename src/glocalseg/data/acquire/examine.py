@@ -75,10 +75,10 @@ def examine(reading: Reading, preparation: Preparation, case: Case) -> Examined:
     A bias field is not removed here, which takes minutes: percentiles are those of the image as it is.
     """
     image = look_at_image(reading, case.image)
-    problems, notes = [*image.problems], [*image.notes]
+    problems, notes, ends = [*image.problems], [*image.notes], None
     if image.voxels is not None:
-        more, odd = check_intensities(preparation, image.voxels, case.image)
-        problems, notes = problems + more, notes + odd
+        found = check_intensities(preparation, image.voxels, case.image)
+        problems, notes, ends = problems + found.problems, notes + found.notes, found.ends
     if image.voxels is not None and image.affine is not None:
         problems += _check_scale(preparation, case.image, image.voxels.shape, image.affine)
     values: dict[float, int] = {}
@@ -97,7 +97,7 @@ def examine(reading: Reading, preparation: Preparation, case: Case) -> Examined:
     prepared, losses = None, {}
     if whole_image and not problems:
         if not preparation.bias_correction:
-            prepared = prepare_read(preparation, case, whole_image, whole_label)
+            prepared = prepare_read(preparation, case, whole_image, whole_label, ends=ends)
         if whole_label:
             losses = _losses(preparation, whole_label, prepared)
     return Examined(

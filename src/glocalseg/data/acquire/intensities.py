@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from glocalseg.data.readers.base import Note, Problem
 from glocalseg.data.reading import Preparation
-from glocalseg.data.slices.prepare import indistinct, limits, outside_of
+from glocalseg.data.slices.prepare import Ends, indistinct, limits, outside_of
 
 USUAL = (
     -1000,
@@ -45,26 +45,33 @@ class Apart:
         return f"{self.share:.1%} of its voxels hold {self.value:g}, its {end} value, the next is {self.next:g}"
 
 
-def check_intensities(preparation: Preparation, image: NDArray[np.float32], path: Path) -> tuple[list[Problem], list[Note]]:
+@dataclass(frozen=True)
+class Intensities:
+    """What was found of an image's; ``ends`` are those that become 0 and 1, None where the image cannot be prepared."""
+
+    problems: list[Problem]
+    notes: list[Note]
+    ends: Ends | None = None
+
+
+def check_intensities(preparation: Preparation, image: NDArray[np.float32], path: Path) -> Intensities:
     """Problems and notes of an image, of any shape."""
-    bad = image.size - int(np.count_nonzero(np.isfinite(image)))
-    if bad:
-        infinite = int(np.count_nonzero(np.isinf(image)))
-        what = "NaN" if not infinite else "infinite" if infinite == bad else "NaN or infinite"
-        return [Problem(str(path), "finite voxels", f"{bad} of {image.size} are {what}")], []
+    image = image.ravel(order="K")  # in the order of memory, which is many times faster than that of the axes
     low, high = image.min(), image.max()
+    if not np.isfinite(low) or not np.isfinite(high):  # NaN is the minimum wherever there is one
+        return Intensities([_not_finite(image, path)], [])
     if low == high:
-        return [Problem(str(path), "an image that is not constant", f"{low:g} everywhere")], []
+        return Intensities([Problem(str(path), "an image that is not constant", f"{low:g} everywhere")], [])
     notes = []
-    if not np.any((image > low) & (image < high)):
+    if not any(np.any((part > low) & (part < high)) for part in np.array_split(image, 64)):
         notes.append(Note(str(path), f"an image of two values only, {low:g} and {high:g}"))
     outside = outside_of(preparation, image)
-    ends = limits(preparation, image, outside)
-    if problem := indistinct(preparation, *ends, name=str(path)):
-        return [problem], notes
-    if preparation.window is not None:
-        return [], notes + _outside_window(preparation.window, float(low), float(high), path)
     body = image if outside is None else image[~outside]
+    ends = limits(preparation, body)
+    if problem := indistinct(preparation, ends, name=str(path)):
+        return Intensities([problem], notes)
+    if preparation.window is not None:
+        return Intensities([], notes + _outside_window(preparation.window, float(low), float(high), path), ends)
     apart = [found for side in (1, -1) if (found := _apart(preparation, body, side, float(ends[1] - ends[0])))]
     harmful = [a for a in apart if a.value != 0 and a.beyond and a.shrinks >= HARM]  # 0 around an organ is usual in MR
     expected = f"percentiles {preparation.percentiles} of what was scanned"
@@ -75,7 +82,14 @@ def check_intensities(preparation: Preparation, image: NDArray[np.float32], path
     ]
     hint = "outside of what was scanned? 'padding: {:g}' in the card leaves it out"
     notes += [Note(str(path), f"{a.said}: {hint.format(a.value)}") for a in apart if a not in harmful]
-    return problems, notes
+    return Intensities(problems, notes, ends)
+
+
+def _not_finite(image: NDArray[np.float32], path: Path) -> Problem:
+    bad = image.size - int(np.count_nonzero(np.isfinite(image)))
+    infinite = int(np.count_nonzero(np.isinf(image)))
+    what = "NaN" if not infinite else "infinite" if infinite == bad else "NaN or infinite"
+    return Problem(str(path), "finite voxels", f"{bad} of {image.size} are {what}")
 
 
 def _apart(preparation: Preparation, body: NDArray[np.float32], side: int, taken: float) -> Apart | None:
@@ -89,16 +103,19 @@ def _apart(preparation: Preparation, body: NDArray[np.float32], side: int, taken
     reaches = preparation.percentiles[0] if side == 1 else 100 - preparation.percentiles[1]
     if count == body.size or count / body.size < min(SHARE, reaches / 100):
         return None
-    rest = body[body != value]
-    following = rest.min() if side == 1 else rest.max()
+    beside = body != value
+    following = body.min(where=beside, initial=np.inf) if side == 1 else body.max(where=beside, initial=-np.inf)
     gap = abs(float(following) - float(value))
-    some = rest[:: max(1, rest.size // ENOUGH)]
+    some = body[:: max(1, body.size // ENOUGH)]
+    some = some[some != value]
+    if not some.size:
+        return None
     low, first, last, high = np.percentile(some, [preparation.percentiles[0], 1, 99, preparation.percentiles[1]])
     least = USUAL_GAP if float(value) in USUAL else GAP
-    if not gap > least * float(last - first):
+    if not last > first or not gap > least * float(last - first):
         return None
     shrinks = taken / float(high - low) if high > low else np.inf
-    return Apart(float(value), count / body.size, float(following), shrinks, gap >= float(last - first))
+    return Apart(float(value), count / body.size, float(following), shrinks, gap > float(last - first))
 
 
 def _outside_window(window: tuple[float, float], low: float, high: float, path: Path) -> list[Note]:

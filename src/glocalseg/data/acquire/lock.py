@@ -1,8 +1,8 @@
 """The lock file of a data set: what stands for the contents of each of its cases, and facts of them that a plan needs.
 
 It lies beside the card and is kept in git: it is what tells the next person that their files are these. A data set's identity,
-which is in the keys of all that is made of it, is the digest of the contents: who is shown, image and label of every case, as they
-are used. How the files are wrapped, where they lie and what else lies there is no part of it.
+which is in the keys of all that is made of it, is the digest of the contents: who is shown, image and label of every case, as
+they are used. How the files are wrapped, where they lie and what else lies there is no part of it.
 """
 
 from __future__ import annotations

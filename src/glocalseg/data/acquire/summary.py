@@ -62,9 +62,9 @@ def gather(notes: Sequence[Note]) -> list[Note]:
 
 
 def _one(same: list[Note]) -> Note:
-    if all(note.text == same[0].text for note in same):
-        return Note(f"{same[0].file} and {len(same) - 1} more files", same[0].text)
-    return Note(f"{same[0].file} and {len(same) - 1} more files", f"{same[0].text} (numbers of the first)")
+    where = f"{same[0].file} and {f'{len(same) - 1} more files' if len(same) > 2 else 'one more file'}"
+    equal = all(note.text == same[0].text for note in same)
+    return Note(where, same[0].text if equal else f"{same[0].text} (numbers of the first)")
 
 
 # ---------------------------------------------------------------- the same thing twice

@@ -33,6 +33,9 @@ LIST = "dataset.json"
 DEPTH = 3  # folders below the one given in which readers that find their files themselves are tried
 ROOTS = 60  # of them at most
 SHARED = 8  # folders that may hold a file of one name: beyond that it is one name in every case's folder
+FIRST = (
+    "_0000"  # what nnU-Net adds to the name of an image's first channel; whether files so named are a pair, the reader says
+)
 PAIRS = 12  # pairs of folders that are looked at
 LABEL_VALUES = 300  # different values that a label may have
 ANYBODY = SubjectRule(pattern="^(.+)$")
@@ -146,6 +149,7 @@ def _folders_listed(root: Path) -> dict[str, str]:
 
 def _two_folders(files: dict[Path, dict[str, Path]]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Two folders with files of the same names: one holds images, the other labels, by what is in the files."""
+    files = {folder: {stem.removesuffix(FIRST): path for stem, path in stems.items()} for folder, stems in files.items()}
     where: dict[str, list[Path]] = {}
     for folder, stems in files.items():
         for stem in stems:

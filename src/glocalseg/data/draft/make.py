@@ -14,14 +14,14 @@ import yaml
 from glocalseg.config.model import ConfigError, Name, parse
 from glocalseg.data.acquire.unpack import unpack
 from glocalseg.data.card import Card
-from glocalseg.data.draft.axis import Choice, choose_axis, compared_volumes
-from glocalseg.data.draft.frame import Proposal, propose_frame
-from glocalseg.data.draft.intensities import Intensities, intensities_of
+from glocalseg.data.draft.guessed.axis import Choice, choose_axis, compared_volumes
+from glocalseg.data.draft.guessed.frame import Proposal, propose_frame
+from glocalseg.data.draft.guessed.intensities import Intensities, intensities_of
+from glocalseg.data.draft.guessed.values import Structures, structures_of
 from glocalseg.data.draft.layout import DraftError, Layout, find_layout, listed
-from glocalseg.data.draft.measure import Measured, along_body, header_of, measure_all
-from glocalseg.data.draft.stacks import Extents
+from glocalseg.data.draft.measured.stacks import Extents
+from glocalseg.data.draft.measured.volume import Measured, along_body, header_of, measure_all
 from glocalseg.data.draft.subjects import FEWEST, Subjects, guess_subjects
-from glocalseg.data.draft.values import Structures, structures_of
 from glocalseg.data.readers.base import Case, Problem
 from glocalseg.data.reading import Reading
 

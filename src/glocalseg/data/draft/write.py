@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from glocalseg.data.draft.axis import Agreement
-from glocalseg.data.draft.frame import Candidate
+from glocalseg.data.draft.guessed.axis import Agreement
+from glocalseg.data.draft.guessed.frame import Candidate
 from glocalseg.data.draft.lines import comment, flow, mapping, number, numbers, quoted, scalar, some, table, text
 from glocalseg.data.draft.make import SEED, Draft
 
@@ -124,7 +124,7 @@ def _axis(draft: Draft) -> Iterator[str]:
             axes[m.orientation] = axes.get(m.orientation, 0) + 1
     stored = ", ".join(f"{axis} ({n})" for axis, n in sorted(axes.items(), key=lambda pair: (-pair[1], pair[0])))
     yield from comment(
-        f"Measured, medians of {len(draft.measured)} volumes, stored as {stored}; agreement between subjects at the same place "
+        f"Measured, medians of {sum(axes.values())} volumes, stored as {stored}; agreement between subjects at the same place "
         f"along each axis, means of {choice.pairs} pairs: 'areas' of structures from slice to slice (correlation), labels of "
         "slices, 'centred' (Dice), 'images' (correlation)."
     )

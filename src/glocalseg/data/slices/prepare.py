@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from glocalseg.data.reading import Preparation, Reading
 
 
+Ends = tuple[np.floating, np.floating]  # the intensities that become 0 and 1
+
+
 class PrepareError(ValueError):
     """A volume that cannot be prepared: names it, what was expected and what was found."""
 
@@ -111,15 +114,23 @@ class Framed:
     resampled: tuple[int, int]
 
 
-def prepare_image(preparation: Preparation, image: Image, *, name: str) -> Framed:
-    """An image on the frame of its preparation; ``name`` is for errors. Raises PrepareError."""
+def prepare_image(preparation: Preparation, image: Image, *, name: str, ends: Ends | None = None) -> Framed:
+    """An image on the frame of its preparation.
+
+    Args:
+        name: for the error.
+        ends: the intensities that become 0 and 1 where they are known, as ``limits`` of the image with its bias field removed.
+
+    Raises:
+        PrepareError: if these are equal.
+    """
     voxels, spacing = to_canonical(image.voxels, image.affine, preparation.slice_axis)
     outside = outside_of(preparation, voxels)
     if preparation.bias_correction:
         if outside is not None and not outside.all():  # the fit knows no mask
             voxels = np.where(outside, voxels[~outside].min(), voxels)
         voxels = correct_bias(voxels, spacing)
-    voxels = normalise(preparation, voxels, outside, name=name)
+    voxels = normalise(preparation, voxels, outside, name=name, ends=ends)
     native = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
     resampled = resampled_size(native[1:], spacing[1:], preparation.frame.spacing)
     return Framed(fit(resample_image(voxels, resampled), preparation.frame.size), native, spacing, resampled)
@@ -148,9 +159,11 @@ def prepare_volume(
     return prepare_read(preparation, case, image, label)
 
 
-def prepare_read(preparation: Preparation, case: Case, image: Image, label: Label | None) -> Prepared:
-    """One case, whose files have been read, on the frame of its preparation. Raises PrepareError."""
-    framed = prepare_image(preparation, image, name=case.volume)
+def prepare_read(
+    preparation: Preparation, case: Case, image: Image, label: Label | None, *, ends: Ends | None = None
+) -> Prepared:
+    """One case, whose files have been read, on the frame of its preparation; ``ends`` as ``prepare_image``. Raises PrepareError."""
+    framed = prepare_image(preparation, image, name=case.volume, ends=ends)
     native = np.zeros(framed.native, np.uint8)
     if label is not None:
         classes, unknown = map_labels(preparation, label.values)
@@ -175,24 +188,23 @@ def outside_of(preparation: Preparation, image: NDArray[np.float32]) -> NDArray[
     return None if preparation.padding is None else np.asarray(image == np.float32(preparation.padding))
 
 
-def limits(
-    preparation: Preparation, image: NDArray[np.float32], outside: NDArray[np.bool_] | None
-) -> tuple[np.floating, np.floating]:
-    """The intensities that become 0 and 1: the card's window, or its percentiles of all voxels that are not outside.
+def limits(preparation: Preparation, body: NDArray[np.float32]) -> Ends:
+    """The intensities that become 0 and 1: the card's window, or its percentiles. Both are NaN where there is no voxel.
 
-    Both are NaN where no voxel is left.
+    Args:
+        body: the voxels that are not outside, in any shape and order.
     """
     if preparation.window is not None:
         return np.float64(preparation.window[0]), np.float64(preparation.window[1])
-    body = image if outside is None else image[~outside]
     if not body.size:
         return np.float64(np.nan), np.float64(np.nan)
     low, high = np.percentile(body, preparation.percentiles)
     return low, high
 
 
-def indistinct(preparation: Preparation, low: np.floating, high: np.floating, *, name: str) -> Problem | None:
+def indistinct(preparation: Preparation, ends: Ends, *, name: str) -> Problem | None:
     """What is wrong with the intensities that become 0 and 1, if they are one and the same."""
+    low, high = ends
     if high > low:
         return None
     found = f"{low} and {high}" if not np.isnan(low) else f"nothing but padding ({preparation.padding:g})"
@@ -200,16 +212,26 @@ def indistinct(preparation: Preparation, low: np.floating, high: np.floating, *,
 
 
 def normalise(
-    preparation: Preparation, image: NDArray[np.float32], outside: NDArray[np.bool_] | None, *, name: str
+    preparation: Preparation,
+    image: NDArray[np.float32],
+    outside: NDArray[np.bool_] | None,
+    *,
+    name: str,
+    ends: Ends | None = None,
 ) -> NDArray[np.float32]:
     """(v - low) / (high - low) with two percentiles of the whole volume, not clipped (docs/method.md 2.2.2), or with the card's
     window, clipped to 0 and 1; 0 where ``outside``.
 
+    Args:
+        outside: as ``outside_of``.
+        name: for the error.
+        ends: low and high where they are known, as ``limits``.
+
     Raises:
         PrepareError: if the percentiles are equal.
     """
-    low, high = limits(preparation, image, outside)
-    if problem := indistinct(preparation, low, high, name=name):
+    low, high = ends or limits(preparation, image if outside is None else image[~outside])
+    if problem := indistinct(preparation, (low, high), name=name):
         raise PrepareError(str(problem))
     scaled = image - np.float32(low)
     scaled /= np.float32(high - low)

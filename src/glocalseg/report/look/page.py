@@ -17,7 +17,7 @@ from glocalseg.report.look.lists import lists_of, roles
 from glocalseg.report.look.strips import SLICES, sides
 from glocalseg.report.look.volumes import FEW, Shown, Volume, choose, show, side_for, volumes_of_store
 from glocalseg.report.names import shortened
-from glocalseg.report.templating import environment
+from glocalseg.report.text.templating import environment
 
 VOLUMES = 300  # that one page shows; the others are listed
 BYTES = 13_000_000  # of all slices that one page shows, as they lie in it
@@ -85,6 +85,7 @@ def _dataset(plan: Plan, root: Path, job: Job, *, volumes: int, size: int) -> di
         "partitions": axis.rows(store.volumes["depth"]),
         "sides": sides(card.slice_axis),
         "ends": _ends(card.slice_axis),
+        "bare": {volume.name for volume in found if not volume.labelled},
         "flagged": [volume for volume in found if volume.flags],
         "shown": shown,
         "many": len(shown) > FEW,

@@ -38,6 +38,7 @@ class LocalPartition(LocalContrast):
         regions: anchors of a map, 13 or 9 (the 3 x 3 grid alone).
     """
 
+    by_partition = (2, 2)
     unread = ("views.crop", "views.crop_start")
     regions: Literal[9, 13] = 13
 

@@ -40,6 +40,7 @@ class Partition(GlobalContrast):
         cross_views: D4, the release also attracts views of different volumes that have the same number.
     """
 
+    by_partition = (2, 3)
     zero_group: Quirk = "paper"
     views: Quirk = "paper"
     cross_views: Quirk = "paper"

@@ -27,6 +27,8 @@ from glocalseg.methods.pretraining.sampling import one_per_partition, repeated
 class PartitionMinus(GlobalContrast):
     """One slice per partition of some volumes: the untouched original and two views of each."""
 
+    by_partition = (1, 3)
+
     def draw(self, pool: Pool, images: int, generator: torch.Generator) -> Views:
         volumes = max(1, images // (3 * pool.partitions))
         return pool.take(*repeated(one_per_partition(pool, volumes, generator), 3))

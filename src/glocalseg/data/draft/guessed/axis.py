@@ -14,8 +14,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.draft.measure import AXES, Measured
-from glocalseg.data.draft.stacks import Stack
+from glocalseg.data.draft.measured.stacks import Stack
+from glocalseg.data.draft.measured.volume import AXES, Measured
 
 THICK = 1.5  # times that slices must lie further apart than the finer of the two other spacings
 FEWEST_SLICES = 4  # as many as partitions, by default

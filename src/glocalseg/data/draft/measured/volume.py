@@ -14,8 +14,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.draft.stacks import Extents, Stack, stack_of
-from glocalseg.data.draft.tone import Tone, tone_of
+from glocalseg.data.draft.measured.stacks import Extents, Stack, stack_of
+from glocalseg.data.draft.measured.tone import Tone, tone_of
 from glocalseg.data.placement import CORNER_TOLERANCE, corners_apart, sides_of
 from glocalseg.data.readers.base import Case, Problem
 from glocalseg.data.slices.geometry import to_canonical

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from glocalseg.data.draft.measure import Measured
-from glocalseg.data.draft.tone import Tone
+from glocalseg.data.draft.measured.tone import Tone
+from glocalseg.data.draft.measured.volume import Measured
 
 AIR, BONE = -900.0, 200.0  # HU: nearly every CT has both
 SPREAD = 10.0  # times by which percentiles of volumes may differ before it is said

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.draft.tone import Tone
+from glocalseg.data.draft.measured.tone import Tone
 
 PLACES = 16  # along the slice axis, relative to the volume, as partitions are
 PIXELS = 64  # rows and columns

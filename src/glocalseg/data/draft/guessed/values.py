@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glocalseg.data.draft.measure import Measured
+from glocalseg.data.draft.measured.volume import Measured
 
 RARE_VOLUMES, RARE_VOXELS = (
     0.05,

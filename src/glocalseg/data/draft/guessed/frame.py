@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.draft.measure import AXES, BIN, Measured
+from glocalseg.data.draft.measured.volume import AXES, BIN, Measured
 
 MARGIN = 0.05  # of the side that labels need
 # sizes that halve often enough for a deep U-Net: 32 three times, 64 four times, 96 and more five times, down to 3 pixels or more
