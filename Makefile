@@ -38,7 +38,7 @@ card: $(READY)
 	@$(BIN)/python workflow/scripts/card.py $(if $(FOLDER),--folder="$(FOLDER)") $(if $(NAME),--name="$(NAME)") $(if $(filter yes,$(FORCE)),--force)
 
 look: $(READY)
-	@$(BIN)/python workflow/scripts/look.py $(CONFIG) $(if $(MIRROR),--mirror="$(MIRROR)")
+	@$(BIN)/python workflow/scripts/look.py "$(CONFIG)" $(if $(MIRROR),--mirror="$(MIRROR)")
 
 benchmark: $(READY)
 	@$(BIN)/snakemake --profile local --configfile $(CONFIG) $(if $(MIRROR),--config mirror="$(MIRROR)")

@@ -35,6 +35,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        unverified,
         wanted,
         shown(),
     message:

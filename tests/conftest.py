@@ -19,6 +19,7 @@ from glocalseg.plan.jobs import Plan
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CODE = ("Snakefile", "workflow", "config", "profiles", "src", "envs", "requirements.lock")
+LOCKED = ("hippocampus",)  # data sets whose lock file is in git; others may lie here, of data that somebody verified
 Planner = Callable[[str], Plan]
 
 
@@ -32,9 +33,16 @@ def copy_code(destination: Path) -> Path:
             shutil.copytree(source, destination / name, ignore=ignored)
         else:
             shutil.copy(source, destination / name)
+    for name in LOCKED:
+        shutil.copy(lock_of(REPOSITORY, name), lock_of(destination, name))
     for name in ("local", "slurm"):
         (destination / name).symlink_to(f"profiles/{name}")
     return destination
+
+
+def lock_of(tree: Path, dataset: str) -> Path:
+    """The lock file of a data set."""
+    return tree / f"config/datasets/{dataset}.lock.json"
 
 
 @pytest.fixture

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glocalrun.plans import CARDS, INCOMING
+from glocalrun.current import lock_of, root_of, what_of
+from glocalrun.plans import INCOMING
 from glocalrun.program import Call
 from glocalseg.config.model import ConfigError
-from glocalseg.data.acquire.changes import changes
-from glocalseg.data.acquire.fetch import dataset_root, fetch
-from glocalseg.data.acquire.lock import advice, check_cases
+from glocalseg.data.acquire.fetch import fetch
+from glocalseg.data.acquire.lock import check_cases
 from glocalseg.data.acquire.verify import VerifyError, accept, verify
-from glocalseg.data.card import Card
-from glocalseg.data.readers.base import scan_cases
+from glocalseg.data.cases import scan_cases
 from glocalseg.data.slices.pieces import PIECES, Pieces
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.plan.entries import code_of
 from glocalseg.plan.facts import check_facts
-from glocalseg.plan.make import fetched_record, identity, lock_file, verified_record
+from glocalseg.plan.make import verified_record
 from glocalseg.records.sealed import open_sealed
 from glocalseg.stages.specs import DataSpec
 
@@ -36,9 +34,9 @@ def bring(call: Call) -> None:
 def check(call: Call) -> list[str]:
     """Make verified.json, and the lock file beside the card where there is none; returns what a person is told."""
     card = call.card
-    lock = _lock(card)
+    lock = lock_of(card)
     pieces = call.record.parent / PIECES
-    found = verify(card, _root(card), lock=lock, pieces=pieces, workers=call.workers)
+    found = verify(card, root_of(card), lock=lock, pieces=pieces, workers=call.workers)
     problems, notes = check_facts(call.plan.benchmark, card, found.facts) if not found.problems else ([], [])
     if problems:
         raise ConfigError("\n".join(problems))
@@ -52,7 +50,7 @@ def slice_up(call: Call) -> None:
     assert isinstance(spec, DataSpec)
     record = verified_record(card)
     verified = open_sealed(record)
-    root, what = _root(card), _what(card)
+    root, what = root_of(card), what_of(card)
     scan = scan_cases(card.reading, root)
     known = {volume: tuple(content) for volume, content in verified["contents"].items()}
     if problems := [*scan.problems, *check_cases(scan.cases, known, what)]:
@@ -87,42 +85,3 @@ def told(verified: Mapping[str, Any], root: Path) -> dict[str, Any]:
     here = re.compile(rf"(?<![^\s'\"(])(?:{folders})(?:/|(?=[:,;)\s]|$))")
     notes = [here.sub(lambda found: "" if found[0].endswith("/") else root.name, note) for note in verified["notes"]]
     return {"notes": notes, **{name: verified[name] for name in ("losses", "subjects", "volumes", "labelled")}}
-
-
-def require_current(card: Card) -> None:
-    """Look, before anything is planned, whether data that was verified on this machine is still what it was.
-
-    Raises:
-        ConfigError: with a line for every volume that changed, appeared or is gone.
-    """
-    verified = _verified(card)
-    if verified and (problems := changes(card, _root(card), verified, _what(card))):
-        raise ConfigError("\n".join(f"{card.name}: {problem}" for problem in problems))
-
-
-def forget_stale(card: Card) -> None:
-    """Remove the record of a verification where the lock file is gone or is another one: the data is then verified again."""
-    if not _verified(card):
-        verified_record(card).unlink(missing_ok=True)
-
-
-def _verified(card: Card) -> dict[str, Any]:
-    """What was verified on this machine; empty if nothing was, or not what the lock file stands for."""
-    try:
-        verified: dict[str, Any] = json.loads(verified_record(card).read_text(encoding="utf-8"))
-        return verified if card.source.identity is not None or verified["identity"] == identity(card, CARDS) else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _root(card: Card) -> Path:
-    return dataset_root(card, fetched_record(card).parent, INCOMING / card.name)
-
-
-def _lock(card: Card) -> Path | None:
-    return lock_file(card, CARDS) if card.source.identity is None else None
-
-
-def _what(card: Card) -> str:
-    lock = _lock(card)
-    return advice(lock) if lock is not None else "what was generated"

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 AFFINE = np.diag([1.5, 1.5, 8.0, 1.0])
 
 
-def write(path: Path, voxels: NDArray[Any], affine: NDArray[np.float64] | None = AFFINE, *, kind: Any = nib.Nifti1Image) -> Path:
+def write(
+    path: Path, voxels: NDArray[Any], affine: NDArray[np.float64] | None = AFFINE, *, kind: Any = nib.Nifti1Image
+) -> Path:
     """A file with an affine as sform (code 2) and pixdim; qform_code 0, as nibabel writes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = kind(voxels, affine)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocalseg.data.card import Card
-from glocalseg.data.readers.base import Case, require_cases
+from glocalseg.data.cases import require_cases
+from glocalseg.data.readers.base import Case
 
 SHAPE = (6, 5, 4)
 

@@ -16,9 +16,9 @@ from glocalseg.config.model import ConfigError, keyed
 from glocalseg.data.acquire.fetch import dataset_root, fetch
 from glocalseg.data.acquire.verify import accept, verify
 from glocalseg.data.card import Card, load_card
+from glocalseg.data.cases import require_cases
 from glocalseg.data.draft.layout import find_layout
 from glocalseg.data.readers.acdc import Acdc
-from glocalseg.data.readers.base import require_cases
 from glocalseg.data.readers.msd import Msd
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.data.slices.store import open_store

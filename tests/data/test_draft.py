@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 from glocalseg.data.acquire.fetch import dataset_root, fetch
 from glocalseg.data.acquire.verify import verify
 from glocalseg.data.card import Card
-from glocalseg.data.draft.guessed.frame import propose_frame
+from glocalseg.data.cases import require_cases
+from glocalseg.data.draft.guessed.frame import SIZES, propose_frame
 from glocalseg.data.draft.guessed.values import structures_of
 from glocalseg.data.draft.layout import DraftError
 from glocalseg.data.draft.make import Draft, draft_card, split_counts, unpacked
 from glocalseg.data.draft.subjects import guess_subjects
 from glocalseg.data.draft.write import card_text
 from glocalseg.data.phantom.generate import generate
-from glocalseg.data.readers.base import require_cases
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.data.slices.store import open_store
 from glocalseg.data.splits import split_spec, volumes_of
+from glocalseg.networks.levels import roomy_levels, unet_levels
 
 THICK = np.diag([1.5, 1.5, 8.0, 1.0])
 SHAPE = (32, 32, 8)
@@ -263,6 +264,11 @@ def test_the_frame_holds_every_label_with_a_margin(tmp_path: Path) -> None:
     assert smaller.volumes == 1
     assert smaller.cut == pytest.approx(1 / (4 * 16 + 1))
     assert smaller.worst == ("structure 1", pytest.approx(1 / (4 * 16 + 1)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_proposed_sizes_never_shrink_the_network(size: int) -> None:
+    assert unet_levels((size, size), 6) == roomy_levels((size, size), 6)
 
 
 def test_huge_slices_get_coarser_pixels(tmp_path: Path) -> None:

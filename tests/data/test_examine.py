@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from nifti_headers import edit, write
@@ -19,6 +20,8 @@ from glocalseg.data.volumes import load_image, load_label
 
 SHAPE = (32, 30, 8)
 AFFINE = np.diag([1.5, 1.5, 8.0, 1.0])
+MIRRORED = np.diag([-1.5, 1.5, 8.0, 1.0])
+SHIFTED = nib.affines.from_matvec(AFFINE[:3, :3], [0.1, 0.1, 0.1])
 FRAME = {"spacing": [1.5, 1.5], "size": [32, 32]}
 IMAGE, LABEL = "image.nii.gz", "label.nii.gz"
 
@@ -134,12 +137,14 @@ def _both(**fields: Any) -> Callable[[Path], None]:
         (_label(2.0000001, np.float64), LABEL, "whole numbers", "2.0000001 (3 voxels)"),
         (_label(np.nan, np.float32), LABEL, "whole numbers", "nan (3 voxels)"),
         (lambda r: write(r / LABEL, label_voxels()[..., :5], AFFINE), LABEL, "shape (32, 30, 8)", "(32, 30, 5)"),
-        (lambda r: write(r / LABEL, label_voxels(), np.diag([-1.5, 1.5, 8, 1])), LABEL, "the image's affine", "LAS, the image's RAS"),
-        (lambda r: edit(r / LABEL, srow=AFFINE[:3] + [0, 0, 0, 0.1]), LABEL, "the image's affine (corners within 0.15 mm)", "mm away"),
+        (lambda r: write(r / LABEL, label_voxels(), MIRRORED), LABEL, "the image's affine", "LAS, the image's RAS"),
+        (lambda r: edit(r / LABEL, srow=SHIFTED[:3]), LABEL, "the image's affine (corners within 0.15 mm)", "0.173 mm away"),
         (_both(srow=np.eye(4)[:3]), IMAGE, "one geometry in its header", "1.5 x 1.5 x 8 mm in pixdim"),
     ],
 )  # fmt: skip
-def test_each_fault_is_one_problem(root: Path, break_it: Callable[[Path], Any], file: str, expected: str, found: str) -> None:
+def test_each_fault_is_one_problem(
+    root: Path, break_it: Callable[[Path], Any], file: str, expected: str, found: str
+) -> None:
     break_it(root)
     one = look(root)
     problem = one.problems[0]
@@ -155,7 +160,11 @@ def test_all_problems_of_a_case_are_told_at_once(root: Path) -> None:
     _image(lambda v: v.__setitem__((0, 0, 0), np.nan))(root)
     edit(root / IMAGE, srow=np.eye(4)[:3])
     _label(9, np.uint8)(root)
-    assert [p.expected for p in look(root).problems] == ["one geometry in its header", "finite voxels", "label values of [0, 1, 2]"]
+    assert [p.expected for p in look(root).problems] == [
+        "one geometry in its header",
+        "finite voxels",
+        "label values of [0, 1, 2]",
+    ]
 
 
 def test_a_label_that_is_the_image_is_refused(root: Path) -> None:

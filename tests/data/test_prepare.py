@@ -13,8 +13,9 @@ from nifti_layouts import make_card, save
 from scipy.ndimage import gaussian_filter
 
 from glocalseg.data.card import Card
-from glocalseg.data.readers.base import require_cases
-from glocalseg.data.slices.prepare import PrepareError, correct_bias, normalise, outside_of, prepare, prepare_image
+from glocalseg.data.cases import require_cases
+from glocalseg.data.slices.intensity import correct_bias, limits, normalise, outside_of
+from glocalseg.data.slices.prepare import PrepareError, prepare, prepare_image
 from glocalseg.data.slices.store import open_store
 from glocalseg.data.volumes import Image
 
@@ -120,7 +121,9 @@ def test_a_bad_volume_is_named(tmp_path: Path, workers: int) -> None:
 
 def normalised(image: np.ndarray, **changes: Any) -> np.ndarray:
     preparation = card(**changes).preparation
-    return normalise(preparation, image, outside_of(preparation, image), name="x")
+    outside = outside_of(preparation, image)
+    ends = limits(preparation, image if outside is None else image[~outside])
+    return normalise(preparation, image, outside, ends)
 
 
 def test_every_bad_volume_is_named(tmp_path: Path) -> None:
@@ -132,10 +135,12 @@ def test_every_bad_volume_is_named(tmp_path: Path) -> None:
 
 
 def test_constant_images_are_named() -> None:
-    with pytest.raises(PrepareError, match=r"x: expected different percentiles \(1.0, 99.0\) of its intensities, found 1.0 and 1.0"):
-        normalised(np.ones((4, 4, 4), np.float32))
-    with pytest.raises(PrepareError, match="found nothing but padding"):
-        normalised(np.ones((4, 4, 4), np.float32), padding=1)
+    ones = Image(np.ones((9, 9, 4), np.float32), np.eye(4))
+    said = r"x: expected different percentiles \(1.0, 99.0\) of its intensities, found 1.0 and 1.0"
+    with pytest.raises(PrepareError, match=said):
+        prepare_image(card().preparation, ones, name="x")
+    with pytest.raises(PrepareError, match=r"found nothing but padding \(1\)"):
+        prepare_image(card(padding=1).preparation, ones, name="x")
 
 
 def test_intensities_are_scaled_by_percentiles_and_not_clipped() -> None:

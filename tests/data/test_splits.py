@@ -39,7 +39,7 @@ def make_split(splits: SplitLists | SplitRule, volumes: pd.DataFrame, budget: Bu
 def table(sides: list[int]) -> pd.DataFrame:
     """Volumes of subjects with one or two volumes each, sorted by volume."""
     rows = [(f"v{s:03d}_{i}", f"s{s:03d}") for s, n in enumerate(sides) for i in range(n)]
-    return pd.DataFrame(rows, columns=["volume", "subject"])
+    return pd.DataFrame(rows, columns=["volume", "subject"]).assign(labelled=True)
 
 
 def rule(test: int, validation: int, seed: int, test_volumes: Literal["all", "one"] = "all") -> SplitRule:

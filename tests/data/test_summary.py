@@ -15,7 +15,9 @@ from glocalseg.data.readers.base import Case, Note
 CARD = make_card(loss_limit=0.1)
 
 
-def one(volume: str, *, values: dict[int, int] | None = None, losses: dict[str, Any] | None = None, **fields: Any) -> Examined:
+def one(
+    volume: str, *, values: dict[int, int] | None = None, losses: dict[str, Any] | None = None, **fields: Any
+) -> Examined:
     case = Case(volume, volume, Path(f"{volume}.nii.gz"), Path(f"{volume}_gt.nii.gz"))
     facts = Facts((9, 9, 9), (1, 1, 1), "RAS", {1: 5, 2: 5} if values is None else values)
     whole = {name: Loss(*areas) for name, areas in (losses or {}).items()}
@@ -72,8 +74,8 @@ def test_large_losses_are_problems_up_to_a_limit_that_the_card_may_raise() -> No
     cases = [one("a", losses={"one": (100, 100, 20)}), one("b", losses={"one": (100, 100, 80)})]
     problems, notes = told(*cases)
     assert problems == [
-        "tiny: expected at most 10.0% of 'one' lost on the frame, found 50.0% (0.0% by resampling, then 50.0% cut off by the frame) "
-        "(frame: 16 x 16 pixels of 0.5 x 0.5 mm; loss_limit in the card may be raised)"
+        "tiny: expected at most 10.0% of 'one' lost on the frame, found 50.0% (0.0% by resampling, then 50.0% cut off by the "
+        "frame) (frame: 16 x 16 pixels of 0.5 x 0.5 mm; loss_limit in the card may be raised)"
     ]
     assert notes == []
     problems, notes = told(*cases, loss_limit=0.8)
@@ -85,8 +87,8 @@ def test_a_single_volume_may_not_lose_too_much_either() -> None:
     cases = [one(f"v{i}", losses={"one": (100, 100, 100)}) for i in range(20)]
     problems, notes = told(*cases, *(one(f"w{i}", losses={"one": (100, 100, 85 - 2 * i)}) for i in range(4)))
     assert problems == [
-        "tiny: expected at most 10.0% of 'one' cut off by the frame, in every volume, found more in 4 of 24: 21.0% of w3, 19.0% of w2, "
-        "17.0% of w1, ... (frame: 16 x 16 pixels of 0.5 x 0.5 mm; loss_limit in the card may be raised)"
+        "tiny: expected at most 10.0% of 'one' cut off by the frame, in every volume, found more in 4 of 24: 21.0% of w3, 19.0% "
+        "of w2, 17.0% of w1, ... (frame: 16 x 16 pixels of 0.5 x 0.5 mm; loss_limit in the card may be raised)"
     ]
     assert notes == ["tiny: 'one' loses 3.0% (0.0% by resampling, then 3.0% cut off by the frame)"]
 

@@ -84,7 +84,9 @@ def test_a_channel_is_read_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_image(CARD, single).voxels, VOXELS)
     np.testing.assert_array_equal(load_label(CARD, single).values, VOXELS)
     assert "channel 1" in problem(single, channel=1).expected
-    assert "three dimensions" in problem(write(tmp_path / "z.nii.gz", VOXELS[..., None, None] * np.ones(3, np.int16))).expected
+    assert (
+        "three dimensions" in problem(write(tmp_path / "z.nii.gz", VOXELS[..., None, None] * np.ones(3, np.int16))).expected
+    )
     assert "three dimensions" in problem(write(tmp_path / "flat.nii.gz", VOXELS[..., 0])).expected
 
 
@@ -107,7 +109,11 @@ def test_colours_and_complex_numbers_are_refused(tmp_path: Path, dtype: Any) -> 
         ({"dim": [3, 0, 18, 6, 1, 1, 1, 1]}, "dimensions of at least one voxel", "(0, 18, 6)"),
         ({"dim": [3, 20, -18, 6, 1, 1, 1, 1]}, "dimensions of at least one voxel", "-18"),
         ({"dim": [3, 32767, 32767, 32767, 1, 1, 1, 1]}, "at most 2147483648 voxels", "32767"),
-        ({"dim": [3, 1200, 1200, 1200, 1, 1, 1, 1]}, "3456000000 bytes of voxels (1200 x 1200 x 1200 of type int16", "the end"),
+        (
+            {"dim": [3, 1200, 1200, 1200, 1, 1, 1, 1]},
+            "3456000000 bytes of voxels (1200 x 1200 x 1200 of type int16",
+            "the end",
+        ),
         ({"dim": [3, 20, 18, 7, 1, 1, 1, 1]}, "5040 bytes of voxels", "the end of the file before that"),
         ({"dim": [3, 20, 18, 5, 1, 1, 1, 1]}, "the end of the file after 20 x 18 x 5 voxels", "720 bytes more"),
         ({"datatype": 8, "bitpix": 32}, "8640 bytes of voxels", "the end"),
@@ -167,8 +173,8 @@ def test_pixdim_against_sform_is_a_problem_with_both(path: Path) -> None:
     one = problem(edit(path, srow=np.eye(4)[:3]))
     assert one.expected == "one geometry in its header"
     assert one.found == (
-        "voxels of 1 x 1 x 1 mm in sform and 1.5 x 1.5 x 8 mm in pixdim (in the card, 'header: sform' would take 1 x 1 x 1 mm and "
-        "axes RAS; 'header: spacing' would take 1.5 x 1.5 x 8 mm and the axes as stored)"
+        "voxels of 1 x 1 x 1 mm in sform and 1.5 x 1.5 x 8 mm in pixdim (in the card, 'header: sform' would take 1 x 1 x 1 mm "
+        "and axes RAS; 'header: spacing' would take 1.5 x 1.5 x 8 mm and the axes as stored)"
     )
     np.testing.assert_array_equal(load_image(make_card(header="sform"), path).affine, np.eye(4))
     np.testing.assert_array_equal(load_image(make_card(header="spacing"), path).affine, AFFINE)

@@ -21,7 +21,7 @@ from glocalseg.evaluation.surfaces import surface, surface_distances
 SPACING = (5.0, 2.0, 1.0)
 SHAPE = (6, 12, 20)
 DIAGONAL = math.sqrt(30**2 + 24**2 + 20**2)
-WORST = {"dice": 0.0, "nsd": 0.0, "hd95": DIAGONAL, "assd": DIAGONAL, "lost": 1.0}
+WORST = {"dice": 0.0, "nsd": 0.0, "hd95": DIAGONAL, "assd": DIAGONAL, "lost": 1.0, "stray": 0.0}
 
 
 def volume(*boxes: tuple[slice, slice, slice], shape: tuple[int, int, int] = SHAPE) -> NDArray[np.uint8]:
@@ -44,7 +44,7 @@ def test_two_voxels_one_step_apart_are_one_spacing_apart(axis: int, millimetres:
     at = [2, 5, 7]
     at[axis] += 1
     b[tuple(at)] = 1
-    expected = {"dice": 0.0, "nsd": near, "hd95": millimetres, "assd": millimetres, "lost": 0.0}
+    expected = {"dice": 0.0, "nsd": near, "hd95": millimetres, "assd": millimetres, "lost": 0.0, "stray": 0.0}
     assert scores(a, b) == {("x", name): value for name, value in expected.items()}
 
 
@@ -75,16 +75,19 @@ def test_perfect_and_disjoint() -> None:
     a = volume(np.s_[1:4, 2:8, 3:9], np.s_[4:6, 2:8, 3:9])
     names = {1: "x", 2: "y"}
     found = scores(a, a, names)
-    perfect = {"dice": 1.0, "nsd": 1.0, "hd95": 0.0, "assd": 0.0, "lost": 0.0}
+    perfect = {"dice": 1.0, "nsd": 1.0, "hd95": 0.0, "assd": 0.0, "lost": 0.0, "stray": 0.0}
     assert found == {(name, metric): value for name in names.values() for metric, value in perfect.items()}
     assert scores(a, np.where(a == 1, 2, np.where(a == 2, 1, 0)).astype(np.uint8), names)["y", "dice"] == 0
 
 
 def test_empty_rules() -> None:
-    """D20: absent in both is skipped; absent in one has the worst value of every metric."""
+    """D20: absent in the truth there is no value, and a stray prediction is counted; not predicted has the worst value."""
     some, nothing = volume(np.s_[1:3, 2:5, 2:5]), volume()
-    for a, b in ((some, nothing), (nothing, some)):
-        assert scores(a, b) == pytest.approx({("x", name): value for name, value in WORST.items()})
+    assert scores(nothing, some) == pytest.approx({("x", name): value for name, value in WORST.items()})
+    stray = scores(some, nothing)
+    assert stray.pop(("x", "stray")) == 1
+    assert len(stray) == len(METRICS) - 1
+    assert all(math.isnan(v) for v in stray.values())
     assert set(WORST) == set(METRICS)
     assert all(math.isnan(v) for v in scores(nothing, nothing).values())
     other = {(name, metric): value for name, metric, value in case_scores(
@@ -96,7 +99,7 @@ def test_losing_a_structure_is_never_better_than_the_worst_of_finding_it() -> No
     """Two voxels in opposite corners: no two surfaces of the volume lie farther apart."""
     a, b = volume(), volume()
     a[0, 0, 0] = b[-1, -1, -1] = 1
-    found, missed = scores(a, b), scores(a, volume())
+    found, missed = scores(a, b), scores(volume(), b)
     for name, metric in METRICS.items():
         worse = missed["x", name] - found["x", name]
         assert worse <= 0 if metric.better == "high" else worse >= 0, name
@@ -104,10 +107,12 @@ def test_losing_a_structure_is_never_better_than_the_worst_of_finding_it() -> No
 
 def test_dice_scores_follow_the_same_rules() -> None:
     a, b = volume(np.s_[1:3, 2:6, 2:6]), volume(np.s_[1:3, 4:8, 2:6], np.s_[4:5, 0:2, 0:2])
-    found = dice_scores(a, b, {1: "x", 2: "y", 3: "z"})
+    names = {1: "x", 2: "y", 3: "z"}
+    found = dice_scores(a, b, names)
     assert found["x"] == scores(a, b)["x", "dice"] == 0.5
     assert found["y"] == 0
     assert math.isnan(found["z"])
+    assert math.isnan(dice_scores(b, a, names)["y"])  # only predicted: the truth lacks it
 
 
 def test_another_shape_is_an_error() -> None:

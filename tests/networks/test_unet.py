@@ -10,8 +10,9 @@ from torch import nn
 
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import NetworkConfig
-from glocalseg.networks.build import build_network, initialise, local_blocks, unet_levels
+from glocalseg.networks.build import build_network, initialise, local_blocks
 from glocalseg.networks.heads import GlobalHead, LocalHead
+from glocalseg.networks.levels import unet_levels
 from glocalseg.networks.unet import ConvBlock, SegmentationNet
 
 PAPER = NetworkConfig()

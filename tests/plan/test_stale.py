@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from conftest import Planner
+from conftest import Planner, lock_of
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.card import load_card
 from glocalseg.plan.check import check
 from glocalseg.plan.jobs import Job, Plan
-from glocalseg.plan.make import make_plan, verified_record
+from glocalseg.plan.make import UNVERIFIED, fetched_record, identity, make_plan, verified_record
 
 CONFIGURATION = "hippocampus"
 
@@ -111,11 +112,53 @@ def test_a_parameter_moves_its_phase_and_what_starts_from_it(tree: Path, planner
     assert moved(before, planner(CONFIGURATION)) == pretrained
 
 
-def test_another_archive_moves_everything(tree: Path, planner: Planner) -> None:
+def test_another_archive_of_the_same_cases_moves_the_report_alone(tree: Path, planner: Planner) -> None:
     before = planner(CONFIGURATION)
     card = tree / "config/datasets/hippocampus.yaml"
-    card.write_text(re.sub(r"sha256: [0-9a-f]{64}", "sha256: " + "a" * 64, card.read_text()))
+    card.write_text(re.sub(r"md5: [0-9a-f]{32}", "md5: " + "a" * 32, card.read_text()))
+    after = planner(CONFIGURATION)
+    assert moved(before, after) == {("report", "hippocampus")}
+    one, other = (fetched_record(plan.cards["hippocampus"]) for plan in (before, after))
+    assert one.parent != other.parent, "each archive is unpacked into a folder of its own"
+
+
+@pytest.mark.parametrize("part", ["subject", "image", "label"])
+def test_the_contents_of_one_case_are_in_the_keys_of_everything(tree: Path, planner: Planner, part: str) -> None:
+    before = planner(CONFIGURATION)
+    lock = lock_of(tree, "hippocampus")
+    known = json.loads(lock.read_text(encoding="utf-8"))
+    first = known["cases"][min(known["cases"])]
+    first[part] = known["cases"][max(known["cases"])][part]
+    lock.write_text(json.dumps(known), encoding="utf-8")
     assert moved(before, planner(CONFIGURATION)) == everything(before)
+
+
+def test_facts_in_a_lock_file_and_its_form_are_in_no_key(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    lock = lock_of(tree, "hippocampus")
+    known = json.loads(lock.read_text(encoding="utf-8"))
+    for case in known["cases"].values():
+        case["spacing"] = [2.0, 2.0, 2.0]
+    known["cases"] = dict(reversed(known["cases"].items()))
+    lock.write_text(json.dumps(known, indent=3), encoding="utf-8")
+    assert planner(CONFIGURATION).jobs.keys() == before.jobs.keys()
+
+
+def test_without_a_lock_file_of_this_reading_the_keys_are_provisional(tree: Path, planner: Planner) -> None:
+    before = planner(CONFIGURATION)
+    lock, card = lock_of(tree, "hippocampus"), tree / "config/datasets/hippocampus.yaml"
+    assert identity(before.cards["hippocampus"], lock.parent) != UNVERIFIED
+    text = card.read_text(encoding="utf-8")
+    card.write_text(f"{text}\nchannel: 1\n", encoding="utf-8")
+    read_otherwise = planner(CONFIGURATION)
+    assert identity(read_otherwise.cards["hippocampus"], lock.parent) == UNVERIFIED
+    assert moved(before, read_otherwise) == everything(before)
+    card.write_text(text, encoding="utf-8")
+    assert planner(CONFIGURATION).jobs.keys() == before.jobs.keys()
+    lock.unlink()
+    absent = planner(CONFIGURATION)
+    assert identity(absent.cards["hippocampus"], lock.parent) == UNVERIFIED
+    assert {p for p in absent.jobs if "report" not in str(p)} == {p for p in read_otherwise.jobs if "report" not in str(p)}
 
 
 def test_code_of_the_report_moves_only_the_report(tree: Path, planner: Planner) -> None:
@@ -128,15 +171,24 @@ def test_code_of_the_report_moves_only_the_report(tree: Path, planner: Planner) 
     assert moved(after_code, planner(CONFIGURATION)) == {("report", "hippocampus")}
 
 
-def test_the_lock_file_is_the_identity_of_data_that_a_person_brings(tree: Path, planner: Planner) -> None:
-    before = planner("paper")
-    cards = tree / "config/datasets"
-    assert verified_record(before.cards["acdc"], cards).parent.name == "unverified"
-    (cards / "acdc.lock.json").write_text('{"a": "b"}')
-    after = planner("paper")
-    assert verified_record(after.cards["acdc"], cards).parent.name != "unverified"
-    changed = {j.dataset for key, j in identities(before).items() if j.record != identities(after)[key].record}
-    assert changed == {"acdc", ""}  # "" is the report
+@pytest.mark.parametrize(
+    ("old", "new", "again"),
+    [
+        ("subjects: 170", "subjects: 171", True),
+        ("slice_axis: A", "slice_axis: P", True),
+        ("seed: 2026", "seed: 2027", True),
+        ("title: ", "title: Otherwise ", False),
+    ],
+)
+def test_what_of_a_card_verification_looks_at_is_verified_again(
+    tree: Path, planner: Planner, old: str, new: str, again: bool
+) -> None:
+    before = planner(CONFIGURATION).cards["hippocampus"]
+    edit(tree / "config/datasets/hippocampus.yaml", old, new)
+    after = planner(CONFIGURATION).cards["hippocampus"]
+    assert (verified_record(before) != verified_record(after)) == again
+    assert fetched_record(before) == fetched_record(after)
+    assert verified_record(before).parent.parent == fetched_record(before).parent
 
 
 # ---------------------------------------------------------------- what benchmarks share

@@ -9,18 +9,26 @@ from pathlib import Path
 import pytest
 from snakemake_call import snakemake
 
-from conftest import copy_code
+from conftest import copy_code, lock_of, plan_in
 
 CALL = ("--cores", "4", "--configfile", "config/hippocampus.yaml", "--config", "draws=1", "seeds=[0]", "budgets=[1]")
 PROGRAM = """
-import sys
+import json, sys
 from pathlib import Path
 record = Path(sys.argv[sys.argv.index("--record") + 1])
 assert not record.exists(), "called for a record that is there"
 if Path("fails").exists() and Path("fails").read_text() in str(record):
     sys.exit("made to fail")
+text = "{}"
+if record.name == "verified.json":
+    lock = Path(f"config/datasets/{record.parts[2]}.lock.json")
+    if not lock.exists():
+        Path(f"{record.parts[2]}.verified").rename(lock)
+    sys.path.insert(0, "src")
+    from glocalseg.data.acquire.lock import read_lock
+    text = json.dumps({"identity": read_lock(lock).identity})
 record.parent.mkdir(parents=True, exist_ok=True)
-record.write_text("{}")
+record.write_text(text)
 with open("made.txt", "a") as f:
     f.write(f"{record}\\n")
 """
@@ -50,9 +58,7 @@ def one(tree: Path, pattern: str) -> str:
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code whose programs only write records, after one run."""
-    tree = copy_code(tmp_path_factory.mktemp("once") / "tree")
-    for program in (tree / "workflow/scripts").glob("[a-z]*.py"):
-        program.write_text(PROGRAM)
+    tree = stand_in(copy_code(tmp_path_factory.mktemp("once") / "tree"))
     # fetch, verify, prepare; 4 + 2 pretrainings; 7 diagnoses; 7 methods and the upper bound, and their scores; the report
     assert len(run(tree)) == 3 + 6 + 7 + 2 * 8 + 1
     return tree
@@ -120,25 +126,72 @@ def test_a_changed_strategy_remakes_its_dependents_and_going_back_remakes_nothin
     assert run(finished) == []
 
 
-def test_data_without_a_lock_file_is_verified_first_and_alone(tree: Path) -> None:
+# ---------------------------------------------------------------- data that was never verified
+
+
+def stand_in(tree: Path) -> Path:
+    """A copy of the code whose programs only write records."""
     for program in (tree / "workflow/scripts").glob("[a-z]*.py"):
         program.write_text(PROGRAM)
-    call = ("--cores", "2", "--configfile", "config/paper.yaml")
-    first = snakemake(tree, *call)
+    return tree
+
+
+def unverified(tree: Path) -> Path:
+    """Take the lock file of hippocampus away; verification, which only pretends, puts this one in its place."""
+    return lock_of(tree, "hippocampus").rename(tree / "hippocampus.verified")
+
+
+def test_data_that_was_never_verified_runs_through_in_one_call(tree: Path) -> None:
+    unverified(stand_in(tree))
+    provisional = plan_in(tree, "hippocampus").jobs.keys()
+    first = snakemake(tree, *CALL)
     assert first.returncode == 0, first.stdout
-    assert "The data comes first" in first.stdout
-    assert "give the same command again" in first.stdout
-    records = [
-        re.sub(r"[0-9a-f]{10}", "*", record) for record in made(tree)
-    ]  # the third's as well: it is fetched once for all
-    folders = ("acdc/unverified", "mmwhs/unverified", "prostate/*")
-    assert sorted(records) == sorted(f"data/raw/{n}/{r}.json" for n in folders for r in ("fetched", "verified"))
-    again = snakemake(tree, *call)  # the stand-in wrote no lock file, so this one is lost
-    assert again.returncode != 0
-    assert "acdc.lock.json: expected the lock file of verified data, found none" in again.stdout
-    for name in ("acdc", "mmwhs"):
-        (tree / f"config/datasets/{name}.lock.json").write_text("{}")
-    assert "693" in snakemake(tree, *call, "-n").stdout
+    assert "hippocampus: this data was never verified. It is fetched and verified first" in first.stdout
+    assert "Verified for the first time: commit config/datasets/hippocampus.lock.json" in first.stdout
+    records = made(tree)
+    assert len(records) == 31 + 2
+    assert not {Path(record) for record in records} & provisional
+    assert run(tree) == []
+
+
+def test_a_dry_run_lists_the_whole_grid_and_says_that_keys_are_provisional(tree: Path) -> None:
+    unverified(tree)
+    said = snakemake(tree, *CALL, "-n").stdout
+    assert "hippocampus: never verified: the keys in the paths below are provisional" in said
+    assert re.search(r"^total +34$", said, re.MULTILINE), said  # and the target
+    assert not (tree / "data").exists()
+
+
+def test_all_data_is_verified_before_anything_else_and_what_is_refused_is_named(tree: Path) -> None:
+    stand_in(tree)
+    lock_of(tree, "hippocampus").rename(tree / "mmwhs.verified")
+    result = snakemake(tree, "--cores", "2", "--keep-going", "--configfile", "config/paper.yaml")
+    assert result.returncode != 0
+    assert "acdc, prostate: not verified, for the reasons above; nothing else was begun" in result.stdout
+    assert "Missing:" not in result.stdout
+    records = [record.split("/") for record in made(tree)]
+    assert sorted((r[2], r[-1]) for r in records) == sorted(
+        [*((name, "fetched.json") for name in ("acdc", "mmwhs", "prostate")), ("mmwhs", "verified.json")]
+    )
+
+
+def test_a_lock_file_that_is_taken_away_has_the_data_verified_again(finished: Path) -> None:
+    later = unverified(finished)
+    text = later.read_text(encoding="utf-8")
+    (verification,) = run(finished)  # it finds the same data, so no key is another one
+    assert verification.endswith("/verified.json")
+    assert run(finished) == []
+    unverified(finished).write_text(text.replace('"subject": "subject_001"', '"subject": "subject_002"'), encoding="utf-8")
+    records = run(finished)
+    assert len(records) == 31 + 1
+    assert verification in records
+
+
+def test_a_lock_file_that_came_from_elsewhere_has_the_data_verified_against_it(finished: Path) -> None:
+    lock = lock_of(finished, "hippocampus")
+    text = lock.read_text(encoding="utf-8")
+    lock.write_text(text.replace('"subject": "subject_001"', '"subject": "subject_002"'), encoding="utf-8")
+    assert len(run(finished)) == 31 + 1
 
 
 # ---------------------------------------------------------------- what is forced
@@ -225,9 +278,7 @@ def test_force_without_a_target_says_what_it_means(finished: Path) -> None:
 
 def test_a_checkout_may_lie_below_any_folder(tmp_path: Path) -> None:
     (tmp_path / "lab {b} 'x'").mkdir()
-    tree = copy_code(tmp_path / "lab {b} 'x'" / "tree")
-    for program in (tree / "workflow/scripts").glob("[a-z]*.py"):
-        program.write_text(PROGRAM)
+    tree = stand_in(copy_code(tmp_path / "lab {b} 'x'" / "tree"))
     assert len(run(tree)) == 31 + 2
     cell = one(tree, "results/finetune/hippocampus/gr/*/*/*/*/run.json")
     for record in (cell, one(tree, "results/hippocampus/report-*.json")):

@@ -4,6 +4,7 @@ import os
 import sys
 
 from glocalrun.calls import before, mark
+from glocalrun.current import forget_stale
 
 _again = {}
 
@@ -54,6 +55,19 @@ def refuse_deleting(only_temp=False, **_):
         )
 
 
+def verify_again(executor_plugin, **_):
+    """Have data verified again whose lock file was taken away, or is another one; a dry run says what it cannot know."""
+    if executor_plugin.common_settings.dryrun_exec:
+        if UNLOCKED:
+            logger.info(
+                f"{', '.join(UNLOCKED)}: never verified: the keys in the paths below are provisional. A call without -n fetches "
+                "and verifies the data first, and goes on with the keys that it has then."
+            )
+    elif workflow.is_main_process:
+        for card in PLAN.cards.values():
+            forget_stale(card)
+
+
 def verify_too(*_, **__):
     """Have a call with --until verify data that never was: what it stops at is in the graph only after that."""
     if UNLOCKED and workflow.dag_settings.until:
@@ -61,5 +75,6 @@ def verify_too(*_, **__):
 
 
 before(workflow, "execute", refuse_touching)
+before(workflow, "execute", verify_again)
 before(workflow, "execute", verify_too)
 before(workflow, "delete_output", refuse_deleting)

@@ -12,10 +12,10 @@ HERE = Path(workflow.basedir)
 sys.path.insert(0, str(HERE / "src"))  # this checkout's code, whichever one the environment was made for
 
 from glocalrun.calls import STATE
+from glocalrun.current import require_current
 from glocalrun.plans import CARDS, INCOMING
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
-from glocalrun.data import forget_stale, require_current
 from glocalseg.data.card import load_cards
 from glocalseg.plan.make import UNVERIFIED, identity, make_plan, verified_record
 from glocalseg.plan.phases import PHASES
@@ -73,6 +73,9 @@ VERIFIED = {name: str(verified_record(card)) for name, card in PLAN.cards.items(
 UNLOCKED = [name for name, card in PLAN.cards.items() if identity(card, CARDS) == UNVERIFIED]
 VERIFIED_PLANS = set()  # reports of plans that were made after a verification of this call
 MORE_THREADS = 8  # for rules whose result does not depend on the number of processes; Snakemake caps it at --cores
+
+for note in PLAN.notes if workflow.is_main_process else ():
+    logger.info(f"note: {note}")
 
 
 def words(threads=BENCHMARK.threads):
@@ -141,12 +144,14 @@ def verified(wildcards):
     return [] if there and not (only_looks() and os.path.exists(record)) else ancient(record)
 
 
+def unverified(wildcards):
+    """The data that has to be verified before the plan is known, all of it at a time."""
+    return [] if workflow.dryrun or only_looks() else [ancient(VERIFIED[name]) for name in UNLOCKED]
+
+
 def wanted(wildcards):
     """What is made by default: all of the plan, which is known once all data is verified, because its contents are in the keys."""
-    if not workflow.dryrun:
-        for card in PLAN.cards.values():
-            forget_stale(card)
-    if UNLOCKED and not workflow.dryrun:
+    if unverified(wildcards):
         for name in UNLOCKED:
             checkpoints.verify.get(**parts_of(VERIFIED[name]))  # ends this function until the data is verified
         plan_again()

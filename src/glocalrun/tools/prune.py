@@ -8,13 +8,18 @@ from pathlib import Path
 
 from glocalrun.plans import all_plans
 from glocalseg.config.model import ConfigError
+from glocalseg.plan.make import verified_record
 from glocalseg.plan.phases import PHASES
+from glocalseg.records.digest import KEY_DIGITS
+
+VERIFICATIONS = "data/raw/*/*/" + "[0-9a-f]" * KEY_DIGITS  # beside `files`, which were downloaded
 
 
 def current(configurations: list[Path]) -> set[Path]:
     """Every folder and report record that the configurations give. Raises ConfigError."""
     paths: set[Path] = set()
     for plan in all_plans(configurations):
+        paths |= {verified_record(card).parent for card in plan.cards.values()}
         paths |= {record if job.phase == "report" else record.parent for record, job in plan.jobs.items()}
     return paths
 
@@ -22,9 +27,10 @@ def current(configurations: list[Path]) -> set[Path]:
 def stale(keep: set[Path]) -> list[Path]:
     """What lies below the working directory where computed things lie, and is not to be kept.
 
-    data/raw is left to people, because a download is dear.
+    What was downloaded is left to people, because it is dear; what was found out of it is not.
     """
-    return sorted(path for phase in PHASES.values() for path in Path(".").glob(phase.glob) if path not in keep)
+    patterns = [*(phase.glob for phase in PHASES.values()), VERIFICATIONS]
+    return sorted(path for pattern in patterns for path in Path(".").glob(pattern) if path not in keep)
 
 
 def size(path: Path) -> int:

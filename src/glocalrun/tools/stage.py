@@ -1,4 +1,7 @@
-"""One stage of one data set for DVC: Snakemake makes what is missing, then every file of it is checked."""
+"""One stage of one data set for DVC: Snakemake makes what is missing, then every file of it is checked.
+
+``plan`` verifies data that never was, because its contents are in the keys that it writes down.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from glocalrun.current import require_current
 from glocalrun.plans import CARDS, plan_of
 from glocalseg.config.model import ConfigError
 from glocalseg.plan.jobs import Plan
-from glocalseg.plan.make import UNVERIFIED, identity
+from glocalseg.plan.make import UNVERIFIED, identity, verified_record
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import CorruptedError, open_sealed
@@ -30,11 +34,22 @@ def main() -> None:
     args = parser.parse_args()
     try:
         if args.stage == "plan":
-            write_keys(args.dataset, _plan(args))
+            write_keys(args.dataset, verified_plan(args))
         else:
             make(args)
     except (ConfigError, CorruptedError) as error:
         sys.exit(str(error))
+
+
+def verified_plan(args: argparse.Namespace) -> Plan:
+    """The plan, with the data as it was verified; exit where it cannot be. Raises ConfigError."""
+    plan = _plan(args)
+    card = plan.cards[args.dataset]
+    require_current(card)
+    if identity(card, CARDS) != UNVERIFIED:
+        return plan
+    _snakemake(args, [verified_record(card)])
+    return _plan(args)
 
 
 def write_keys(dataset: str, plan: Plan) -> None:
@@ -46,30 +61,27 @@ def write_keys(dataset: str, plan: Plan) -> None:
 
 def make(args: argparse.Namespace) -> None:
     """Let Snakemake make the records of a stage, check them, and write the summary of a report."""
-    records = keys_file(args.dataset, args.stage).read_text(encoding="utf-8").split()
-    if identity(_plan(args).cards[args.dataset], CARDS) == UNVERIFIED:
-        _snakemake(args, [])  # without targets it verifies the data, which gives it its identity and so all keys
-        sys.exit(f"{args.dataset}: verified. Commit config/datasets/{args.dataset}.lock.json, then `dvc repro` again")
+    records = [Path(line) for line in keys_file(args.dataset, args.stage).read_text(encoding="utf-8").split()]
     for phase in PHASES.values():
         if phase.stage == args.stage != "report":  # a phase without runs leaves an empty folder
             (phase.folder / args.dataset).mkdir(parents=True, exist_ok=True)
     _snakemake(args, records)
     plan = _plan(args)
-    if [r for r in records if Path(r) not in plan.jobs]:
+    if [record for record in records if record not in plan.jobs]:
         sys.exit(f"{keys_file(args.dataset, args.stage)}: code, configuration or data changed meanwhile: `dvc repro` again")
     for record in records:
-        open_sealed(Path(record))
+        open_sealed(record)
     if args.stage == "report":
         summarise(args.dataset, plan)
 
 
-def _snakemake(args: argparse.Namespace, records: list[str]) -> None:
+def _snakemake(args: argparse.Namespace, records: list[Path]) -> None:
     """Make records with the profile that SNAKEMAKE_PROFILE names, else on this machine; exit where that fails."""
     options = [] if "SNAKEMAKE_PROFILE" in os.environ else ["--profile", "local"]
     changed = [f"datasets=[{args.dataset}]", f"name={args.results}"]
     files = [str(path) for path in (args.config, MACHINE) if path.is_file()]
     call = [sys.executable, "-m", "snakemake", *options, "--configfile", *files, "--config", *changed, "--"]
-    status = subprocess.run([*call, *records]).returncode
+    status = subprocess.run([*call, *map(str, records)]).returncode
     if status:
         sys.exit(status)
 

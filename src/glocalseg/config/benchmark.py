@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from glocalseg.config.model import ConfigError, Model, Name, Percent, parse, read_yaml
+from glocalseg.config.model import Amount, ConfigError, Model, Name, parse, read_yaml
 from glocalseg.config.settings import Settings
 
 RANDOM = "random"  # weights of no pretraining
@@ -82,7 +82,7 @@ class Benchmark(Settings):
     datasets: list[Name] = Field(min_length=1)
     mirror: str | None = Field(default=None, description="url or folder that holds the archives instead of their url")
     methods: list[Method] = Field(min_length=1)
-    budgets: list[int | Percent] = Field(
+    budgets: list[Amount] = Field(
         min_length=1, description="labelled volumes: numbers, or percentages of the training pool, such as 10%"
     )
     draws: int = Field(ge=1)
@@ -101,8 +101,8 @@ class Benchmark(Settings):
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} must be different from one another, found {values}")
-        if min((n for n in self.budgets if isinstance(n, int)), default=1) < 1 or min(self.seeds) < 0:
-            raise ValueError("budgets start at 1 and seeds at 0")
+        if min(self.seeds) < 0:
+            raise ValueError("seeds start at 0")
         return self
 
     def settings(self, method: Method | None = None) -> Settings:

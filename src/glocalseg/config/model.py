@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 M = TypeVar("M", bound="Model")
 Quirk = Literal["paper", "release"]
@@ -16,11 +24,30 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 def _share(text: str) -> str:
     if not 0 < float(text.removesuffix("%")) <= 100:
-        raise ValueError("expected more than 0% and at most 100%")
+        raise ValueError
     return text
 
 
-Percent = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?%$"), AfterValidator(_share)]
+def _said(expected: str) -> WrapValidator:
+    """One line for whatever is wrong with a value, instead of one for each of the types that it could have been."""
+
+    def check(value: Any, inner: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            if isinstance(value, bool):
+                raise ValueError
+            return inner(value)
+        except ValueError:
+            raise ValueError(f"expected {expected}") from None
+
+    return WrapValidator(check)
+
+
+_PERCENT = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?%$"), AfterValidator(_share)]
+Percent = Annotated[_PERCENT, _said("a percentage such as 10%, more than 0% and at most 100%")]
+Amount = Annotated[
+    Annotated[int, Field(ge=1)] | _PERCENT,
+    _said("a whole number from 1, or a percentage such as 10%, more than 0% and at most 100%"),
+]
 
 
 class ConfigError(ValueError):

@@ -16,7 +16,9 @@ class NetworkConfig(Model):
     """``encoder`` is ``unet`` (docs/method.md 3) or ``timm:<model>``; ``levels`` adapts to the frame when left out."""
 
     encoder: str = Field(default="unet", pattern=r"^(unet|timm:[A-Za-z0-9_.]+)$")
-    channels: list[int] = Field(default=[16, 32, 64, 128, 128, 128], description="of the U-Net's levels, finest first")
+    channels: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[16, 32, 64, 128, 128, 128], min_length=2, description="of the U-Net's levels, finest first"
+    )
     levels: int | None = Field(default=None, ge=2)
     weights: str | None = Field(default=None, description="safetensors file with the timm encoder's weights")
     batchnorm_momentum: float = Field(

@@ -12,8 +12,8 @@ from pydantic import Field
 
 from glocalseg.config.model import ConfigError, Name, parse, read_yaml
 from glocalseg.data.acquire.sources.base import Source
+from glocalseg.data.files.table import read_table
 from glocalseg.data.kinds import FoundByFile
-from glocalseg.data.readers.base import read_table
 from glocalseg.data.reading import Preparation, Reading
 from glocalseg.data.splits import Splits
 

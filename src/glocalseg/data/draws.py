@@ -33,7 +33,7 @@ def draw_order(pool: Mapping[str, Sequence[str]], seed: int, draw: int) -> tuple
         pool: volumes by subject, neither of them empty.
         draw: from 1.
     """
-    return _orders(tuple(tuple(pool[subject]) for subject in pool), seed, draw)[draw - 1]
+    return _draws(tuple(tuple(pool[subject]) for subject in pool), seed).order(draw)
 
 
 def repeated_draws(orders: Sequence[Sequence[str]], budget: int) -> list[int]:
@@ -47,33 +47,46 @@ def repeated_draws(orders: Sequence[Sequence[str]], budget: int) -> list[int]:
     return again
 
 
-@lru_cache(maxsize=64)
-def _orders(pool: Pool, seed: int, draws: int) -> tuple[tuple[str, ...], ...]:
-    """The first draws."""
-    import numpy as np
+class _Draws:
+    """The draws of a pool, made one after the other as they are asked for."""
 
-    n = len(pool)
-    cycle = np.random.default_rng([seed, PURPOSE, 0]).permutation(n)
-    enough = _number_of_sets([len(volumes) for volumes in pool])
-    orders: list[tuple[str, ...]] = []
-    sets: list[NDArray[np.uint64]] = []  # a number for each beginning of each order, whatever its own order
-    for draw in range(1, draws + 1):
+    def __init__(self, pool: Pool, seed: int) -> None:
+        import numpy as np
+
+        self._pool, self._seed = pool, seed
+        self._cycle = np.random.default_rng([seed, PURPOSE, 0]).permutation(len(pool))
+        self._enough = _number_of_sets([len(volumes) for volumes in pool])
+        self._orders: list[tuple[str, ...]] = []
+        self._sets: list[NDArray[np.uint64]] = []  # of each order: a number for each of its beginnings, in whatever order
+
+    def order(self, draw: int) -> tuple[str, ...]:
+        """A draw, from 1."""
+        while len(self._orders) < draw:
+            self._add()
+        return self._orders[draw - 1]
+
+    def _add(self) -> None:
+        import numpy as np
+
+        draw, n = len(self._orders) + 1, len(self._pool)
         best: tuple[int, tuple[str, ...], NDArray[np.uint64]] | None = None
-        for order in _candidates(pool, cycle, seed, draw):
+        for order in _candidates(self._pool, self._cycle, self._seed, draw):
             own = np.bitwise_xor.accumulate(np.array([_number_of(volume) for volume in order], np.uint64))
             met = np.zeros(n, bool)
-            for earlier in sets:
+            for earlier in self._sets:
                 met |= own == earlier
-            met &= enough >= draw  # where all sets are taken, one has to come again
+            met &= self._enough >= draw  # where all sets are taken, one has to come again
             smallest = int(met.argmax()) if met.any() else n
             if best is None or smallest > best[0]:
                 best = (smallest, order, own)
             if smallest == n:
                 break
         assert best is not None
-        orders.append(best[1])
-        sets.append(best[2])
-    return tuple(orders)
+        self._orders.append(best[1])
+        self._sets.append(best[2])
+
+
+_draws = lru_cache(maxsize=16)(_Draws)
 
 
 def _candidates(pool: Pool, cycle: NDArray[np.int64], seed: int, draw: int) -> Iterator[tuple[str, ...]]:

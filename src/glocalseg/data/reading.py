@@ -15,6 +15,15 @@ from glocalseg.data.kinds import FoundByFile
 from glocalseg.data.readers.base import Reader, SubjectRule
 
 Axis = Literal["R", "L", "A", "P", "S", "I"]
+AVERAGES = {"mean", "all"}  # names that tables give to all structures together
+MISSING = {  # what programs that read a table take for an empty cell
+    "", "na", "n/a", "nan", "-nan", "none", "null", "nil", "<na>", "#na", "#n/a", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan",
+    "-1.#qnan",
+}  # fmt: skip
+
+
+def _in_a_cell(name: str) -> bool:
+    return name.isprintable() and not set(name) & {",", '"'}
 
 
 class Frame(Model):
@@ -71,6 +80,11 @@ class Preparation(Model):
         if sorted(structures) != list(range(1, len(structures) + 1)):
             raise ValueError(f"structures must be numbered 1, 2, ... without gaps, found {sorted(structures)}")
         names = list(structures.values())
+        if bad := [name for name in names if (name.lower() in AVERAGES | MISSING or name != name.strip() or not _in_a_cell(name))]:
+            raise ValueError(
+                "structures need names that stand in a cell of a table: no space around them, no comma, quotation mark, tab or line "
+                f"break, and none of mean, all, NA, nan, none, null; found {', '.join(map(repr, bad))}"
+            )
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"structures need different names (label_values merges values), found {twice} more than once")
         return structures

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from glocalseg.config.model import ConfigError, Model
+from glocalseg.config.model import ConfigError, Model, share_of
 from glocalseg.data.draws import draw_order
 
 if TYPE_CHECKING:
@@ -73,6 +73,16 @@ def draws_of(splits: SplitLists | SplitRule, budget: Budget, wanted: int) -> lis
     if budget not in splits.budgets:
         raise ConfigError(f"budgets: expected one of {sorted(splits.budgets)}, which the card lists, found {budget}")
     return list(range(1, min(wanted, len(splits.budgets[budget])) + 1))
+
+
+def part_of(share: float, whole: int) -> int:
+    """How many a share of a number is: rounded half up, at least one."""
+    return max(1, int(round(share * whole, 9) + 0.5))
+
+
+def whole_budget(budget: int | str, pool: int) -> int:
+    """A budget as a number of volumes; a percentage is one of the pool's subjects, of which there are so many with labels."""
+    return budget if isinstance(budget, int) else part_of(share_of(budget), pool)
 
 
 def check_lists(splits: SplitLists | SplitRule) -> None:
@@ -265,8 +275,8 @@ def _share(subjects: list[str], share: float | None, *, seed: int) -> list[str]:
 
     if share is None:
         return subjects
-    kept = max(1, int(share * len(subjects) + 0.5))
-    chosen = set(np.random.default_rng([seed, 3]).permutation(np.array(sorted(subjects))).tolist()[:kept])
+    order = np.random.default_rng([seed, 3]).permutation(np.array(sorted(subjects))).tolist()
+    chosen = set(order[: part_of(share, len(subjects))])
     return [subject for subject in subjects if subject in chosen]
 
 

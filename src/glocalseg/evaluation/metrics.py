@@ -3,9 +3,10 @@
 A new metric is one entry of the table and its function, whose docstring's first line is the report's explanation. Rules for
 empty masks, the same for all (docs/method.md 7, D20):
 
-- the structure is in neither prediction nor truth: no value (nan), and no average holds it;
-- it is in one of the two alone: the structure is *lost*, and every metric has the worst value that it can have there, so that
-  losing a structure never looks better than finding it badly: Dice and surface Dice 0, a distance the diagonal of the
+- the structure is not in the truth: no value (nan), whatever is predicted, and no average holds it. So a stray pixel never makes
+  the Dice of one method 0 where another method's has no value; the metric ``stray`` counts such predictions.
+- it is in the truth and not predicted: the structure is *lost*, and every metric has the worst value that it can have there, so
+  that losing a structure never looks better than finding it badly: Dice and surface Dice 0, a distance the diagonal of the
   whole volume. ``Metric.lost`` says which, and the metric ``lost`` counts such cases.
 
 Surfaces are those of medpy: voxels of the structure with a face neighbour outside it.
@@ -55,8 +56,9 @@ class Metric:
         unit: ``mm``, or nothing.
         better: whether high or low values are.
         summary: what tables show of many values.
-        lost: the value where the structure is in only one of prediction and truth.
+        lost: the value where the structure is in the truth and not predicted.
         of: the value of two masks of which none is empty.
+        strays: whether it counts predictions of a structure that the truth lacks; other metrics have no value there.
     """
 
     label: str
@@ -65,6 +67,7 @@ class Metric:
     summary: Literal["mean", "median", "sum"]
     lost: float | Literal["diagonal"]
     of: Callable[[Masks], float]
+    strays: bool = False
 
     @property
     def title(self) -> str:
@@ -79,11 +82,11 @@ class Metric:
 
     def __call__(self, masks: Masks) -> float:
         """The value of two masks, whichever of them are empty."""
-        there = bool(masks.prediction.any()), bool(masks.truth.any())
-        if all(there):
+        predicted, true = bool(masks.prediction.any()), bool(masks.truth.any())
+        if not true:
+            return float(predicted) if self.strays else float("nan")
+        if predicted:
             return float(self.of(masks))
-        if not any(there):
-            return float("nan")
         return masks.diagonal if self.lost == "diagonal" else self.lost
 
 
@@ -112,7 +115,12 @@ def assd(masks: Masks) -> float:
 
 
 def lost(masks: Masks) -> float:
-    """Volumes in which the structure is in only one of prediction and truth."""
+    """Volumes that hold the structure and in which none of it is predicted."""
+    return 0.0
+
+
+def stray(masks: Masks) -> float:
+    """Volumes that do not hold the structure and in which some of it is predicted."""
     return 0.0
 
 
@@ -123,6 +131,7 @@ METRICS: dict[str, Metric] = {
     "hd95": Metric("HD95", "mm", "low", "median", "diagonal", hd95),
     "assd": Metric("ASSD", "mm", "low", "median", "diagonal", assd),
     "lost": Metric("Lost", "", "low", "sum", 1.0, lost),
+    "stray": Metric("Stray", "", "low", "sum", 0.0, stray, strays=True),
 }
 
 

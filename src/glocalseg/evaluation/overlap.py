@@ -15,10 +15,14 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 def dice_scores(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], structures: Mapping[int, str]) -> dict[str, float]:
-    """The Dice of every structure by name; nan for one that is in neither.
+    """The Dice of every structure by name; nan for one that is not in the truth, whatever is predicted (D20).
 
     Args:
         prediction, truth: class indices, of one shape.
         structures: class index to name.
     """
-    return {name: dice(prediction == index, truth == index) for index, name in structures.items()}
+    masks = {name: truth == index for index, name in structures.items()}
+    return {
+        name: dice(prediction == index, masks[name]) if masks[name].any() else float("nan")
+        for index, name in structures.items()
+    }

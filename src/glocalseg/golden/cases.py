@@ -12,8 +12,8 @@ from typing import Any
 
 from glocalseg.config.model import Model, Quirk, without
 from glocalseg.config.settings import FinetuneConfig, LocalConfig, NetworkConfig, PretrainConfig
+from glocalseg.data.cases import require_cases
 from glocalseg.data.phantom.generate import generate
-from glocalseg.data.readers.base import require_cases
 from glocalseg.data.reading import Preparation, Reading
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.data.splits import Budget, LabelledDraw, Role, SplitLists, SplitRule, split_spec

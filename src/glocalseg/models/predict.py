@@ -13,9 +13,10 @@ from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
 from glocalseg.data.acquire.examine import PIXELS
+from glocalseg.data.files.names import NIFTI
 from glocalseg.data.nifti import read_nifti
 from glocalseg.data.placement import place
-from glocalseg.data.readers.base import NIFTI, Note, Problem, ReaderError
+from glocalseg.data.readers.base import Note, Problem, ReaderError
 from glocalseg.data.reading import Preparation, Reading
 from glocalseg.data.slices.geometry import canonical_grid, resampled_size, to_canonical
 from glocalseg.data.slices.prepare import PrepareError, prepare_image

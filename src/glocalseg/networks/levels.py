@@ -5,6 +5,7 @@ from __future__ import annotations
 from glocalseg.config.model import ConfigError
 
 SMALLEST_BOTTLENECK = 3  # 160 / 2^5 = 5 has six levels, 64 x 64 five, 48 x 48 five, 32 x 32 four
+TIMM_HALVINGS, TIMM_SMALLEST = 5, 2  # of the models with ``features_only``; networks.timm_encoder leaves smaller maps out
 
 
 def unet_levels(size: tuple[int, int], most: int) -> int:
@@ -20,8 +21,13 @@ def roomy_levels(size: tuple[int, int], most: int) -> int:
     return max(n for n in range(1, most + 1) if n == 1 or min(size) >> (n - 1) >= SMALLEST_BOTTLENECK)
 
 
-def fitting(size: tuple[int, int], levels: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """For rows and columns: the sizes next to this one that can be halved for so many levels, the smaller first."""
-    step = 2 ** (levels - 1)
+def roomy_halvings(size: tuple[int, int]) -> int:
+    """How often an encoder of timm halves a frame of about this size: five times, or until its maps are 2 x 2; at least once."""
+    return max(n for n in range(1, TIMM_HALVINGS + 1) if n == 1 or min(size) >> n >= TIMM_SMALLEST)
+
+
+def fitting(size: tuple[int, int], halvings: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """For rows and columns: the sizes next to this one that can be halved so often, the smaller first."""
+    step = 2**halvings
     rows, columns = (tuple(dict.fromkeys(n for n in (s // step * step, -(-s // step) * step) if n)) for s in size)
     return rows, columns

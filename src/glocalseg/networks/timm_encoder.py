@@ -81,6 +81,8 @@ class TimmEncoder(nn.Module):
         # timm leaves a tensor that the file lacks as it was drawn; what two drawings differ in did not come from the file
         if again and (drawn := [n for n, t in self.net.state_dict().items() if not torch.equal(t, again.state_dict()[n])]):
             raise ConfigError(f"network: weights: expected all of {model!r}, found none for {drawn[0]} in {weights}")
+        if levels is not None and len(usable) < levels:
+            raise ConfigError(f"network: levels: expected at most {len(usable)} for {model!r} and {size}, found {levels}")
         self.reductions = [there[i] for i in usable]
         if len(usable) < 2 or any(b != 2 * a for a, b in pairwise(self.reductions)):
             raise ConfigError(

@@ -9,9 +9,9 @@ from glocalseg.config.benchmark import RANDOM, Benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import Settings
 from glocalseg.data.card import Card
-from glocalseg.data.splits import SplitRule, check_lists
+from glocalseg.data.splits import SplitRule, check_lists, whole_budget
 from glocalseg.methods.catalogue import LEVELS, Entry, options, regimes, strategies
-from glocalseg.networks.levels import fitting, roomy_levels
+from glocalseg.networks.levels import fitting, roomy_halvings, roomy_levels
 
 UNET = "unet"
 
@@ -82,32 +82,43 @@ def _weights(benchmark: Benchmark) -> Iterator[str]:
 
 
 def _frames(benchmark: Benchmark, name: str, card: Card) -> Iterator[str]:
-    """Where a frame would make the U-Net smaller than a frame of about its size."""
+    """Where a frame would make the network smaller than on a frame of about its size, or blocks are asked for that it lacks."""
     size = card.frame.size
     for where, settings in _all_settings(benchmark):
-        network = settings.network
-        if network.encoder != UNET:
-            continue
-        wanted = network.levels or roomy_levels(size, len(network.channels))
-        rows, columns = fitting(size, max(wanted, 2))
-        would_do = f"{' or '.join(map(str, rows))} rows and {' or '.join(map(str, columns))} columns"
-        if wanted > len(network.channels):
-            yield f"{where}network.levels: expected at most {len(network.channels)}, the number of channels, found {wanted}"
-        elif wanted < 2 or any(s % 2 ** (wanted - 1) for s in size):
+        network, blocks = settings.network, settings.pretrain_local.blocks
+        if network.encoder == UNET:
+            most = len(network.channels)
+            if network.levels and network.levels > most:
+                yield f"{where}network.levels: expected at most {most}, the number of channels, found {network.levels}"
+                continue
+            levels = network.levels or roomy_levels(size, most)
+            halvings, what = levels - 1, f"a U-Net of {levels} levels"
+        else:
+            halvings = network.levels or roomy_halvings(size)
+            what = f"{network.encoder}, which halves it {halvings} times"
+        if any(s % 2**halvings for s in size):
+            rows, columns = (" or ".join(map(str, sizes)) for sizes in fitting(size, halvings))
             yield (
-                f"{name}: frame.size: expected a size for a U-Net of {max(wanted, 2)} levels, such as {would_do}, found "
-                f"{size[0]} x {size[1]} (network.levels in the benchmark asks for fewer)"
+                f"{name}: frame.size: expected a size for {what}, such as {rows} rows and {columns} columns, found "
+                f"{size[0]} x {size[1]} ({where}network.levels in the benchmark may ask for fewer)"
             )
+        elif network.encoder == UNET and blocks and blocks > halvings:
+            yield f"{where}pretrain_local.blocks: expected at most {halvings} for {what} ({name}), found {blocks}"
 
 
 def _budgets(benchmark: Benchmark, name: str, card: Card) -> Iterator[str]:
+    """Budgets, as far as a card alone tells: what is known of a data set's volumes is asked in ``plan.facts``."""
     splits = card.splits
+    if isinstance(splits, SplitRule) and (pool := card.subjects - splits.test - splits.validation) < 1:
+        yield (
+            f"{name}: splits: expected fewer test and validation subjects than the card's {card.subjects}, found "
+            f"{splits.test} + {splits.validation}"
+        )
+        return
     for budget in benchmark.budgets:
-        if isinstance(budget, str):
-            continue
         if isinstance(splits, SplitRule):
-            pool = card.subjects - splits.test - splits.validation
-            if budget > pool:
+            if isinstance(budget, int) and budget > pool:
                 yield f"budgets: expected at most {pool}, the training list of {name!r}, found {budget}"
-        elif budget not in splits.budgets:
-            yield f"budgets: expected one of {sorted(splits.budgets)}, which the card of {name!r} lists, found {budget}"
+        elif (wanted := whole_budget(budget, len(splits.all.train))) not in splits.budgets:
+            found = budget if budget == wanted else f"{budget}, which is {wanted}"
+            yield f"budgets: expected one of {sorted(splits.budgets)}, which the card of {name!r} lists, found {found}"

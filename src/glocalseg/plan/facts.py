@@ -9,24 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from glocalseg.config.benchmark import Benchmark
+from glocalseg.config.benchmark import Benchmark, Method
 from glocalseg.config.model import ConfigError, share_of
 from glocalseg.config.settings import PretrainConfig, Settings
 from glocalseg.data.card import Card
 from glocalseg.data.draws import repeated_draws
-from glocalseg.data.splits import Budget, Role, SplitRule, draws_of, split_spec, volumes_of
+from glocalseg.data.splits import Budget, Role, SplitRule, draws_of, split_spec, volumes_of, whole_budget
 from glocalseg.methods.catalogue import strategies
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 5
-TRAIN: tuple[Role, ...] = ("train",)
+POOL: tuple[Role, ...] = ("pretrain",)
+TUNED: tuple[Role, ...] = ("train", "validation")
 UPPER: tuple[Budget, ...] = ("all",)
+Section = tuple[str, PretrainConfig, list[str]]  # of a benchmark: its name, its values, the strategies that read them
 
 
 def whole_budgets(benchmark: Benchmark, card: Card, facts: pd.DataFrame | None) -> list[int]:
-    """The budgets as numbers of volumes, each once: a percentage is one of the pool's subjects with labels, at least one.
+    """The budgets as numbers of volumes, each once.
 
     Args:
         facts: of the data set; None while they are unknown, and the card's number of subjects has to do.
@@ -37,8 +39,7 @@ def whole_budgets(benchmark: Benchmark, card: Card, facts: pd.DataFrame | None) 
         pool = labelled - splits.test - splits.validation
     else:
         pool = len(splits.all.train)
-    found = [max(1, int(share_of(n) * pool + 0.5)) if isinstance(n, str) else n for n in benchmark.budgets]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(whole_budget(budget, pool) for budget in benchmark.budgets))
 
 
 def check_facts(benchmark: Benchmark, card: Card, facts: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -46,32 +47,58 @@ def check_facts(benchmark: Benchmark, card: Card, facts: pd.DataFrame) -> tuple[
     problems = list(_structures(card, facts))
     notes: list[str] = []
     try:
-        _, validation = _pool(benchmark.settings(), card, facts)
+        validation, test = _judged(card, facts)
         problems += _validation(card, facts, validation)
-        for name, settings in _every(benchmark):
-            problems += _pretrainings(benchmark, name, settings, card, facts)
-            notes += _batches(benchmark, name, settings)
+        notes += _tested(card, facts, test)
+        for where, settings, methods in _every(benchmark):
+            pool, sections = _pool(settings, card, facts), list(_sections(settings, methods, diagnosed=not where))
+            problems += _pretrainings(where, sections, pool, validation, facts)
+            notes += _batches(where, sections)
         budgets: list[Budget] = [*whole_budgets(benchmark, card, facts), *(UPPER if benchmark.upper_bound else ())]
-        for budget in budgets:
+    except ConfigError as error:  # of the lists as a whole: nothing can be said of single draws
+        problems, budgets = [*problems, *str(error).split("\n")], []
+    for budget in budgets:
+        try:
             found = _labelled(benchmark, card, facts, budget)
             problems, notes = [*problems, *found[0]], [*notes, *found[1]]
-    except ConfigError as error:
-        problems += str(error).split("\n")
+        except ConfigError as error:
+            problems += str(error).split("\n")
     return [f"{card.name}: {p}" for p in dict.fromkeys(problems)], [f"{card.name}: {n}" for n in dict.fromkeys(notes)]
 
 
-def _every(benchmark: Benchmark) -> Iterator[tuple[str, Settings]]:
-    yield "", benchmark.settings()
+def _every(benchmark: Benchmark) -> Iterator[tuple[str, Settings, list[Method]]]:
+    """The benchmark's settings and those of each method that sets some, with where they stand and whose they are."""
+    yield "", benchmark.settings(), [m for m in benchmark.methods if not m.set_]
     for method in benchmark.methods:
         if method.set_:
-            yield f"methods: {method.id}: set: ", benchmark.settings(method)
+            yield f"methods: {method.id}: set: ", benchmark.settings(method), [method]
 
 
-def _pool(settings: Settings, card: Card, facts: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The volumes of pretraining, and those that validate it."""
+def _sections(settings: Settings, methods: Sequence[Method], *, diagnosed: bool) -> Iterator[Section]:
+    """The sections of pretraining whose partitions are read.
+
+    Args:
+        diagnosed: whether random weights are; a diagnosis reads the partitions of global pretraining.
+    """
+    for name, config, chosen in (
+        ("pretrain_global", settings.pretrain_global, {m.global_ for m in methods}),
+        ("pretrain_local", settings.pretrain_local, {m.local for m in methods}),
+    ):
+        strategic = sorted(s for s in chosen if s and "partitions" not in strategies()[s].unread)
+        if strategic or (name == "pretrain_global" and (diagnosed or chosen - {None})):
+            yield name, config, strategic
+
+
+def _judged(card: Card, facts: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The volumes that validate pretraining, and those that are tested."""
+    split = volumes_of(split_spec(card.splits, ("validation", "test"), "all", 1), facts)
+    return split.validation, split.test
+
+
+def _pool(settings: Settings, card: Card, facts: pd.DataFrame) -> tuple[str, ...]:
+    """The volumes of pretraining."""
     share = share_of(settings.pool) if settings.pool else None
-    split = volumes_of(split_spec(card.splits, ("pretrain", "validation"), "all", 1, share), facts)
-    return split.pretrain, split.validation
+    return volumes_of(split_spec(card.splits, POOL, share=share), facts).pretrain
 
 
 def _structures(card: Card, facts: pd.DataFrame) -> Iterator[str]:
@@ -89,16 +116,24 @@ def _validation(card: Card, facts: pd.DataFrame, volumes: Sequence[str]) -> Iter
         )
 
 
+def _tested(card: Card, facts: pd.DataFrame, volumes: Sequence[str]) -> Iterator[str]:
+    rows = facts[facts["volume"].isin(volumes)]
+    for number, name in card.structures.items():
+        if not rows[f"voxels_{number}"].sum() and facts[f"voxels_{number}"].sum():
+            yield f"splits: test: none of the tested volumes holds {name!r}, which has no score then"
+
+
 def _foreground(card: Card, rows: pd.DataFrame) -> pd.Series[bool]:
     counted: pd.Series[bool] = rows[[f"voxels_{number}" for number in card.structures]].sum(axis=1) > 0
     return counted
 
 
-def _pretrainings(benchmark: Benchmark, where: str, settings: Settings, card: Card, facts: pd.DataFrame) -> Iterator[str]:
+def _pretrainings(
+    where: str, sections: Sequence[Section], pool: Sequence[str], validation: Sequence[str], facts: pd.DataFrame
+) -> Iterator[str]:
     """More partitions than slices, and batches of more volumes than there are."""
-    pool, validation = _pool(settings, card, facts)
     slices = facts.set_index("volume")["slices"]
-    for section, config, names in _levels(benchmark, settings):
+    for section, config, names in sections:
         partitions = config.partitions
         looked_at = dict.fromkeys((*pool, *validation) if section == "pretrain_global" else pool)
         if short := [v for v in looked_at if slices[v] < partitions]:
@@ -107,44 +142,39 @@ def _pretrainings(benchmark: Benchmark, where: str, settings: Settings, card: Ca
                 f"{_some(short)}, found {partitions}"
             )
         for name in names:
-            batch = strategies()[name].by_partition
-            if batch and (volumes := max(batch[0], config.images // (batch[1] * partitions))) > len(pool):
+            least, views = strategies()[name].by_partition or (0, 1)
+            if least > len(pool):
+                yield f"{where}splits: pretrain: expected at least {least} volumes for {name}, found {len(pool)}"
+            elif least and (volumes := max(least, config.images // (views * partitions))) > len(pool):
                 yield (
-                    f"{where}{section}.images: expected at most {(len(pool) + 1) * batch[1] * partitions - 1} for {name}, whose "
-                    f"batch takes other volumes for every {batch[1] * partitions} images and has {len(pool)} to take, found "
+                    f"{where}{section}.images: expected at most {(len(pool) + 1) * views * partitions - 1} for {name}, whose "
+                    f"batch takes another volume for every {views * partitions} images and has {len(pool)} to take, found "
                     f"{config.images}, {volumes} volumes"
                 )
 
 
-def _batches(benchmark: Benchmark, where: str, settings: Settings) -> Iterator[str]:
+def _batches(where: str, sections: Sequence[Section]) -> Iterator[str]:
     """Batches that are larger than what was asked for."""
-    for section, config, names in _levels(benchmark, settings):
+    for section, config, names in sections:
         for name in names:
-            batch = strategies()[name].by_partition
-            if batch and (least := batch[0] * batch[1] * config.partitions) > config.images:
+            least, views = strategies()[name].by_partition or (0, 1)
+            if (shown := least * views * config.partitions) > config.images:
                 yield (
-                    f"{where}{section}.images: {name} shows {least} images a step, not {config.images}: {batch[1]} views of a "
-                    f"slice from each of {config.partitions} partitions of {batch[0]} volumes"
+                    f"{where}{section}.images: {name} shows {shown} images a step, not {config.images}: {views} views of a slice "
+                    f"from each of {config.partitions} partitions of {least} volumes"
                 )
-
-
-def _levels(benchmark: Benchmark, settings: Settings) -> Iterator[tuple[str, PretrainConfig, list[str]]]:
-    """The sections of pretraining, with the strategies that use them and read partitions."""
-    for section, chosen in (
-        ("pretrain_global", {m.global_ for m in benchmark.methods}),
-        ("pretrain_local", {m.local for m in benchmark.methods}),
-    ):
-        names = sorted(name for name in chosen if name and "partitions" not in strategies()[name].unread)
-        if names or section == "pretrain_global":  # diagnoses read the partitions of global pretraining
-            yield section, getattr(settings, section), names
 
 
 def _labelled(benchmark: Benchmark, card: Card, facts: pd.DataFrame, budget: Budget) -> tuple[list[str], list[str]]:
     """Draws without a label, without one of a structure, and draws that come twice."""
-    problems, notes, orders = [], [], []
+    problems: list[str] = []
+    notes: list[str] = []
+    orders: list[tuple[str, ...]] = []
     for draw in draws_of(card.splits, budget, benchmark.draws):
-        train = volumes_of(split_spec(card.splits, TRAIN, budget, draw), facts).train
+        split = volumes_of(split_spec(card.splits, TUNED, budget, draw), facts)
+        train = split.train
         orders.append(train)
+        problems += _validation(card, facts, split.validation)  # fixed lists may validate each draw otherwise
         rows, where = facts[facts["volume"].isin(train)], f"budget {budget}, draw {draw}"
         if not _foreground(card, rows).any():
             verb = "has" if len(train) == 1 else "have"
@@ -156,9 +186,10 @@ def _labelled(benchmark: Benchmark, card: Card, facts: pd.DataFrame, budget: Bud
         for number, name in card.structures.items():
             if not rows[f"voxels_{number}"].sum():
                 notes.append(f"{where}: the labelled volumes, {_some(train)}, have no label of {name!r}")
-    if again := repeated_draws(orders, len(orders[0]) if orders else 1):
+    if again := repeated_draws(orders, max(map(len, orders))):
         notes.append(
-            f"budget {budget}: there are not enough volumes for {len(orders)} different draws: {len(again)} come again"
+            f"budget {budget}: {len(again)} of {len(orders)} draws label the volumes of an earlier draw once more: there are not "
+            "enough different ones"
         )
     return problems, notes
 

@@ -1,6 +1,6 @@
 """Which codes are known to give the same bits: a committed table, safe by default.
 
-``generations.json`` maps, for each entry (``pretrain/gd``, ``finetune/mixup``, ``data/msd``, ...), the digest of a code to its
+``generations.json`` maps, for each entry (``pretrain/gd``, ``finetune/mixup``, ``data``, ...), the digest of a code to its
 generation. An unknown digest is a generation of its own, so new code means new keys. ``make same-bits`` runs the code of the last
 commit and the present one side by side and, only where every bit is equal, enters the present digest under the old generation.
 """

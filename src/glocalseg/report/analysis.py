@@ -187,7 +187,7 @@ def metric_summary(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean, median, sum and number of values of every metric but the primary one, which the analysis is about.
 
     A row per dataset, method, budget, structure and metric, over all volumes, draws and seeds; values that do not exist (the
-    structure is in neither prediction nor truth) are left out. Columns: ``mean``, ``median``, ``sum``, ``values``.
+    truth lacks the structure) are left out. Columns: ``mean``, ``median``, ``sum``, ``values``.
     """
     rows = scores[scores["metric"] != PRIMARY].copy()
     rows.loc[rows["budget"] == ALL, "method"] = UPPER_BOUND

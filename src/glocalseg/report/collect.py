@@ -165,7 +165,7 @@ def _stack(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
 
 def _scores(root: Path, job: Job) -> pd.DataFrame:
     path = root / job.record.parent / SCORES
-    rows = pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values={"value": [""]})  # a volume may be called NA
+    rows = pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values=[""])  # a volume may be called NA
     if list(rows.columns) != COLUMNS:
         raise CorruptedError(f"{path}: expected columns {COLUMNS}, found {list(rows.columns)}")
     return rows.assign(**_run(job))[SCORE_COLUMNS]
@@ -176,7 +176,7 @@ def _run(job: Job) -> dict[str, Any]:
 
 
 def _log(root: Path, job: Job, name: str) -> pd.DataFrame:
-    rows = pd.read_csv(root / job.record.parent / name)
+    rows = pd.read_csv(root / job.record.parent / name, dtype=_TEXT, keep_default_na=False, na_values=[""])
     own = _run(job) if job.phase == "finetune" else {"dataset": job.dataset, "name": job.name, "seed": job.seed}
     return rows.assign(**{"phase": job.phase, **own})
 

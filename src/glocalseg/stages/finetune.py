@@ -134,5 +134,5 @@ def _validate(net: nn.Module, inputs: Inputs) -> dict[str, float]:
 
 
 def _mean(scores: list[float]) -> float:
-    """Mean of the scores that are numbers; nan if none is: the structure is in no volume, and no prediction says so."""
+    """Mean of the scores that are numbers; nan if none is: no volume holds the structure."""
     return float("nan") if np.isnan(scores).all() else float(np.nanmean(scores))

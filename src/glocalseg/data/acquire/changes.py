@@ -8,7 +8,8 @@ from typing import Any
 
 from glocalseg.data.acquire.lock import Contents, check_cases, check_contents
 from glocalseg.data.card import Card
-from glocalseg.data.readers.base import Case, Problem, ReaderError, scan_cases
+from glocalseg.data.cases import scan_cases
+from glocalseg.data.readers.base import Case, Problem, ReaderError
 
 
 def changes(card: Card, root: Path, verified: Mapping[str, Any], what: str) -> list[Problem]:

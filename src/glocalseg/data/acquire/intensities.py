@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from glocalseg.data.readers.base import Note, Problem
 from glocalseg.data.reading import Preparation
-from glocalseg.data.slices.prepare import Ends, indistinct, limits, outside_of
+from glocalseg.data.slices.intensity import Ends, indistinct, limits, outside_of
 
 USUAL = (
     -1000,

@@ -179,6 +179,15 @@ def check_cases(cases: Iterable[Case], known: Contents, what: str) -> list[Probl
     return problems
 
 
+def check_subjects(lock: Lock, rows: Mapping[str, str], what: str) -> list[Problem]:
+    """A problem for every volume of a lock file of which the table beside the card says another subject; no data is needed."""
+    return [
+        Problem(volume, f"subject {case.subject!r}, as in {what}", repr(rows[volume]))
+        for volume, case in sorted(lock.cases.items())
+        if rows.get(volume, case.subject) != case.subject
+    ]
+
+
 def check_contents(
     cases: Iterable[Case], found: Mapping[str, tuple[str | None, str | None]], known: Contents, what: str
 ) -> list[Problem]:

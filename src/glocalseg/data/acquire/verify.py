@@ -30,7 +30,8 @@ from glocalseg.data.acquire.lock import (
 )
 from glocalseg.data.acquire.summary import summarise
 from glocalseg.data.card import Card
-from glocalseg.data.readers.base import Case, Note, Problem, scan_cases
+from glocalseg.data.cases import scan_cases
+from glocalseg.data.readers.base import Case, Note, Problem
 from glocalseg.data.slices.pieces import PIECES, write_piece
 from glocalseg.data.splits import listed_subjects
 from glocalseg.records.digest import sha256_file

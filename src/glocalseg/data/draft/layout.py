@@ -14,19 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from glocalseg.data.files.names import NIFTI, nifti_stem
 from glocalseg.data.kinds import kinds, load_kind
 from glocalseg.data.nifti import read_nifti
-from glocalseg.data.readers.base import (
-    NIFTI,
-    Case,
-    Problem,
-    Reader,
-    ReaderError,
-    Scan,
-    SubjectNames,
-    SubjectRule,
-    nifti_stem,
-)
+from glocalseg.data.readers.base import Case, Problem, Reader, ReaderError, Scan, SubjectNames, SubjectRule
 
 READERS = "glocalseg.data.readers"
 LIST = "dataset.json"

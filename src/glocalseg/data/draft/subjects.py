@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glocalseg.data.readers.base import read_table
+from glocalseg.data.files.table import read_table
 
 FEWEST = 3  # subjects that a rule must tell apart
 SEPARATOR = r"[_.\- ]"

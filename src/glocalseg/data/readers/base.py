@@ -1,27 +1,25 @@
 """What every reader has in common: a case is two files, and a subject is told from a volume's name or from a table.
 
 A reader is a file of this package with one class that derives from ``Reader``. It opens no image; ``data.volumes`` does.
+``data.cases`` asks it.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
+from unicodedata import normalize
 
 from pydantic import Field, field_validator, model_validator
 
 from glocalseg.config.model import Model
+from glocalseg.data.files.table import read_table
 from glocalseg.data.kinds import Kind
-
-if TYPE_CHECKING:
-    from glocalseg.data.reading import Reading
-
-NIFTI = (".nii.gz", ".nii")
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Problem:
     found: str
 
     def __str__(self) -> str:
-        return f"{self.file}: expected {self.expected}, found {self.found}"
+        return one_line(f"{self.file}: expected {self.expected}, found {self.found}")
 
 
 @dataclass(frozen=True)
@@ -54,16 +52,41 @@ class Note:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.text}"
+        return one_line(f"{self.file}: {self.text}")
+
+
+def one_line(text: str) -> str:
+    """The text as it can be printed and written anywhere: line ends, and bytes that are no letters, become escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a list of the data says of it: names of the channels, if any, and names of label values."""
+
+    file: Path
+    channels: list[str] | None
+    labels: dict[int, str]
 
 
 @dataclass
 class Scan:
-    """What lies below a folder: the cases, in any order, and what was met while looking for them."""
+    """What lies below a folder, and what was met while looking for it.
+
+    Args:
+        cases: in any order. Two with one name are two files of which only one can be meant: whoever asks says so.
+        problems, notes: what was met.
+        left: files that the reader knows and leaves, such as those of another part of the data.
+        named: files that are used by no case, or by one that is wrong, and that a problem names already.
+        said: what a list says of the data.
+    """
 
     cases: list[Case] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    left: list[Path] = field(default_factory=list)
+    named: list[Path] = field(default_factory=list)
+    said: Said | None = None
 
 
 class ReaderError(RuntimeError):
@@ -101,12 +124,14 @@ class SubjectRule(Model):
 
 
 class SubjectNames:
-    """Subjects of volumes by a rule; ``problems`` collects what could not be told, such subjects are ''."""
+    """Subjects of volumes by a rule; those that could not be told are '', and ``problems_of`` says why."""
 
     def __init__(self, rule: SubjectRule, root: Path) -> None:
         self._rule = rule
-        self._table: dict[str, str] = dict(rule.rows)
-        self.problems: list[Problem] = []
+        self._table: Mapping[str, str] = rule.rows
+        self._of_table: list[Problem] = []
+        self._of_volumes: dict[str, Problem] = {}
+        self._asked: set[str] = set()
         self._where = rule.card_table or ""
         if rule.table is not None:
             path = root / rule.table
@@ -114,22 +139,40 @@ class SubjectNames:
             try:
                 self._table = read_table(path)
             except FileNotFoundError:
-                self.problems.append(Problem(self._where, "the table that gives each volume's subject", "no such file"))
-            except ValueError as error:
-                self.problems.append(Problem(self._where, "two columns, volume and subject, with tabs", str(error)))
+                problem = Problem(self._where, "the table that gives each volume's subject", "no such file")
+                self._of_table.append(problem)
+            except (OSError, ValueError) as error:
+                self._of_table.append(Problem(self._where, "two columns, volume and subject, with tabs", str(error)))
 
     def of(self, volume: str) -> str:
-        """The subject of a volume, or '' with a problem noted."""
+        """The subject of a volume, or ''."""
+        self._asked.add(volume)
         if self._rule.pattern is None:
             subject = self._table.get(volume, "")
-            if not subject and self._table:
-                self.problems.append(Problem(self._where, f"a row for volume {volume!r}", "none"))
+            if not subject and not self._of_table:
+                self._of_volumes[volume] = Problem(self._where, f"a row for volume {volume!r}", "none")
             return subject
-        match = re.search(self._rule.pattern, volume)
+        match = re.search(normalize("NFC", self._rule.pattern), volume)
         if match is None or not match.group(1):
-            self.problems.append(Problem(volume, f"a name that matches {self._rule.pattern!r}", "one that does not"))
+            self._of_volumes[volume] = Problem(volume, f"a name that matches {self._rule.pattern!r}", "one that does not")
             return ""
         return match.group(1)
+
+    def problems_of(self, volumes: Iterable[str]) -> list[Problem]:
+        """Why subjects of these volumes could not be told."""
+        return [*self._of_table, *(self._of_volumes[v] for v in dict.fromkeys(volumes) if v in self._of_volumes)]
+
+    def notes(self) -> list[Note]:
+        """What of the table is not used: rows of volumes that nobody asked for."""
+        others = [volume for volume in self._table if volume not in self._asked]
+        if not others:
+            return []
+        count = (
+            f"{len(others)} rows are of volumes that are not there"
+            if len(others) > 1
+            else "one row is of a volume that is not there"
+        )
+        return [Note(self._where, f"{count}, such as {others[0]!r}" if len(others) > 1 else f"{count}: {others[0]!r}")]
 
 
 class Reader(Kind):
@@ -140,86 +183,29 @@ class Reader(Kind):
         """The cases below ``root``, and what was met while looking for them; no image is opened.
 
         A case has a label of None where its layout keeps volumes without labels; where a label could lie and does not, the path
-        at which it should. A label that is listed and absent is a problem.
+        at which it should. A label that is listed and absent is a problem. Where a file lies twice, there is a case of each.
         """
 
 
-def scan_cases(reading: Reading, root: Path) -> Scan:
-    """The cases of a data set as its reader finds them, sorted by volume, with all problems and notes.
-
-    Cases without a label are left out, and noted, unless ``labels: some`` has them.
-    """
-    subjects = SubjectNames(reading.subject, root)
-    scan = reading.reader.scan(root, subjects)
-    cases = sorted(scan.cases, key=lambda c: c.volume)
-    problems, notes = [*scan.problems, *subjects.problems], list(scan.notes)
-    if reading.labels == "some":
-        cases = [c if c.label is None or c.label.is_file() else replace(c, label=None) for c in cases]
-    elif bare := [c for c in cases if c.label is None]:
-        notes.append(
-            Note(str(bare[0].image.parent), f"{len(bare)} volumes without a label are not used ('labels: some' uses them)")
-        )
-        cases = [c for c in cases if c.label is not None]
-    if not cases and not problems:
-        problems = [Problem(str(root), f"cases in the layout of reader {reading.reader.kind!r}", "none")]
-    return Scan(cases, problems, notes)
-
-
-def require_cases(reading: Reading, root: Path) -> list[Case]:
-    """The cases of a data set, sorted by volume.
-
-    Raises:
-        ReaderError: if the layout is not the reader's, or a volume's subject cannot be told: all problems at once.
-    """
-    scan = scan_cases(reading, root)
-    if scan.problems:
-        raise ReaderError(scan.problems)
-    return scan.cases
-
-
-# ---------------------------------------------------------------- what readers are made of
-
-
-def nifti_stem(path: Path) -> str | None:
-    """A NIfTI file's name without its ending; None for other files and for the ``._`` shadows that macOS leaves."""
-    if path.name.startswith("."):
-        return None
-    return next((path.name[: -len(end)] for end in NIFTI if path.name.endswith(end)), None)
-
-
-def nifti_files(folder: Path) -> dict[str, Path]:
-    """The NIfTI files of a folder by name without ending; empty if there is no such folder."""
-    if not folder.is_dir():
-        return {}
-    return {stem: path for path in sorted(folder.iterdir()) if path.is_file() and (stem := nifti_stem(path))}
-
-
-def pair(images: dict[str, Path], labels: dict[str, Path], folders: tuple[Path, Path], subjects: SubjectNames) -> list[Case]:
-    """One case for every name that has an image or a label; the path of a missing one is where it should lie.
+def pair(
+    images: Mapping[str, list[Path]],
+    labels: Mapping[str, list[Path]],
+    folders: tuple[Path, Path],
+    subjects: SubjectNames,
+    endings: tuple[str, str] = ("", ""),
+) -> list[Case]:
+    """One case for every name that has an image or a label, or more where a file lies twice.
 
     Args:
-        images, labels: files by name without ending.
-        folders: where images and labels should lie.
+        images, labels: files by name.
+        folders: where images and labels should lie; the path of a missing one is there.
         subjects: of the volumes.
+        endings: what such a path has after the name.
     """
     cases = []
     for name in sorted(set(images) | set(labels)):
-        image, label = (
-            files.get(name, folder / f"{name}.nii.gz") for files, folder in zip((images, labels), folders, strict=True)
-        )
-        cases.append(Case(name, subjects.of(name), image, label))
+        places = zip((images, labels), folders, endings, strict=True)
+        found = (files.get(name, [folder / f"{name}{ending}.nii.gz"]) for files, folder, ending in places)
+        subject = subjects.of(name)
+        cases += [Case(name, subject, image, label) for image, label in product(*found)]
     return cases
-
-
-def read_table(path: Path) -> dict[str, str]:
-    """Subjects by volume of a table with tabs, in UTF-8; a heading and lines with # are left out. Raises OSError, ValueError."""
-    with path.open(newline="", encoding="utf-8-sig") as f:
-        rows = [row for row in csv.reader(f, delimiter="\t") if row and not row[0].startswith("#")]
-    if bad := [row for row in rows if len(row) < 2 or not row[1].strip()]:
-        raise ValueError(f"the row {bad[0]}")
-    table = {row[0].strip(): row[1].strip() for row in rows}
-    if len(table) != len(rows):
-        raise ValueError("a volume on two rows")
-    if rows and rows[0][1].strip().lower() == "subject":
-        del table[rows[0][0].strip()]
-    return table

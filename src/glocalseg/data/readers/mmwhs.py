@@ -1,35 +1,43 @@
 """The layout of MMWHS: ``mr_train_1001_image.nii.gz`` beside ``mr_train_1001_label.nii.gz``, in any subfolder.
 
-The files of the CT part (``ct_train_...``) may lie there too; they are not read. The challenge's own volumes without labels
-(``mr_test_...``) are not read either.
+``mr_test_...``, the challenge's volumes without labels, may lie there too, and the files of the CT part (``ct_train_...``), which
+are not read.
 """
 
 from __future__ import annotations
 
+import re
+from itertools import product
 from pathlib import Path
 
-from glocalseg.data.readers.base import Case, Problem, Reader, Scan, SubjectNames, nifti_stem
+from glocalseg.data.files.names import nifti_stem
+from glocalseg.data.files.unused import look
+from glocalseg.data.readers.base import Case, Reader, Scan, SubjectNames
 
-PREFIX = "mr_train_"
-IMAGE, LABEL = "_image", "_label"
+NAME = re.compile(r"(?P<volume>(?P<kind>mr_train|mr_test)_.+)_(?P<part>image|label)")
+LEFT = re.compile(r"(ct|mr)_(train|test)_")
+PARTS = ("image", "label")
 
 
 class Mmwhs(Reader):
-    """One case for every ``mr_train_*`` that has an image or a label."""
+    """One case for every ``mr_train_*`` that has an image or a label, and for every image ``mr_test_*``."""
 
     def scan(self, root: Path, subjects: SubjectNames) -> Scan:
-        files: dict[str, Path] = {}
-        problems: list[Problem] = []
-        for path in sorted(root.rglob(f"{PREFIX}*")):
-            stem = nifti_stem(path)
-            if stem is None or not path.is_file() or not stem.endswith((IMAGE, LABEL)):
-                continue
-            if stem in files:
-                problems.append(Problem(str(path), f"each file once (also {files[stem]})", "a second one"))
-            files.setdefault(stem, path)
+        files: dict[tuple[str, str], list[Path]] = {}
+        tests: set[str] = set()
+        left: list[Path] = []
+        for path in look(root).files:
+            match = NAME.fullmatch(nifti_stem(path) or "")
+            if match and (match["kind"], match["part"]) != ("mr_test", "label"):
+                files.setdefault((match["volume"], match["part"]), []).append(path)
+                tests |= {match["volume"]} if match["kind"] == "mr_test" else set()
+            elif LEFT.match(path.name) and (match or path.name.startswith("ct_")):
+                left.append(path)
         cases = []
-        for volume in sorted({stem.removesuffix(IMAGE).removesuffix(LABEL) for stem in files}):
-            folder = next(path.parent for stem, path in files.items() if stem in (volume + IMAGE, volume + LABEL))
-            image, label = (files.get(volume + kind, folder / f"{volume}{kind}.nii.gz") for kind in (IMAGE, LABEL))
-            cases.append(Case(volume, subjects.of(volume), image, label))
-        return Scan(cases, problems)
+        for volume in dict.fromkeys(volume for volume, _ in files):
+            folder = next(paths[0].parent for part in PARTS if (paths := files.get((volume, part))))
+            images, labels = (files.get((volume, part), [folder / f"{volume}_{part}.nii.gz"]) for part in PARTS)
+            subject = subjects.of(volume)
+            for image, label in product(images, [None] if volume in tests else labels):
+                cases.append(Case(volume, subject, image, label))
+        return Scan(cases, left=left)

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from glocalseg.data.readers.base import Case, Problem, ReaderError
+from glocalseg.data.readers.base import Case, ReaderError
 from glocalseg.data.slices.geometry import fit, resample_image, resample_label, resampled_size, to_canonical
+from glocalseg.data.slices.intensity import Ends, correct_bias, indistinct, limits, normalise, outside_of
 from glocalseg.data.slices.pieces import Pieces, Prepared, read_piece
 from glocalseg.data.slices.store import positions, write_store
 from glocalseg.data.volumes import Image, Label, known_values, load_image, load_label, map_labels
@@ -24,9 +25,6 @@ from glocalseg.records.progress import Progress
 
 if TYPE_CHECKING:
     from glocalseg.data.reading import Preparation, Reading
-
-
-Ends = tuple[np.floating, np.floating]  # the intensities that become 0 and 1
 
 
 class PrepareError(ValueError):
@@ -130,7 +128,10 @@ def prepare_image(preparation: Preparation, image: Image, *, name: str, ends: En
         if outside is not None and not outside.all():  # the fit knows no mask
             voxels = np.where(outside, voxels[~outside].min(), voxels)
         voxels = correct_bias(voxels, spacing)
-    voxels = normalise(preparation, voxels, outside, name=name, ends=ends)
+    ends = ends or limits(preparation, voxels if outside is None else voxels[~outside])
+    if problem := indistinct(preparation, ends, name=name):
+        raise PrepareError(str(problem))
+    voxels = normalise(preparation, voxels, outside, ends)
     native = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
     resampled = resampled_size(native[1:], spacing[1:], preparation.frame.spacing)
     return Framed(fit(resample_image(voxels, resampled), preparation.frame.size), native, spacing, resampled)
@@ -162,7 +163,11 @@ def prepare_volume(
 def prepare_read(
     preparation: Preparation, case: Case, image: Image, label: Label | None, *, ends: Ends | None = None
 ) -> Prepared:
-    """One case, whose files have been read, on the frame of its preparation; ``ends`` as ``prepare_image``. Raises PrepareError."""
+    """One case, whose files have been read, on the frame of its preparation; ``ends`` as in ``prepare_image``.
+
+    Raises:
+        PrepareError: as ``prepare_image``, and if the label has other values than the card or another shape than the image.
+    """
     framed = prepare_image(preparation, image, name=case.volume, ends=ends)
     native = np.zeros(framed.native, np.uint8)
     if label is not None:
@@ -171,7 +176,9 @@ def prepare_read(
             raise PrepareError(f"{case.label}: expected label values {known_values(preparation)}, found also {unknown[:8]}")
         native, _ = to_canonical(classes, label.affine, preparation.slice_axis)
         if native.shape != framed.native:
-            raise PrepareError(f"{case.label}: expected shape {image.voxels.shape}, as the image has, found {label.values.shape}")
+            raise PrepareError(
+                f"{case.label}: expected shape {image.voxels.shape}, as the image has, found {label.values.shape}"
+            )
     resampled = resample_label(native, framed.resampled)
     return Prepared(
         case=case,
@@ -181,83 +188,6 @@ def prepare_read(
         spacing=framed.spacing,
         resampled=framed.resampled,
     )
-
-
-def outside_of(preparation: Preparation, image: NDArray[np.float32]) -> NDArray[np.bool_] | None:
-    """Which voxels hold the card's padding, same shape; None without such a value."""
-    return None if preparation.padding is None else np.asarray(image == np.float32(preparation.padding))
-
-
-def limits(preparation: Preparation, body: NDArray[np.float32]) -> Ends:
-    """The intensities that become 0 and 1: the card's window, or its percentiles. Both are NaN where there is no voxel.
-
-    Args:
-        body: the voxels that are not outside, in any shape and order.
-    """
-    if preparation.window is not None:
-        return np.float64(preparation.window[0]), np.float64(preparation.window[1])
-    if not body.size:
-        return np.float64(np.nan), np.float64(np.nan)
-    low, high = np.percentile(body, preparation.percentiles)
-    return low, high
-
-
-def indistinct(preparation: Preparation, ends: Ends, *, name: str) -> Problem | None:
-    """What is wrong with the intensities that become 0 and 1, if they are one and the same."""
-    low, high = ends
-    if high > low:
-        return None
-    found = f"{low} and {high}" if not np.isnan(low) else f"nothing but padding ({preparation.padding:g})"
-    return Problem(name, f"different percentiles {preparation.percentiles} of its intensities", found)
-
-
-def normalise(
-    preparation: Preparation,
-    image: NDArray[np.float32],
-    outside: NDArray[np.bool_] | None,
-    *,
-    name: str,
-    ends: Ends | None = None,
-) -> NDArray[np.float32]:
-    """(v - low) / (high - low) with two percentiles of the whole volume, not clipped (docs/method.md 2.2.2), or with the card's
-    window, clipped to 0 and 1; 0 where ``outside``.
-
-    Args:
-        outside: as ``outside_of``.
-        name: for the error.
-        ends: low and high where they are known, as ``limits``.
-
-    Raises:
-        PrepareError: if the percentiles are equal.
-    """
-    low, high = ends or limits(preparation, image if outside is None else image[~outside])
-    if problem := indistinct(preparation, (low, high), name=name):
-        raise PrepareError(str(problem))
-    scaled = image - np.float32(low)
-    scaled /= np.float32(high - low)
-    if preparation.window is not None:
-        np.clip(scaled, 0, 1, out=scaled)
-    if outside is not None:
-        scaled[outside] = 0
-    return scaled
-
-
-def correct_bias(image: NDArray[np.float32], spacing: tuple[float, float, float]) -> NDArray[np.float32]:
-    """The volume without its smooth bias field, by N4 on the full grid and without a mask (docs/method.md 2.2.1).
-
-    Args:
-        image: (D, h, w) float32.
-        spacing: mm, in that order.
-    """
-    import SimpleITK as sitk  # a second of import that only cards with bias_correction need
-
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums depend on the number of threads
-    volume = sitk.GetImageFromArray(image)
-    volume.SetSpacing(spacing[::-1])
-    n4 = sitk.N4BiasFieldCorrectionImageFilter()
-    n4.SetConvergenceThreshold(0.001)
-    n4.SetMaximumNumberOfIterations([50] * 4)
-    return np.asarray(sitk.GetArrayFromImage(n4.Execute(volume)), dtype=np.float32)
 
 
 def _prepared(

@@ -84,13 +84,13 @@ def open_store(record: Path) -> SliceStore:
     """The slice store behind ``<folder>/manifest.json``, every file checked against it. Raises CorruptedError."""
     manifest = open_sealed(record)
     folder = record.parent
-    text = {"subject": str, "volume": str}
+    text = {"subject": str, "volume": str}  # they may be called 007, 1e5 or NA
     return SliceStore(
         images=np.load(folder / "images.npy", mmap_mode="r"),
         labels=np.load(folder / "labels.npy", mmap_mode="r"),
         native_labels=np.load(folder / "native_labels.npy", mmap_mode="r"),
-        slices=pd.read_csv(folder / "slices.csv", dtype=text),
-        volumes=pd.read_csv(folder / "volumes.csv", dtype=text),
+        slices=pd.read_csv(folder / "slices.csv", dtype=text, keep_default_na=False),
+        volumes=pd.read_csv(folder / "volumes.csv", dtype=text, keep_default_na=False),
         manifest=manifest,
     )
 

@@ -54,4 +54,5 @@ def curves(plan: Plan, root: Path) -> str:
 
 
 def _main(table: Path) -> pd.DataFrame:
-    return pd.read_csv(table, dtype={"budget": str})
+    text = {"dataset": str, "method": str, "budget": str}
+    return pd.read_csv(table, dtype=text, keep_default_na=False, na_values=[""])  # a method may be called nan

@@ -40,8 +40,9 @@ def _caption(metrics: Mapping[str, Metric]) -> str:
         for metric in metrics.values()
     ]
     return (
-        f"Over all volumes, draws and seeds. {' '.join(said)} Where a structure is in only one of prediction and truth, every "
-        "metric has its worst value there, a distance the diagonal of the volume; where it is in neither, there is no value."
+        f"Over all volumes, draws and seeds. {' '.join(said)} Where a structure is in the truth and not predicted, every metric has "
+        "its worst value, a distance the diagonal of the volume; where the truth lacks it there is no value for any method, "
+        "whatever is predicted."
     )
 
 
