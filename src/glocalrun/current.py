@@ -6,6 +6,7 @@ Every call of Snakemake imports this, jobs on nodes of a cluster too: what opens
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ def root_of(card: Card) -> Path:
 
 
 def lock_of(card: Card) -> Path | None:
-    """Its lock file, there or not; None for data that needs none."""
-    return lock_file(card, CARDS) if card.source.identity is None else None
+    """Its lock file, there or not, as a person here calls it; None for data that needs none."""
+    return Path(os.path.relpath(lock_file(card, CARDS))) if card.source.identity is None else None
 
 
 def what_of(card: Card) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocalseg.data.card import Card
-from glocalseg.data.cases import require_cases
-from glocalseg.data.readers.base import Case
+from glocalseg.data.cases import require_cases, scan_cases
+from glocalseg.data.readers.base import Case, Scan
 
 SHAPE = (6, 5, 4)
 
@@ -42,6 +42,11 @@ def cases_of(card: Card, root: Path) -> list[Case]:
     return require_cases(card.reading, root)
 
 
+def scan_of(card: Card, root: Path) -> Scan:
+    """All that a card's reader finds, and what was met."""
+    return scan_cases(card.reading, root)
+
+
 def image_voxels(seed: int, shape: tuple[int, ...] = SHAPE) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(100, 20, shape).astype(np.float32)
 
@@ -65,8 +70,14 @@ def write_msd(root: Path, names: list[str], *, channels: int = 1) -> None:
         save(root / "imagesTr" / f"{name}.nii.gz", image_voxels(seed, shape))
         save(root / "labelsTr" / f"{name}.nii.gz", label_voxels())
         (root / "imagesTr" / f"._{name}.nii.gz").write_bytes(b"\x00\x05\x16\x07 not an image")
-    training = [{"image": f"./imagesTr/{n}.nii.gz", "label": f"./labelsTr/{n}.nii.gz"} for n in names]
-    (root / "dataset.json").write_text(json.dumps({"name": "Tiny", "training": training}), encoding="utf-8")
+    write_list(root, names)
+
+
+def write_list(root: Path, names: list[str], *, labels_folder: str = "labelsTr", ending: str = "", **more: Any) -> None:
+    """``dataset.json``; further keyword arguments are further keys of it."""
+    training = [{"image": f"./imagesTr/{n}{ending}.nii.gz", "label": f"./{labels_folder}/{n}.nii.gz"} for n in names]
+    content = {"name": "Tiny", "training": training, **more}
+    (root / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def write_acdc(root: Path, frames: dict[str, tuple[int, int]]) -> None:
@@ -89,4 +100,4 @@ def mmwhs_card(**changes: Any) -> Card:
     names = {i: f"s{i}" for i in range(1, 8)}
     rule = {"pattern": r"^mr_train_(\d{4})$"}
     fixed = {"structures": names, "label_values": MMWHS_VALUES, "stray_values": [421], "subject": rule}
-    return make_card(reader="mmwhs", **fixed, **changes)
+    return make_card(**{"reader": "mmwhs", **fixed, **changes})

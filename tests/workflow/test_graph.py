@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -141,6 +142,13 @@ def unverified(tree: Path) -> Path:
     return lock_of(tree, "hippocampus").rename(tree / "hippocampus.verified")
 
 
+def other_contents(lock: str) -> str:
+    """A lock file's text with the digest of one image changed."""
+    known = json.loads(lock)
+    known["cases"]["hippocampus_001"]["image"] = "0" * 64
+    return json.dumps(known)
+
+
 def test_data_that_was_never_verified_runs_through_in_one_call(tree: Path) -> None:
     unverified(stand_in(tree))
     provisional = plan_in(tree, "hippocampus").jobs.keys()
@@ -181,7 +189,7 @@ def test_a_lock_file_that_is_taken_away_has_the_data_verified_again(finished: Pa
     (verification,) = run(finished)  # it finds the same data, so no key is another one
     assert verification.endswith("/verified.json")
     assert run(finished) == []
-    unverified(finished).write_text(text.replace('"subject": "subject_001"', '"subject": "subject_002"'), encoding="utf-8")
+    unverified(finished).write_text(other_contents(text), encoding="utf-8")
     records = run(finished)
     assert len(records) == 31 + 1
     assert verification in records
@@ -190,8 +198,23 @@ def test_a_lock_file_that_is_taken_away_has_the_data_verified_again(finished: Pa
 def test_a_lock_file_that_came_from_elsewhere_has_the_data_verified_against_it(finished: Path) -> None:
     lock = lock_of(finished, "hippocampus")
     text = lock.read_text(encoding="utf-8")
-    lock.write_text(text.replace('"subject": "subject_001"', '"subject": "subject_002"'), encoding="utf-8")
+    lock.write_text(other_contents(text), encoding="utf-8")
     assert len(run(finished)) == 31 + 1
+
+
+def test_a_table_beside_the_card_that_was_corrected_is_named_without_any_data(finished: Path) -> None:
+    table = finished / "config/datasets/hippocampus.subjects.tsv"
+    first, second = "hippocampus_001\tsubject_001\n", "hippocampus_001\tsubject_002\n"
+    text = table.read_text(encoding="utf-8")
+    assert first in text
+    table.write_text(text.replace(first, second), encoding="utf-8")
+    for verified in (finished / "data/raw").rglob("verified.json"):
+        verified.unlink()
+    result = snakemake(finished, *CALL)
+    assert result.returncode == 1
+    assert "hippocampus_001: expected subject 'subject_001', as in hippocampus.lock.json" in result.stdout
+    assert "delete config/datasets/hippocampus.lock.json), found 'subject_002'" in result.stdout
+    assert made(finished) == []
 
 
 # ---------------------------------------------------------------- what is forced

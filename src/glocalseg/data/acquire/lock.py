@@ -83,8 +83,9 @@ def identity_of(contents: Contents) -> str:
 
 def how_read(reading: Reading) -> dict[str, Any]:
     """What of a reading a lock file remembers: all but what it names otherwise, or what only says that files are not used."""
-    raw = reading.model_dump(mode="json")
-    del raw["ignore"], raw["subject"]["rows"]
+    raw = reading.model_dump(mode="json", exclude_defaults=True)  # a new option makes no lock file another reading's
+    raw.pop("ignore", None)
+    raw["subject"].pop("rows", None)
     return raw
 
 

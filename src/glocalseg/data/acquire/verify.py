@@ -28,7 +28,7 @@ from glocalseg.data.acquire.lock import (
     locked,
     write_lock,
 )
-from glocalseg.data.acquire.summary import summarise
+from glocalseg.data.acquire.summary import gather, summarise
 from glocalseg.data.card import Card
 from glocalseg.data.cases import scan_cases
 from glocalseg.data.readers.base import Case, Note, Problem
@@ -100,7 +100,7 @@ def verify(card: Card, root: Path, *, lock: Path | None = None, pieces: Path | N
         known, what = {v: c.content for v, c in before.cases.items()}, advice(lock)
         problems += check_cases(scan.cases, known, what)
         problems += check_contents(scan.cases, {e.case.volume: (e.image, e.label) for e in examined}, known, what)
-    return Verified(card, examined, problems, notes)
+    return Verified(card, examined, problems, gather(notes))
 
 
 def accept(verified: Verified, *, record: Path, lock: Path | None, code: str) -> None:
