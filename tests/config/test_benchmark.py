@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from glocalseg.config.benchmark import Benchmark, Method, load_benchmark, parse_benchmark
-from glocalseg.config.model import ConfigError
+from glocalseg.config.model import ConfigError, read_yaml
 from glocalseg.data.card import load_card, load_cards
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -81,6 +81,7 @@ def quick_with(**method: Any) -> Benchmark:
         ("finetune.loss", "dice", lambda s: s.finetune.loss),
         ("network.channels", [4, 8], lambda s: s.network.channels),
         ("threads", 3, lambda s: s.threads),
+        ("pool", "30%", lambda s: s.pool),
         ("strategies.gd.cross_views", "release", lambda s: s.strategies["gd"]["cross_views"]),
         ("regimes.mixup.alpha", 0.4, lambda s: s.regimes["mixup"]["alpha"]),
     ],
@@ -119,7 +120,17 @@ def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: A
     [
         ({"stepz": 3}, ["stepz", "an unknown key"]),
         ({"budgets": [1, 1]}, ["budgets must be different"]),
-        ({"budgets": [0]}, ["budgets start at 1"]),
+        ({"budgets": [0]}, ["budgets.0", "a whole number from 1, or a percentage such as 10%", "found 0"]),
+        ({"budgets": [1, "0%"]}, ["budgets.1", "more than 0% and at most 100%", "'0%'"]),
+        ({"budgets": ["120%"]}, ["budgets.0", "more than 0% and at most 100%", "'120%'"]),
+        ({"budgets": ["ten%"]}, ["budgets.0", "a percentage such as 10%", "'ten%'"]),
+        ({"budgets": [1.5]}, ["budgets.0", "a whole number from 1", "1.5"]),
+        ({"budgets": [True]}, ["budgets.0", "a whole number from 1", "True"]),
+        ({"budgets": ["10%", "10%"]}, ["budgets must be different"]),
+        ({"seeds": [-1]}, ["seeds start at 0"]),
+        ({"pool": 30}, ["pool", "a percentage such as 10%", "30"]),
+        ({"pool": "101%"}, ["pool", "at most 100%", "'101%'"]),
+        ({"network": {"channels": [16]}}, ["network.channels", "at least 2"]),
         ({"methods": [{"local": "lr"}]}, ["methods.0", "starts from a global one"]),
         ({"draws": "many"}, ["draws", "integer", "'many'"]),
         ({"finetune": {"steps": 10, "loss": "hinge"}}, ["finetune.loss", "'dice'", "'hinge'"]),
@@ -153,9 +164,14 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
     with pytest.raises(ConfigError, match="keys and values, found list"):
         load_benchmark(tmp_path / "list.yaml")
-    (tmp_path / "broken.yaml").write_text("a: [1\n")
-    with pytest.raises(ConfigError, match="expected YAML"):
-        load_benchmark(tmp_path / "broken.yaml")
+    for text in ("a: [1\n", "? [1, 2]\n: 3\n", "a: 2026-02-30\n", "[" * 5000, "a: 1\nb: {c: 1, c: 2}\n"):
+        (tmp_path / "broken.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=r"expected YAML, found: .") as error:
+            load_benchmark(tmp_path / "broken.yaml")
+        assert "\n" not in str(error.value)
+    assert "the key 'c' twice in the section that begins on line 2" in str(error.value)
+    (tmp_path / "merged.yaml").write_text("a: &a {c: 1}\nb: {<<: *a, c: 2}\n")
+    assert read_yaml(tmp_path / "merged.yaml")["b"] == {"c": 2}  # a merged section's keys may be set otherwise
 
 
 def test_a_card_is_called_as_its_file(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from glocalseg.data.card import Card, load_card
 from glocalseg.data.cases import require_cases
 from glocalseg.data.draft.layout import find_layout
 from glocalseg.data.readers.acdc import Acdc
+from glocalseg.data.readers.folders import Folders
 from glocalseg.data.readers.msd import Msd
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.data.slices.store import open_store
@@ -130,7 +131,8 @@ def test_what_the_guide_calls_defaults_are_the_defaults() -> None:
     card = make_card()
     assert (card.percentiles, card.bias_correction, card.channel) == ((1.0, 99.0), False, 0)
     assert (card.labels, card.header, card.loss_limit, card.window) == ("all", "agree", 0.1, None)
-    assert (Acdc().phases, Msd().images, Msd().labels) == (["ED"], "imagesTr", "labelsTr")
+    assert (Acdc().phases, Folders().images, Folders().labels) == (["ED"], "imagesTr", "labelsTr")
+    assert (Msd().images, Msd().labels) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def _card(name: str) -> Card:
 
 def _volumes(name: str) -> pd.DataFrame:
     names = SubjectNames(_card(name).subject, Path())
-    return pd.DataFrame({"volume": VOLUMES[name], "subject": [names.of(v) for v in VOLUMES[name]]})
+    return pd.DataFrame({"volume": VOLUMES[name], "subject": [names.of(v) for v in VOLUMES[name]], "labelled": True})
 
 
 def _split(card: Card, volumes: pd.DataFrame, budget: Budget, draw: int) -> Split:
@@ -125,7 +125,7 @@ def test_hippocampus_splits_by_person() -> None:
     numbers = [i for i in range(1, 261) if i <= 180 or i % 2]
     numbers += [2 * k - 1 for k in range(131, 171)]
     people = [f"subject_{(i + 1) // 2:03d}" for i in numbers]
-    volumes = pd.DataFrame({"volume": [f"hippocampus_{i:03d}" for i in numbers], "subject": people})
+    volumes = pd.DataFrame({"volume": [f"hippocampus_{i:03d}" for i in numbers], "subject": people, "labelled": True})
     card = _card("hippocampus")
     assert volumes["subject"].nunique() == card.subjects
     subject = dict(zip(volumes["volume"], volumes["subject"], strict=True))

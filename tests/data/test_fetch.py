@@ -46,6 +46,7 @@ class Server:
     etag: str | None = '"one"'
     ranges: bool = True
     length: bool = True
+    said_length: bool = True  # in the answer to a range behind the file's end
     break_after: list[int] = field(default_factory=list)  # bytes after which an answer breaks off, answer by answer
     statuses: list[int] = field(default_factory=list)  # failures before the first real answer
     pause: float = 0.0  # seconds between two kilobytes
@@ -69,8 +70,12 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.send_error(server.statuses.pop(0))
                 return
             start = self._start()
-            if start > len(server.content):
-                self.send_error(416)
+            if start and start >= len(server.content):
+                self.send_response(416)
+                if server.said_length:
+                    self.send_header("Content-Range", f"bytes */{len(server.content)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             body = server.content[start:]
             self.send_response(206 if start else 200)
@@ -220,6 +225,45 @@ def test_a_leftover_longer_than_the_file_is_dropped(server: Server, archive: byt
     (tmp_path / "raw/resume-tiny.tar").write_bytes(b"x" * (len(archive) + 7))
     _fetch(_card(archive, server.url), tmp_path)
     assert server.sent_ranges() == [f"bytes={len(archive) + 7}-", None]
+
+
+def test_a_whole_file_that_was_left_is_not_downloaded_again(server: Server, archive: bytes, tmp_path: Path) -> None:
+    server.content = archive
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/resume-tiny.tar").write_bytes(archive)
+    raw = _fetch(_card(archive, server.url, size=None), tmp_path)
+    assert server.sent_ranges() == [f"bytes={len(archive)}-"]
+    assert _left(raw) == {"files", "fetched.json"}
+
+
+def test_a_server_that_does_not_say_how_long_the_file_is_is_asked_again(
+    server: Server, archive: bytes, tmp_path: Path
+) -> None:
+    server.content, server.said_length = archive, False
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/resume-tiny.tar").write_bytes(archive)
+    _fetch(_card(archive, server.url, size=None), tmp_path)
+    assert server.sent_ranges() == [f"bytes={len(archive)}-", None]
+
+
+def test_a_whole_file_of_another_content_is_removed_and_the_next_fetch_starts_anew(
+    server: Server, archive: bytes, tmp_path: Path
+) -> None:
+    server.content = archive
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/resume-tiny.tar").write_bytes(b"x" * len(archive))
+    card = _card(archive, server.url, size=None)
+    with pytest.raises(FetchError, match="the file was removed, the next fetch starts anew"):
+        _fetch(card, tmp_path)
+    assert _left(tmp_path / "raw") == set()
+    _fetch(card, tmp_path)
+    assert server.sent_ranges() == [f"bytes={len(archive)}-", None]
+
+
+def test_a_server_that_sends_without_end_is_stopped(server: Server, archive: bytes, tmp_path: Path) -> None:
+    server.content, server.length = archive * 20, False
+    with pytest.raises(FetchError, match=f"expected {len(archive)} bytes, as the card says, found a server that sends more"):
+        _fetch(_card(archive, server.url), tmp_path)
 
 
 def test_passing_failures_are_tried_again(server: Server, archive: bytes, tmp_path: Path) -> None:
@@ -382,10 +426,19 @@ def test_a_zip_archive_is_fetched_too(server: Server, archive: bytes, tmp_path: 
 
 def test_a_missing_root_folder_is_named_and_leaves_nothing_half_done(server: Server, archive: bytes, tmp_path: Path) -> None:
     server.content = archive
-    with pytest.raises(FetchError, match="expected a folder 'Task98' inside, found Task99_Tiny"):
+    with pytest.raises(FetchError, match=r"expected a folder 'Task98' inside, found Task99_Tiny/$"):
         _fetch(_card(archive, server.url, root="Task98"), tmp_path)
+    for root, meant in (("task99_tiny", "Task99_Tiny"), ("imagesTr", "Task99_Tiny/imagesTr")):
+        with pytest.raises(FetchError, match=rf"expected a folder '{root}' inside, found Task99_Tiny/ \(root: {meant}\?\)$"):
+            _fetch(_card(archive, server.url, root=root), tmp_path)
     assert not (tmp_path / "raw/files").exists()
     assert not (tmp_path / "raw/.files.part").exists()
+
+
+@pytest.mark.parametrize("root", ["..", "a/../../b", "/etc", "C:\\data"])
+def test_a_root_that_leads_out_of_the_archive_is_no_root(archive: bytes, root: str) -> None:
+    with pytest.raises(ValueError, match="root must be a folder inside the archive"):
+        _card(archive, "http://127.0.0.1:9", root=root)
 
 
 def test_leftovers_of_a_killed_unpacking_do_no_harm(server: Server, archive: bytes, tmp_path: Path) -> None:

@@ -1,12 +1,18 @@
+"""Archives that are not trusted: each is unpacked as it is meant, or ends in one line with nothing written outside."""
+
 from __future__ import annotations
 
+import gzip
 import io
+import random
+import re
 import shutil
 import stat
 import tarfile
 import zipfile
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,3 +150,170 @@ def test_contents_that_do_not_fit_the_disk_are_not_begun(
     with pytest.raises(FetchError, match="free disk space"):
         unpack(archive, target)
     assert list(target.iterdir()) == []
+
+
+# ---------------------------------------------------------------- formats
+
+
+def _bytes_of_tar(members: list[tuple[str, bytes]], **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, **{"mode": "w", "format": tarfile.PAX_FORMAT, **options}) as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _bytes_of_zip(members: list[tuple[str, bytes]]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, content in members:
+            z.writestr(name, content)
+    return buffer.getvalue()
+
+
+def _unpack(content: bytes, target: Path) -> dict[str, str]:
+    archive = target.parent / "archive"
+    archive.write_bytes(content)
+    unpack(archive, target)
+    return _files(target)
+
+
+def _refusal(content: bytes, target: Path) -> str:
+    with pytest.raises(FetchError) as caught:
+        _unpack(content, target)
+    said = str(caught.value)
+    assert len(said.splitlines()) == 1
+    assert said.startswith(f"{target.parent / 'archive'}: ")
+    return said
+
+
+def test_a_tar_that_ends_in_a_zip_file_is_a_tar(target: Path) -> None:
+    inner = _bytes_of_zip([("[Content_Types].xml", b"<x/>")])
+    content = _bytes_of_tar([("set/a.txt", b"a"), ("set/patients.xlsx", inner)])
+    archive = target.parent / "archive"
+    archive.write_bytes(content)
+    unpack(archive, target)
+    assert (target / "set/a.txt").read_bytes() == b"a"
+    assert (target / "set/patients.xlsx").read_bytes() == inner
+
+
+def test_a_zip_that_begins_with_a_program_is_a_zip(target: Path) -> None:
+    assert _unpack(b"#!/bin/sh\n" + _bytes_of_zip([("a", b"1")]), target) == {"a": "1"}
+
+
+def test_a_zip_with_backslashes_has_folders(target: Path) -> None:
+    assert _unpack(_bytes_of_zip([("set\\a\\", b""), ("set\\b.txt", b"1")]), target) == {"set/b.txt": "1"}
+    assert (target / "set/a").is_dir()
+
+
+def test_what_macos_adds_is_left_out(target: Path) -> None:
+    members = [("__MACOSX/set/._a", b"x"), ("set/._a", b"x"), ("set/a", b"1"), ("set/._A", b"y"), ("._set", b"z")]
+    assert _unpack(_bytes_of_tar(members), target) == {"set/a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"\x28\xb5\x2f\xfd" + bytes(99), "a zstd file"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(99), "a 7z archive"),
+        (b"Rar!\x1a\x07" + bytes(99), "a rar archive"),
+        (b"\n<!DOCTYPE html>", "a page of HTML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of git LFS"),
+        (gzip.compress(b"text"), "a gzip file of something else"),
+        (_bytes_of_zip([("a", b"1")])[:-20], "a zip archive without its end"),
+        (bytes(10240), "expected files in the archive, found none"),
+        (_bytes_of_zip([]), "expected files in the archive, found none"),
+    ],
+)
+def test_what_is_no_archive_is_called_what_it_is(target: Path, content: bytes, said: str) -> None:
+    assert said in _refusal(content, target)
+
+
+# ---------------------------------------------------------------- damaged, and hostile
+
+
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x"}
+FIVE = [(f"set/{i}", bytes([i]) * 600) for i in range(5)]  # three blocks each in a tar: a header and two of content
+
+
+def _header(**fields: Any) -> bytes:
+    info = tarfile.TarInfo("set/x")
+    for name, value in fields.items():
+        setattr(info, name, value)
+    return info.tobuf(format=tarfile.PAX_FORMAT)
+
+
+def test_a_tar_does_not_end_at_a_damaged_header(target: Path) -> None:
+    """Which tar readers take for its end: the rest would be missing without a word."""
+    whole = _bytes_of_tar(FIVE)
+    damaged = bytearray(whole)
+    damaged[2 * 1536 + 3] ^= 0xFF
+    assert "a damaged header (bad checksum)" in _refusal(bytes(damaged), target)
+    for end in (2 * 1536 + 100, 2 * 1536 + 700):
+        assert "read to its end" in _refusal(whole[:end], target)
+        assert "read to its end" in _refusal(gzip.compress(whole[:end]), target)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(_header(type=tarfile.XHDTYPE, size=3 << 30) + bytes(1 << 20)), "a gzip file of something else"),
+        (gzip.compress(_bytes_of_tar(FIVE)[:7680] + _header(type=tarfile.XHDTYPE, size=3 << 30)), "of 3221225472 bytes"),
+        (gzip.compress(_header(size=50 << 30) + bytes(1 << 20)), "found more than 1.1 GB of them"),
+        (_bytes_of_zip([(str(i), bytes(1 << 27)) for i in range(9)]), "found more than 1.1 GB of them"),
+        (_header(pax_headers={"size": "-5"}) + bytes(1024), "found -5 bytes"),
+        (_header(pax_headers={"path": "a\0b"}) + bytes(1024), "a name that no file can have"),
+        (_header(size=512, pax_headers=SPARSE) + b"x" * 512, "read to its end"),
+        (_bytes_of_tar([("caf\udce9", b"1")], format=tarfile.GNU_FORMAT), "a name that is not UTF-8"),
+        (_bytes_of_tar([(".", b"1")]), "a name that no file can have"),
+        (_bytes_of_tar([("x" * 300, b"1")]), "a name of more than 255 bytes"),
+        (_bytes_of_tar([("a/" * 50 + "b", b"1")]), "more than 40 folders in each other"),
+        (_bytes_of_tar([("set/a", b"1"), ("./set/a", b"2")]), "member './set/a': expected a path of its own"),
+        (_bytes_of_tar([("set/a", b"1"), ("Set/A", b"2")]), "found that of 'set/a'"),
+        (_bytes_of_tar([("H\u00f6he", b"1"), ("Ho\u0308he", b"2")]), "found that of 'H\u00f6he'"),
+        (_bytes_of_zip([("a", b"1"), ("a/b", b"2")]), "member 'a/b': expected a path of its own"),
+        (_bytes_of_zip([("a/b", b"1"), ("a", b"2")]), "member 'a': expected a path of its own"),
+    ],
+)  # fmt: skip
+def test_a_hostile_archive_is_one_line(target: Path, content: bytes, said: str) -> None:
+    assert said in _refusal(content, target)
+    assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize(("size", "said"), [(1000, "Bad CRC-32"), (200_000, "expected 200000 bytes.*found 100000")])
+def test_a_member_that_is_not_as_large_as_it_says_is_stopped(target: Path, size: int, said: str) -> None:
+    raw = bytearray(_bytes_of_zip([("a", bytes(100_000))]))
+    at = raw.index(b"PK\x01\x02") + 24
+    raw[at : at + 4] = size.to_bytes(4, "little")
+    assert re.search(said, _refusal(bytes(raw), target))
+
+
+def test_too_many_members_are_refused(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glocalseg.data.acquire.unpack.MEMBERS", 4)
+    assert "found more than 4" in _refusal(_bytes_of_tar(FIVE), target)
+    assert len(_unpack(_bytes_of_tar(FIVE[:4]), target)) == 4
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz", "zip"])
+def test_flipped_bytes_end_in_a_line_or_in_files(tmp_path: Path, mode: str) -> None:
+    numbers = random.Random(mode)
+    members = [(f"set/{i}", numbers.randbytes(300) + bytes(300)) for i in range(5)]
+    whole = _bytes_of_zip(members) if mode == "zip" else _bytes_of_tar(members, mode=mode)
+    said = []
+    for k in range(60):
+        raw = bytearray(whole)
+        for _ in range(numbers.choice([1, 2, 20])):
+            raw[numbers.randrange(len(raw))] ^= 1 << numbers.randrange(8)
+        del raw[numbers.randrange(len(raw)) if k % 5 == 0 else len(raw) :]
+        (tmp_path / "archive").write_bytes(raw)
+        target = tmp_path / f"{k}"
+        target.mkdir()
+        try:
+            unpack(tmp_path / "archive", target)
+        except FetchError as error:
+            said.append(str(error))
+    assert len(said) > 10
+    assert all(len(line.splitlines()) == 1 for line in said)

@@ -16,7 +16,7 @@ from glocalseg.data.acquire.fetch import check_source, dataset_root, fetch
 from glocalseg.data.card import Card, load_card
 from glocalseg.data.kinds import kinds, load_kind
 from glocalseg.data.readers.base import Reader
-from glocalseg.data.reading import Reading
+from glocalseg.data.reading import Preparation, Reading
 
 from glocalseg.data import readers  # isort: skip
 
@@ -29,8 +29,13 @@ from glocalseg.data.acquire.sources.base import Source
 class Tape(Source):
     number: int
 
-    def identity(self, lock):
+    @property
+    def identity(self):
         return f"tape {self.number}"
+
+    @property
+    def origin(self):
+        return str(self.number)
 
     def check(self, wanted, *, timeout):
         pass
@@ -62,7 +67,7 @@ def test_a_source_is_a_file(further: Path, tmp_path: Path) -> None:
     assert (dataset_root(card, raw, incoming) / "content").read_text(encoding="utf-8") == "tiny 7"
     record = json.loads((raw / "fetched.json").read_text(encoding="utf-8"))
     assert (record["dataset"], record["tape"], list(record["files"])) == ("tiny", 7, ["files/content"])
-    assert (card.source.identity(tmp_path / "no.lock.json"), card.source.facts()) == ("tape 7", (("Tape", "7"),))
+    assert (card.source.identity, card.source.origin, card.source.facts()) == ("tape 7", "7", (("Tape", "7"),))
     assert Card.model_validate(card.model_dump(mode="json")) == card
 
 
@@ -101,20 +106,38 @@ def test_a_card_survives_being_written_and_read(path: Path) -> None:
     card = load_card(path)
     assert Card.model_validate(card.model_dump(mode="json")) == card
     assert Reading.model_validate(card.reading.model_dump(mode="json")) == card.reading
-    assert type(card.reading) is Reading
+    assert Preparation.model_validate(card.preparation.model_dump(mode="json")) == card.preparation
+    assert (type(card.reading), type(card.preparation)) == (Reading, Preparation)
 
 
-def test_prose_source_and_splits_are_no_part_of_the_reading() -> None:
+def test_prose_source_and_splits_are_no_part_of_reading_and_preparation() -> None:
     first, rule = make_card(), {"kind": "rule", "test": 1, "validation": 1, "seed": 9}
-    other = make_card(name="other", title="Other", subjects=4, licence="x", citation=["x"], modality="CT", splits=rule)
-    assert keyed(first.reading) == keyed(other.reading)
-    for change in (
-        {"reader": "folders"}, {"reader": {"kind": "msd", "labels": "x"}}, {"channel": 1}, {"structures": {1: "one", 2: "2"}},
-        {"label_values": {0: 0, 1: 2}}, {"stray_values": [9]}, {"slice_axis": "I"}, {"percentiles": [2, 99]},
-        {"frame": {"spacing": [1, 2], "size": [16, 16]}}, {"bias_correction": True}, {"subject": {"table": "x"}},
+    other = make_card(
+        name="other",
+        title="Other",
+        subjects=4,
+        volumes=5,
+        licence="x",
+        citation=["x"],
+        modality="CT",
+        splits=rule,
+        loss_limit=1,
+    )
+    for part, fields, changes in (
+        ("reading", Reading.model_fields, (
+            {"reader": "folders"}, {"reader": {"kind": "msd", "labels": "x"}}, {"subject": {"table": "x"}}, {"channel": 1},
+            {"labels": "some"}, {"header": "sform"}, {"ignore": ["x"]},
+        )),
+        ("preparation", Preparation.model_fields, (
+            {"structures": {1: "one", 2: "2"}}, {"label_values": {0: 0, 1: 2}}, {"stray_values": [9]}, {"slice_axis": "I"},
+            {"frame": {"spacing": [1, 2], "size": [16, 16]}}, {"percentiles": [2, 99]}, {"window": [0, 1]}, {"padding": -1},
+            {"bias_correction": True},
+        )),
     ):  # fmt: skip
-        assert keyed(make_card(**change).reading) != keyed(first.reading), change
-    assert len(Reading.model_fields) == 10  # one more belongs into the list above
+        assert keyed(getattr(first, part)) == keyed(getattr(other, part))
+        for change in changes:
+            assert keyed(getattr(make_card(**change), part)) != keyed(getattr(first, part)), change
+        assert {name for change in changes for name in change} == set(fields)  # one more belongs into the list above
 
 
 def test_the_schema_for_editors_knows_every_kind() -> None:
@@ -130,7 +153,7 @@ from pathlib import Path
 from glocalseg.data.card import load_card
 for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
     card = load_card(path)
-    card.source.identity(Path("none.lock.json")), card.source.facts(), card.source.folder(Path("raw"), Path("incoming"))
+    card.source.identity, card.source.origin, card.source.facts(), card.source.folder(Path("raw"), Path("incoming"))
 from glocalseg.data.acquire import fetch, lock
 print(*sorted({"torch", "nibabel", "requests", "scipy", "pandas", "SimpleITK"} & set(sys.modules)))
 """

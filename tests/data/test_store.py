@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from nifti_layouts import make_card
 
-from glocalseg.data.reading import Reading
+from glocalseg.data.reading import Preparation
 from glocalseg.data.slices.store import open_store, positions, write_store
 from glocalseg.records.sealed import CorruptedError
 
@@ -31,8 +31,8 @@ def content() -> dict[str, Any]:
         "labels": rng.integers(0, 3, (5, 16, 18)).astype(np.uint8),
         "native_labels": rng.integers(0, 3, offset).astype(np.uint8),
         "slices": pd.DataFrame(slices, columns=["subject", "volume", "slice", "position"]),
-        "volumes": pd.DataFrame(volumes, columns=[*names.split(), "resampled_height", "resampled_width", "native_offset"]),
-        "reading": make_card(frame={"spacing": [1, 1], "size": [16, 18]}).reading,
+        "volumes": pd.DataFrame(volumes, columns=[*names.split(), "resampled_height", "resampled_width", "native_offset"]).assign(labelled=True),
+        "preparation": make_card(frame={"spacing": [1, 1], "size": [16, 18]}).preparation,
         "manifest": {"spec": {"identity": "x"}},
     }
 
@@ -60,18 +60,18 @@ def test_round_trip(record: Path) -> None:
 
 
 def test_a_store_knows_how_it_was_read(record: Path) -> None:
-    store, reading = open_store(record), content()["reading"]
+    store, preparation = open_store(record), content()["preparation"]
     assert store.size == (16, 18)
-    assert store.structures == reading.structures == {1: "one", 2: "two"}
-    assert store.classes == reading.classes == 3
-    assert Reading.model_validate(store.manifest["reading"]) == reading
+    assert store.structures == preparation.structures == {1: "one", 2: "two"}
+    assert store.classes == preparation.classes == 3
+    assert Preparation.model_validate(store.manifest["preparation"]) == preparation
 
 
 def test_of_a_card_only_what_decides_the_store_is_written_down(tmp_path: Path) -> None:
     write_store(
-        tmp_path / "manifest.json", **{**content(), "reading": make_card(frame={"spacing": [1, 1], "size": [16, 18]})}
+        tmp_path / "manifest.json", **{**content(), "preparation": make_card(frame={"spacing": [1, 1], "size": [16, 18]})}
     )
-    assert set(open_store(tmp_path / "manifest.json").manifest["reading"]) == set(Reading.model_fields)
+    assert set(open_store(tmp_path / "manifest.json").manifest["preparation"]) == set(Preparation.model_fields)
 
 
 def test_positions_are_the_slices_middles() -> None:
@@ -108,5 +108,5 @@ def test_what_does_not_belong_together_is_not_written(tmp_path: Path, wrong: str
 
 def test_another_frame_than_the_images_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\(5, 16, 18\) and a frame of \(16, 16\) do not belong together"):
-        write_store(tmp_path / "manifest.json", **{**content(), "reading": make_card().reading})
+        write_store(tmp_path / "manifest.json", **{**content(), "preparation": make_card().preparation})
     assert not (tmp_path / "manifest.json").exists()

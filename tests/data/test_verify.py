@@ -1,23 +1,20 @@
+"""A data set as a whole: everything that is wrong with it at once, and what is left of a verification. One case: test_examine."""
+
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
-from nifti_layouts import SHAPE, image_voxels, label_voxels, make_card, save, write_acdc, write_msd
+from nifti_layouts import image_voxels, label_voxels, make_card, save, write_acdc, write_list, write_msd
 
-from glocalseg.config.model import ConfigError
-from glocalseg.data.acquire.fetch import fetch
-from glocalseg.data.acquire.lock import check_tables
-from glocalseg.data.acquire.sources.base import UNVERIFIED
-from glocalseg.data.acquire.verify import VerifyError, require_unchanged, verify, verify_or_raise
+from glocalseg.data.acquire.changes import stat
+from glocalseg.data.acquire.verify import Verified, VerifyError, accept, verify
 from glocalseg.data.card import Card
-from glocalseg.records.sealed import CorruptedError
+from glocalseg.data.slices.pieces import PIECES, piece_name
+from glocalseg.records.digest import sha256_file
 
 CASES = ["case_01", "case_02", "case_03"]
 IMAGE, LABEL = "imagesTr/case_02.nii.gz", "labelsTr/case_02.nii.gz"
@@ -29,239 +26,132 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_sound_data_has_no_problem(root: Path) -> None:
-    assert verify(make_card(), root) == []
+def problems(card: Card, root: Path, **more: Any) -> list[str]:
+    """What is wrong, without the folder of the test."""
+    return [str(p).replace(f"{root}/", "") for p in verify(card, root, **more).problems]
 
 
-def _with(value: float) -> Callable[[Path], None]:
-    def change(root: Path) -> None:
-        voxels = image_voxels(1)
-        voxels[0, 0, 0] = value
-        save(root / IMAGE, voxels)
-
-    return change
-
-
-def _truncate(name: str) -> Callable[[Path], None]:
-    def change(root: Path) -> None:
-        whole = (root / name).read_bytes()
-        (root / name).write_bytes(whole[: len(whole) // 2])
-
-    return change
-
-
-def _flip_a_byte(root: Path) -> None:
-    """A gzip stream whose checksum does not fit its content."""
-    whole = bytearray((root / IMAGE).read_bytes())
-    whole[-6] ^= 0xFF
-    (root / IMAGE).write_bytes(bytes(whole))
-
-
-def _shift(root: Path) -> None:
-    affine = np.diag([1.0, 1.0, 2.0, 1.0])
-    affine[0, 3] = 0.2
-    save(root / LABEL, label_voxels(), affine)
-
-
-def _flat_affine(root: Path) -> None:
-    """Headers in which the third axis has no direction; written by hand, because nibabel refuses to."""
-    for name, voxels in ((IMAGE, image_voxels(1)), (LABEL, label_voxels())):
-        image = nib.Nifti1Image(voxels, np.eye(4))
-        image.header["sform_code"] = 1
-        image.header["srow_z"] = 0
-        image.header["vox_offset"] = 352
-        plain = image.header.binaryblock + b"\0\0\0\0" + voxels.tobytes(order="F")
-        (root / name).write_bytes(gzip.compress(plain))
-
-
-@pytest.mark.parametrize(
-    ("break_it", "file", "expected", "found"),
-    [
-        (lambda r: (r / IMAGE).unlink(), IMAGE, "a NIfTI file", "no such file"),
-        (lambda r: (r / LABEL).unlink(), LABEL, "a NIfTI file", "no such file"),
-        (lambda r: (r / LABEL).write_bytes(gzip.compress(b"no header" * 99)), LABEL, "readable NIfTI", "Error"),
-        (lambda r: (r / IMAGE).write_bytes(b"<html>Sign in</html>"), IMAGE, "a gzip file", "Not a gzipped file"),
-        (_truncate(IMAGE), IMAGE, "a gzip file", "EOFError"),
-        (_truncate(LABEL), LABEL, "a gzip file", "EOFError"),
-        (_flip_a_byte, IMAGE, "a gzip file", "CRC"),
-        (lambda r: save(r / LABEL, np.zeros((6, 5, 3), np.uint8)), LABEL, "shape (6, 5, 4)", "(6, 5, 3)"),
-        (lambda r: save(r / LABEL, np.zeros((*SHAPE, 2), np.uint8)), LABEL, "three dimensions", "(6, 5, 4, 2)"),
-        (_shift, LABEL, "the image's affine", "0.2 mm away"),
-        (_flat_affine, IMAGE, "can be inverted", "0.0"),
-        (lambda r: save(r / LABEL, label_voxels((1, 7))), LABEL, "label values of [0, 1, 2]", "7"),
-        (lambda r: save(r / LABEL, label_voxels((1, -1), np.int16)), LABEL, "label values of [0, 1, 2]", "-1"),
-        (lambda r: save(r / LABEL, label_voxels((1, 1.5), np.float32)), LABEL, "whole numbers", "1.5"),
-        (lambda r: save(r / LABEL, label_voxels((1, np.nan), np.float32)), LABEL, "whole numbers", "nan"),
-        (_with(np.nan), IMAGE, "finite voxels", "1 of 120"),
-        (_with(np.inf), IMAGE, "finite voxels", "1 of 120"),
-        (lambda r: save(r / IMAGE, np.full(SHAPE, 3, np.float32)), IMAGE, "not constant", "3 everywhere"),
-        (lambda r: save(r / IMAGE, image_voxels(0)), IMAGE, "an image of its own", "case_01"),
-    ],
-)  # fmt: skip
-def test_each_fault_is_one_problem(
-    root: Path, break_it: Callable[[Path], Any], file: str, expected: str, found: str
-) -> None:
-    break_it(root)
-    (problem,) = verify(make_card(), root)
-    assert problem.file == str(root / file)
-    assert expected in problem.expected
-    assert found in problem.found
-
-
-def test_all_problems_are_listed_in_one_go(root: Path) -> None:
-    _with(np.nan)(root)
+def spoil(root: Path) -> None:
+    """An image with a voxel that is no number, a label with a value that nobody named, a case that is not listed."""
+    voxels = image_voxels(1)
+    voxels[0, 0, 0] = np.nan
+    save(root / IMAGE, voxels)
     save(root / "labelsTr/case_01.nii.gz", label_voxels((1, 9)))
     save(root / "imagesTr/unknown.nii.gz", image_voxels(8))
-    with pytest.raises(VerifyError) as caught:
-        verify_or_raise(make_card(subjects=4), root, record=root / "verified.json")
+
+
+def test_sound_data_has_no_problem(root: Path) -> None:
+    found = verify(make_card(), root)
+    assert found.problems == []
+    assert list(found.cases) == CASES
+
+
+def test_all_problems_are_listed_in_one_go_and_nothing_is_left_of_them(root: Path, tmp_path: Path) -> None:
+    spoil(root)
+    record, lock = tmp_path / "raw/verified.json", tmp_path / "tiny.lock.json"
+    found = verify(make_card(subjects=4, volumes=5), root, lock=lock, pieces=tmp_path / PIECES)
+    with pytest.raises(VerifyError, match="tiny: 5 problems") as caught:
+        accept(found, record=record, lock=lock, code="x")
     said = str(caught.value)
-    for part in ("finite voxels", "found 9", "dataset.json lists", "name that matches", "4 subjects", "no such file"):
+    parts = (
+        "finite voxels",
+        "found 9 (4 voxels)",
+        "unknown.nii.gz: expected",
+        "4 subjects, as the card says, found 3",
+        "5 volumes",
+    )
+    for part in parts:
         assert part in said
-    assert "tiny: 6 problems" in said
-    assert not (root / "verified.json").exists()
+    assert len(said.splitlines()) == 6
+    assert not record.exists()
+    assert not lock.exists()
 
 
 def test_the_traits_of_hippocampus_are_fine(root: Path) -> None:
     """Scales that differ by a million, float labels that are whole, two volumes of one subject."""
+    write_msd(root, [*CASES, "case_04"])
     save(root / "imagesTr/case_01.nii.gz", image_voxels(0) * 1e6)
     save(root / "labelsTr/case_01.nii.gz", label_voxels((1, 2), np.float32))
-    (root / "subjects.tsv").write_text("volume\tsubject\ncase_01\ta\ncase_02\ta\ncase_03\tb\n", encoding="utf-8")
-    assert verify(make_card(subject={"table": "subjects.tsv"}, subjects=3), root)[0].found == "2"
-    rule = {"kind": "rule", "test": 1, "validation": 1, "seed": 0}
-    assert verify(make_card(subject={"pattern": r"^(case_\d)"}, subjects=3, splits=rule), root)[0].found == "1"
-    write_msd(root, [*CASES, "case_04"])
     (root / "subjects.tsv").write_text("volume\tsubject\ncase_01\ta\ncase_02\ta\ncase_03\tb\ncase_04\tc\n", encoding="utf-8")
-    assert verify(make_card(subject={"table": "subjects.tsv"}, subjects=3), root) == []
-
-
-def test_a_label_affine_within_a_tenth_of_a_voxel_is_fine(root: Path) -> None:
-    affine = np.diag([1.0, 1.0, 2.0, 1.0])
-    affine[0, 3] = 0.05
-    save(root / LABEL, label_voxels(), affine)
-    assert verify(make_card(), root) == []
+    card = make_card(subject={"table": "subjects.tsv"}, subjects=3)
+    assert problems(card, root) == []
+    (root / "subjects.tsv").write_text("volume\tsubject\ncase_01\ta\ncase_02\ta\ncase_03\tb\ncase_04\tb\n", encoding="utf-8")
+    assert problems(card, root) == [f"{root}: expected 3 subjects, as the card says, found 2"]
 
 
 def test_the_same_voxels_under_another_scaling_are_a_duplicate(root: Path) -> None:
-    whole = np.arange(120, dtype=np.int16).reshape(SHAPE)
+    whole = np.arange(120, dtype=np.int16).reshape(6, 5, 4)
     save(root / "imagesTr/case_01.nii.gz", whole)
     save(root / IMAGE, whole.astype(np.float32))
-    assert [p.expected for p in verify(make_card(), root)] == ["an image of its own"]
+    assert problems(make_card(), root) == [
+        f"{IMAGE}: expected an image of its own, found the same voxels as imagesTr/case_01.nii.gz"
+    ]
 
 
 def test_split_lists_name_only_subjects_that_are_there(root: Path) -> None:
     draw = {"train": ["case_01"], "validation": ["case_02"]}
     lists = {"kind": "lists", "pretrain": ["case_01"], "test": ["case_33"], "budgets": {1: [draw]}, "all": draw}
-    (problem,) = verify(make_card(splits=lists), root)
-    assert problem.found == "none of case_33"
+    (problem,) = problems(make_card(splits=lists), root)
+    assert problem.endswith("found none of case_33")
 
 
-def test_processes_do_not_change_the_result(root: Path) -> None:
-    _with(np.nan)(root)
-    save(root / "labelsTr/case_03.nii.gz", label_voxels((1, 9)))
-    assert verify(make_card(), root, workers=2) == verify(make_card(), root) != []
+def test_processes_do_not_change_the_result(root: Path, tmp_path: Path) -> None:
+    spoil(root)
+    one, two = (verify(make_card(), root, workers=n, pieces=tmp_path / str(n)) for n in (1, 2))
+    assert one == two
+    assert one.problems
+    assert [p.read_bytes() for p in sorted((tmp_path / "1").iterdir())] == [
+        p.read_bytes() for p in sorted((tmp_path / "2").iterdir())
+    ]
 
 
 def test_wrong_layout_says_what_was_looked_for(tmp_path: Path) -> None:
     write_acdc(tmp_path, {"patient001": (1, 12)})
-    said = [str(p) for p in verify(make_card(), tmp_path)]
-    assert any("dataset.json: expected the decathlon's list" in s for s in said)
+    assert any("dataset.json: expected the decathlon's list" in said for said in problems(make_card(), tmp_path))
 
 
-def test_the_record_names_the_volumes(root: Path, tmp_path: Path) -> None:
-    record = tmp_path / "raw/verified.json"
-    verify_or_raise(make_card(), root, record=record)
-    content = json.loads(record.read_text(encoding="utf-8"))
-    assert content == {"dataset": "tiny", "subjects": 3, "volumes": CASES, "files": {}}
+def test_volumes_without_labels_are_counted_and_their_images_looked_at(root: Path) -> None:
+    (root / LABEL).unlink()
+    write_list(root, ["case_01", "case_03"], test=[f"./{IMAGE}"])
+    card = make_card(labels="some")
+    found = verify(card, root)
+    assert found.problems == []
+    assert [case.label is not None for case in found.cases.values()] == [True, False, True]
+    assert found.facts["labelled"].tolist() == [True, False, True]
+    save(root / IMAGE, np.full((6, 5, 4), 3, np.float32))
+    assert "not constant" in problems(card, root)[0]
 
 
-def test_the_lock_file_is_written_once_and_then_compared(root: Path, tmp_path: Path) -> None:
-    lock = tmp_path / "tiny.lock.json"
-    verify_or_raise(make_card(), root, lock=lock)
-    first = lock.read_bytes()
-    pairs = [f"{kind}/{n}.nii.gz" for kind in ("imagesTr", "labelsTr") for n in CASES]
-    assert sorted(json.loads(first)) == sorted([*pairs, "dataset.json"])
-    verify_or_raise(make_card(), root, lock=lock)
-    assert lock.read_bytes() == first
-
-    save(root / IMAGE, image_voxels(77))
-    with pytest.raises(VerifyError, match=r"imagesTr/case_02\.nii\.gz: expected sha256 .*tiny\.lock\.json") as caught:
-        verify_or_raise(make_card(), root, lock=lock)
-    assert len(caught.value.problems) == 1
-    assert lock.read_bytes() == first
-
-    write_msd(root, [*CASES[:2], "case_04"])
-    for kind in ("imagesTr", "labelsTr"):
-        (root / kind / "case_03.nii.gz").unlink()
-    with pytest.raises(VerifyError) as caught:
-        verify_or_raise(make_card(), root, lock=lock)
-    changed = {f"{k}/case_0{n}.nii.gz" for k in ("imagesTr", "labelsTr") for n in (3, 4)}
-    assert {p.file for p in caught.value.problems} == {*changed, "dataset.json"}
+# ---------------------------------------------------------------- the record
 
 
-def test_bad_data_leaves_no_lock_file(root: Path, tmp_path: Path) -> None:
-    _with(np.nan)(root)
-    with pytest.raises(VerifyError):
-        verify_or_raise(make_card(), root, lock=tmp_path / "tiny.lock.json")
-    assert not (tmp_path / "tiny.lock.json").exists()
+def verified(root: Path, folder: Path, card: Card | None = None) -> tuple[Verified, dict[str, Any]]:
+    found = verify(card or make_card(), root, pieces=folder / PIECES)
+    accept(found, record=folder / "verified.json", lock=folder / "tiny.lock.json", code="of this code")
+    return found, json.loads((folder / "verified.json").read_text(encoding="utf-8"))
 
 
-def test_an_archive_needs_no_lock_file(root: Path, tmp_path: Path) -> None:
-    source = {"kind": "archive", "file": "a.tar", "md5": "0" * 32}
-    verify_or_raise(make_card(source=source), root, lock=tmp_path / "tiny.lock.json")
-    assert not (tmp_path / "tiny.lock.json").exists()
+def test_the_record_holds_what_later_steps_need_to_know(root: Path, tmp_path: Path) -> None:
+    found, content = verified(root, tmp_path / "raw")
+    assert (content["dataset"], content["subjects"], content["volumes"], content["labelled"]) == ("tiny", 3, 3, 3)
+    assert content["notes"] == [str(note) for note in found.notes] != []
+    assert content["contents"] == {v: ["case_0" + v[-1], c.image, c.label] for v, c in found.cases.items()}
+    assert content["stats"] == {
+        str(p): stat(p) for kind in ("imagesTr", "labelsTr") for p in (root / kind).glob("c*.nii.gz")
+    }
+    assert content["code"] == "of this code"
+    pieces = tmp_path / "raw" / PIECES
+    assert content["pieces"] == {piece_name(v): sha256_file(pieces / piece_name(v)) for v in CASES}
+    assert content["losses"]["one"] == {"native": 12.0, "resampled": 12.0, "framed": 12.0}
 
 
-def test_a_broken_lock_file_is_a_problem(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "tiny.lock.json").write_text("[", encoding="utf-8")
-    with pytest.raises(VerifyError, match="JSON that maps files"):
-        verify_or_raise(make_card(), root, lock=tmp_path / "tiny.lock.json")
-
-
-def test_data_that_changed_after_it_was_verified_is_refused(root: Path, tmp_path: Path) -> None:
-    raw, lock = tmp_path / "raw", tmp_path / "tiny.lock.json"
-    card = make_card(source={"kind": "folder", "path": str(root)})
-    with pytest.raises(CorruptedError, match=r"verified\.json"):
-        require_unchanged(card, root, raw, lock=lock)
-    fetch(card, raw, incoming=tmp_path / "incoming")
-    verify_or_raise(card, root, record=raw / "verified.json", lock=lock)
-    require_unchanged(card, root, raw, lock=lock)
-    save(root / IMAGE, image_voxels(77))
-    with pytest.raises(VerifyError, match=r"imagesTr/case_02\.nii\.gz: expected sha256"):
-        require_unchanged(card, root, raw, lock=lock)
-
-
-def _with_table(root: Path) -> Card:
-    (root / "subjects.tsv").write_text("case_01\ta\ncase_02\tb\ncase_03\tc\n", encoding="utf-8")
-    return make_card(source={"kind": "folder", "path": str(root)}, subject={"table": "subjects.tsv"})
-
-
-def test_a_corrected_table_of_subjects_is_other_data(root: Path, tmp_path: Path) -> None:
-    card, lock = _with_table(root), tmp_path / "tiny.lock.json"
-    assert card.source.identity(lock) == UNVERIFIED
-    check_tables(card, root, lock)  # not verified yet: nothing to compare with
-    verify_or_raise(card, root, lock=lock)
-    assert "subjects.tsv" in json.loads(lock.read_text(encoding="utf-8"))
-    check_tables(card, root, lock)
-    before = card.source.identity(lock)
-    (root / "subjects.tsv").write_text("case_02\ta\ncase_01\tb\ncase_03\tc\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"subjects\.tsv: expected sha256 .* of tiny\.lock\.json, found .*delete"):
-        check_tables(card, root, lock)
-    with pytest.raises(VerifyError, match=r"subjects\.tsv: expected sha256"):
-        verify_or_raise(card, root, lock=lock)
-    lock.unlink()
-    verify_or_raise(card, root, lock=lock)
-    assert card.source.identity(lock) != before
-
-
-def test_tables_are_compared_only_where_they_are_and_a_lock_file_counts(root: Path, tmp_path: Path) -> None:
-    card, lock = _with_table(root), tmp_path / "tiny.lock.json"
-    verify_or_raise(card, root, lock=lock)
-    check_tables(card, tmp_path / "elsewhere", lock)  # a machine that only has the results
-    (root / "dataset.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"dataset\.json: expected sha256"):
-        check_tables(card, root, lock)
-    archive = make_card(source={"kind": "archive", "file": "a.tar", "md5": "0" * 32})
-    check_tables(archive, root, lock)
-    lock.write_text("[", encoding="utf-8")
-    with pytest.raises(ConfigError, match="JSON that maps files"):
-        check_tables(card, root, lock)
+def test_pieces_of_an_interrupted_verification_are_written_anew(root: Path, tmp_path: Path) -> None:
+    _, undisturbed = verified(root, tmp_path / "undisturbed")
+    pieces = tmp_path / "raw" / PIECES
+    pieces.mkdir(parents=True)
+    (pieces / piece_name("case_01")).write_bytes(b"half a pie")
+    (pieces / piece_name("case_99")).write_bytes(b"of a volume that was here")
+    (pieces / "x.npz.tmp").write_bytes(b"")
+    _, content = verified(root, tmp_path / "raw")
+    assert content["pieces"] == undisturbed["pieces"]
+    assert sorted(p.name for p in pieces.iterdir()) == sorted(content["pieces"])

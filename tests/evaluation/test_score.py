@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from glocalseg.data.reading import Reading
+from glocalseg.data.reading import Preparation
 from glocalseg.data.slices.store import write_store
 from glocalseg.evaluation.metrics import METRICS, case_scores
 from glocalseg.evaluation.overlap import dice
@@ -41,19 +41,18 @@ def make_store(record: Path) -> None:
         "first_slice": np.cumsum([0, *depths])[:-1],
         "height": [s[1] for s in SHAPES.values()], "width": [s[2] for s in SHAPES.values()], "spacing_depth": SPACING[0],
         "spacing_height": SPACING[1], "spacing_width": SPACING[2], "resampled_height": 16, "resampled_width": 16,
-        "native_offset": np.cumsum([0, *sizes])[:-1],
+        "native_offset": np.cumsum([0, *sizes])[:-1], "labelled": True,
     })  # fmt: skip
     slices = pd.DataFrame({
         "subject": "s", "volume": np.repeat(list(SHAPES), depths), "slice": range(count), "position": 0.5,
     })  # fmt: skip
-    reading = Reading.model_validate({
-        "reader": "folders", "structures": STRUCTURES, "slice_axis": "A", "frame": {"spacing": [1, 1], "size": [16, 16]},
-        "subject": {"pattern": "(.*)"},
-    })  # fmt: skip
+    preparation = Preparation.model_validate(
+        {"structures": STRUCTURES, "slice_axis": "A", "frame": {"spacing": [1, 1], "size": [16, 16]}}
+    )
     images = np.zeros((count, 16, 16), np.float32)
     write_store(
         record, images=images, labels=images.astype(np.uint8), native_labels=np.concatenate([label(v).ravel() for v in SHAPES]),
-        slices=slices, volumes=volumes, reading=reading, manifest={},
+        slices=slices, volumes=volumes, preparation=preparation, manifest={},
     )  # fmt: skip
 
 

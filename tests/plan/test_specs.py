@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ PRETRAINED = from_global(*GLOBAL)
 READS: dict[str, set[str]] = {  # what moves when a setting changes; by the longest beginning of its path
     "threads": ALL,
     "network": ALL,
+    "pool": PRETRAINED | DIAGNOSES | tuned("random+mean_teacher"),
     "pretrain_global": PRETRAINED,
     "pretrain_global.temperature": from_global("gr", "gd", "pcl"),
     "pretrain_global.partitions": from_global("gd") | DIAGNOSES,
@@ -104,6 +106,7 @@ READS: dict[str, set[str]] = {  # what moves when a setting changes; by the long
     "finetune": TUNED,
 }
 OTHER: dict[str, Any] = {
+    "pool": "30%",
     "network.encoder": None,  # another network altogether: tests/networks
     "network.weights": None,
     "network.levels": 3,
@@ -188,8 +191,8 @@ def keys() -> set[str]:
     ("changes", "expected"),
     [
         ({"percentiles": [2, 98]}, everything()),
-        ({"reader": {"kind": "folders", "labels": "other"}}, everything()),
-        ({"channel": 1}, everything()),
+        ({"reader": {"kind": "folders", "labels": "other"}}, REPORT),  # what is read is in the lock file: test_stale.py
+        ({"channel": 1}, REPORT),
         ({"title": "Otherwise", "licence": "x", "modality": "CT", "citation": ["y"]}, REPORT),
         ({"splits": {"kind": "rule", "test": 2, "validation": 2, "seed": 1}}, ALL),
         ({"splits": {"kind": "rule", "test": 2, "validation": 2, "seed": 0, "test_volumes": "one"}}, TUNED),
@@ -230,10 +233,30 @@ def test_a_variant_shares_what_it_does_not_touch() -> None:
     assert {job.chain for job in plan.of("finetune")} == {"random", "gd+lr"}
 
 
-def test_methods_that_are_one_and_the_same_are_refused() -> None:
-    line = {"global": "gd", "name": "same", "set": {"pretrain_local.temperature": 0.5}}  # it has no local phase
-    with pytest.raises(ConfigError, match="found 'gd' and 'same' with one and the same specification"):
-        planned(benchmark(methods=[{}, {"global": "gd"}, line]))
+@pytest.mark.parametrize(
+    ("line", "like"),
+    [
+        ({"global": "gd", "set": {"pretrain_local.temperature": 0.5}}, "gd"),  # it has no local phase
+        ({"set": {"pool": "30%"}}, "random"),  # it reads no pool
+        ({"regime": "mixup", "set": {"pool": "30%"}}, "random+mixup"),
+    ],
+)
+def test_methods_that_are_one_and_the_same_are_refused(line: dict[str, Any], like: str) -> None:
+    methods = [{}, {"global": "gd"}, {"regime": "mixup"}, {"name": "same", **line}]
+    with pytest.raises(ConfigError, match=rf"found '{re.escape(like)}' and 'same' with one and the same specification"):
+        planned(benchmark(methods=methods))
+
+
+def test_a_share_of_the_pool_makes_another_method_of_what_reads_it() -> None:
+    share = {"set": {"pool": "30%"}}
+    methods = [{}, {"global": "gd"}, {"regime": "mean_teacher"}, {"global": "gd", "name": "gd-30", **share},
+               {"regime": "mean_teacher", "name": "teacher-30", **share}]  # fmt: skip
+    found = jobs(planned(benchmark(methods=methods)))
+    for name in ("gd", "random+mean_teacher"):
+        assert found["finetune", name].spec.key in keys()  # those without it are as if it were in no line
+    assert found["pretrain_global", "gd-30"].spec.split.share == 0.3  # type: ignore[union-attr]
+    assert found["finetune", "gd-30"].spec.split.share is None  # type: ignore[union-attr]
+    assert found["finetune", "teacher-30"].spec.split.share == 0.3  # type: ignore[union-attr]
 
 
 def test_what_is_taken_away_can_not_be_read() -> None:

@@ -233,7 +233,14 @@ def _scoring(root: Path, job: Job, size: Size, card: Card) -> None:
         for structure, shift in (("anterior_part", -0.02), ("posterior", 0.02)):
             empty = bool(_bad(job)) and structure == "posterior" and _rng(job.label, volume, "empty").random() < 0.2
             dice = 0.0 if empty else float(np.clip(score + shift, 0, 1))
-            found = {"dice": dice, "nsd": dice**0.5, "hd95": 12 * (1 - dice), "assd": 4 * (1 - dice), "lost": 0.0, "stray": 0.0}
+            found = {
+                "dice": dice,
+                "nsd": dice**0.5,
+                "hd95": 12 * (1 - dice),
+                "assd": 4 * (1 - dice),
+                "lost": 0.0,
+                "stray": 0.0,
+            }
             for name, metric in METRICS.items():
                 worst = float(np.linalg.norm(np.multiply(size.grid, SPACING))) if metric.lost == "diagonal" else metric.lost
                 rows.append((subject, volume, structure, name, round(worst if empty else found.get(name, 0.5), 6)))

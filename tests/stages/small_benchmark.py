@@ -109,7 +109,11 @@ def write_data(root: Path, plan: Plan) -> None:
         "spacing_width": 1.5,
     }
     volumes = volumes.assign(
-        **fixed, resampled_height=SIDE, resampled_width=SIDE, native_offset=np.arange(SUBJECTS) * DEPTH * SIDE**2
+        **fixed,
+        resampled_height=SIDE,
+        resampled_width=SIDE,
+        native_offset=np.arange(SUBJECTS) * DEPTH * SIDE**2,
+        labelled=True,
     )
     (data,) = plan.of("data")
     write_store(
@@ -119,7 +123,7 @@ def write_data(root: Path, plan: Plan) -> None:
         native_labels=labels.reshape(-1),
         slices=slices,
         volumes=volumes,
-        reading=plan.cards["made_up"].reading,
+        preparation=plan.cards["made_up"].preparation,
         manifest={"spec": data.spec.dump()},
     )
 

@@ -44,7 +44,7 @@ class Node:
 def ask(*command: str) -> str | None:
     """What a command prints; None if it is not there, fails or does not answer in 20 seconds."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout

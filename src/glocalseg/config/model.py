@@ -98,16 +98,26 @@ def without(model: M, fields: Iterable[str]) -> M:
     return copy
 
 
+class _KeysOnce(yaml.SafeLoader):
+    """Refuses a key that a section has twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+            raise yaml.YAMLError(f"the key {twice[0]!r} twice in the section that begins on line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Keys and values of a YAML or JSON file. Raises ConfigError."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_KeysOnce)
     except FileNotFoundError:
         raise ConfigError(f"{path}: expected a configuration file, found nothing there") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected text in UTF-8, found {error.reason} at byte {error.start}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: expected YAML, found: {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date of 2026-02-30 is a ValueError
+        raise ConfigError(f"{path}: expected YAML, found: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(raw).__name__}")
     return raw

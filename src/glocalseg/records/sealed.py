@@ -86,10 +86,10 @@ def open_sealed(record: Path) -> dict[str, Any]:
 def read_record(record: Path) -> dict[str, Any]:
     """The payload of a sealed folder, its files unchecked. Raises CorruptedError."""
     try:
-        payload: dict[str, Any] = json.loads(record.read_text())
+        payload: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         payload["files"]
     except FileNotFoundError:
         raise CorruptedError(f"{record}: expected a finished run or store, found nothing") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptedError(f"{record}: expected JSON with a 'files' entry, found {error!r}") from None
     return payload

@@ -76,7 +76,9 @@ def _attempt(url: str, target: Path, size: int | None, space: float) -> None:
 
 def _receive(response: requests.Response, url: str, target: Path, have: int, size: int | None, space: float) -> None:
     status = response.status_code
-    if status == 416:  # what lies here is longer than the file, or is another file's beginning
+    if status == 416:  # nothing comes after what lies here: it is all, or longer than the file, or another file's beginning
+        if have and response.headers.get("Content-Range", "").strip() == f"bytes */{have}":
+            return
         forget(target)
         raise _Again("a server that has nothing after what was kept")
     if status in RETRIED:
@@ -92,12 +94,12 @@ def _receive(response: requests.Response, url: str, target: Path, have: int, siz
     if total is not None:
         require_space(target.parent, int(total * space) - start, f"{target.name} and its contents")
     _remember(target, response)
-    _copy(response, url, target, start, total)
+    _copy(response, url, target, start, total, most=size)
     if total is not None and _length(target) != total:
         raise _Again(f"an end after {_length(target)} of {total} bytes")
 
 
-def _copy(response: requests.Response, url: str, target: Path, start: int, total: int | None) -> None:
+def _copy(response: requests.Response, url: str, target: Path, start: int, total: int | None, *, most: int | None) -> None:
     label = url.rsplit("/", 1)[-1]
     with Progress(label, total, "B", done=start) as progress, target.open("r+b" if start else "wb") as f:
         f.seek(start)
@@ -108,6 +110,8 @@ def _copy(response: requests.Response, url: str, target: Path, start: int, total
             except OSError as error:
                 raise FetchError(f"{target}: expected to write {label}, found {error.strerror}") from None
             progress.add(len(block))
+            if most is not None and f.tell() > most:
+                raise FetchError(f"{url}: expected {most} bytes, as the card says, found a server that sends more")
 
 
 def _extent(response: requests.Response) -> tuple[int, int | None]:

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import IO, Self
 
 from glocalseg.data.acquire.shared import FetchError, require_space
+from glocalseg.data.files.names import folded
 from glocalseg.records.progress import Progress
+
+MEMBERS = 500_000
+DEPTH = 40  # folders in each other
+LONGEST = 255  # bytes of one name
+SWELLS = 200  # an archive that unpacks to more than so many times its size, and a gigabyte, is none of medical images
+GIGABYTE = 1 << 30
+HEADER = 1 << 20  # bytes of a tar's extended header
+BLOCK = 1 << 20
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, LZMAError, struct.error, LookupError, ValueError)
+LONG_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+OTHERS = {  # how files begin that are taken for archives, and are none
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a rar archive",
+    b"version https://git-lfs": "a pointer of git LFS",
+    b"<": "a page of HTML or XML",
+    b"\x1f\x8b": "a gzip file of something else, or of a damaged one",
+    b"PK": "a zip archive without its end",
+}
 
 
 @dataclass(frozen=True)
@@ -26,71 +52,160 @@ class _Member:
     refused: str | None  # what it is, if it is neither file nor folder
     open: Callable[[], IO[bytes] | None]
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Its path, by folders."""
+        return PurePosixPath(self.name).parts
+
+    @property
+    def shadow(self) -> bool:
+        """Whether it is what macOS adds to an archive, which is left out."""
+        return "__MACOSX" in self.parts or (bool(self.parts) and self.parts[-1].startswith("._"))
+
 
 def unpack(archive: Path, target: Path) -> None:
     """Write the files of a tar (plain, gz, bz2, xz) or zip archive below ``target``, an empty folder.
 
-    Owners, modes and dates of the archive are not taken over.
+    Owners, modes and dates of the archive are not taken over; what macOS adds (``._`` files, ``__MACOSX``) is left out.
 
     Raises:
-        FetchError: a member is absolute, lies outside of the target, is a link or a device (then nothing is written); the
-            archive is broken or of another format; the disk is too small for its contents.
+        FetchError: a member is absolute, lies outside of the target, is a link or a device, has a name that cannot be written or
+            that another member has, too (then nothing is written); the archive is broken or of another format, unpacks to far
+            more than its size, or the disk is too small for its contents.
     """
     try:
-        with _members(archive) as members:
-            for member in members:
-                _check(archive, member)
+        with _members(archive) as found:
+            members = list(_checked(archive, found))
+            if all(m.folder for m in members):
+                raise FetchError(f"{archive}: expected files in the archive, found none")
             total = sum(m.size for m in members)
             require_space(target, total, f"the contents of {archive.name}")
             with Progress(f"unpacking {archive.name}", total, "B") as progress:
                 for member in members:
-                    _write(member, target)
+                    _write(archive, member, target)
                     progress.add(member.size)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, LZMAError) as error:
+    except FetchError:
+        raise
+    except BROKEN as error:
         raise FetchError(f"{archive}: expected an archive that can be read to its end, found {error!r}") from None
-    except (OSError, RuntimeError) as error:
-        if isinstance(error, FetchError):
-            raise
+    except (OSError, RuntimeError, MemoryError) as error:
         raise FetchError(f"{archive}: expected to unpack it below {target}, found {error!r}") from None
 
 
-def _check(archive: Path, member: _Member) -> None:
-    name = member.name
-    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+def _checked(archive: Path, members: Iterable[_Member]) -> Iterator[_Member]:
+    """The members to be written. Raises FetchError at the first that cannot be."""
+    seen: dict[tuple[str, ...], str] = {}
+    folders: set[tuple[str, ...]] = set()
+    most, total = max(SWELLS * archive.stat().st_size, GIGABYTE), 0
+    for number, member in enumerate(members):
+        total += member.size
+        if number == MEMBERS or total > most:
+            found = f"more than {MEMBERS}" if number == MEMBERS else f"more than {most / 1e9:.1f} GB of them"
+            raise FetchError(f"{archive}: expected members as many and large as those of a data set, found {found}")
+        if problem := member.refused or _wrong(member):
+            raise FetchError(
+                f"{archive}: member {member.name!r}: expected a file or a folder inside the archive, found {problem}"
+            )
+        path = tuple(folded(part) for part in member.parts)
+        above = {path[:n] for n in range(1, len(path))}
+        if member.shadow or not path:
+            continue
+        clash = next((p for p in above if p in seen), None) or (path if path in seen else None)
+        if clash is None and not member.folder and path in folders:
+            clash = path
+        if clash is not None:
+            other = seen.get(clash, "a folder")
+            expected = "a path of its own (letter case and composed letters do not count)"
+            raise FetchError(f"{archive}: member {member.name!r}: expected {expected}, found that of {other!r}")
+        folders |= above
+        if member.folder:
+            folders.add(path)
+        else:
+            seen[path] = member.name
+        yield member
+
+
+def _wrong(member: _Member) -> str | None:
+    """What is wrong with a member's name, if anything."""
+    posix, windows = PurePosixPath(member.name), PureWindowsPath(member.name)
     if posix.is_absolute() or windows.is_absolute() or windows.drive:
-        problem = "an absolute path"
-    elif ".." in posix.parts or ".." in windows.parts:
-        problem = "a path that can lead out of the folder"
-    elif member.refused:
-        problem = member.refused
-    else:
-        return
-    raise FetchError(f"{archive}: member {name!r}: expected a file or a folder inside the archive, found {problem}")
+        return "an absolute path"
+    if ".." in posix.parts or ".." in windows.parts:
+        return "a path that can lead out of the folder"
+    if member.size < 0:
+        return f"{member.size} bytes"
+    if "\0" in member.name or (not member.folder and not member.parts):
+        return "a name that no file can have"
+    if any("\ud800" <= c <= "\udfff" for c in member.name):
+        return "a name that is not UTF-8"
+    if len(member.parts) > DEPTH or any(len(part.encode()) > LONGEST for part in member.parts):
+        return f"more than {DEPTH} folders in each other, or a name of more than {LONGEST} bytes"
+    return None
 
 
-def _write(member: _Member, target: Path) -> None:
-    path = target.joinpath(*PurePosixPath(member.name).parts)
+def _write(archive: Path, member: _Member, target: Path) -> None:
+    path = target.joinpath(*member.parts)
     if member.folder:
         path.mkdir(parents=True, exist_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     source = member.open()
     if source is None:
-        raise FetchError(f"{member.name}: expected a file in the archive, found nothing to read")
+        raise FetchError(f"{archive}: member {member.name!r}: expected a file in the archive, found nothing to read")
+    written = 0
     with source, path.open("wb") as out:
-        shutil.copyfileobj(source, out, 1 << 20)
+        while written <= member.size and (block := source.read(BLOCK)):
+            out.write(block)
+            written += len(block)
+    if written != member.size:
+        found = "more" if written > member.size else f"{written}"
+        raise FetchError(
+            f"{archive}: member {member.name!r}: expected {member.size} bytes, as the archive says, found {found}"
+        )
+
+
+# ---------------------------------------------------------------- formats
 
 
 @contextmanager
-def _members(archive: Path) -> Iterator[list[_Member]]:
-    if zipfile.is_zipfile(archive):
+def _members(archive: Path) -> Iterator[Iterable[_Member]]:
+    """The members of an archive, read as they are asked for.
+
+    A tar is asked for first: a zip file at its end, such as a spreadsheet, makes it look like one.
+    """
+    with archive.open("rb") as f:
+        start = f.read(32)
+    if not start.startswith(b"PK") and (tar := _tar(archive)) is not None:
+        with tar:
+            yield (_of_tar(tar, info) for info in tar)
+    elif zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as z:
             yield [_of_zip(z, info) for info in z.infolist()]
-    elif tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as t:
-            yield [_of_tar(t, info) for info in t]
     else:
-        raise FetchError(f"{archive}: expected a tar or zip archive, found something else")
+        empty = "an empty file" if not start else "something else"
+        found = next((name for begins, name in OTHERS.items() if start.lstrip().startswith(begins)), empty)
+        raise FetchError(f"{archive}: expected a tar or zip archive that can be read, found {found}")
+
+
+def _tar(archive: Path) -> tarfile.TarFile | None:
+    try:
+        return tarfile.open(archive, tarinfo=_Info)
+    except tarfile.ReadError:
+        return None
+
+
+class _Info(tarfile.TarInfo):
+    """A header that is not taken for the archive's end where it is damaged, and does not ask for gigabytes of memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+        try:
+            info = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"a damaged header ({error})") from None
+        if info.type in LONG_HEADERS and info.size > HEADER:
+            raise tarfile.ReadError(f"an extended header of {info.size} bytes")
+        return info
 
 
 def _of_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
@@ -111,4 +226,5 @@ def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
         refused = "a device or pipe"
     elif info.flag_bits & 1:
         refused = "an encrypted file"
-    return _Member(info.filename, info.file_size, info.is_dir(), refused, lambda: archive.open(info))
+    name = info.filename.replace("\\", "/")  # which some programs write, and no zip file should hold
+    return _Member(name, info.file_size, name.endswith("/"), refused, lambda: archive.open(info))

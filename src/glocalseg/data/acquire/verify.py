@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from glocalseg.data.acquire.changes import stat
 from glocalseg.data.acquire.examine import Examined, examine
+from glocalseg.data.acquire.listed import compare_with_list
 from glocalseg.data.acquire.lock import (
     Lock,
     LockedCase,
@@ -90,7 +91,7 @@ def verify(card: Card, root: Path, *, lock: Path | None = None, pieces: Path | N
     scan = scan_cases(card.reading, root)
     examined = list(_examine_all(card, scan.cases, pieces, workers))
     problems = [*scan.problems, *(p for e in examined for p in e.problems)]
-    notes = [*scan.notes, *(n for e in examined for n in e.notes)]
+    notes = [*scan.notes, *compare_with_list(card, scan.said), *(n for e in examined for n in e.notes)]
     if scan.cases:
         problems += _counts(card, root, scan.cases)
         more = summarise(card, examined)

@@ -76,21 +76,23 @@ def place(root: Path, text: str) -> Placed:
     """Where a listed file lies, if its path leads to a NIfTI file below ``root``."""
     if not text.strip() or "\0" in text:
         return Placed(text, None, "lead nowhere")
-    if "\\" in text and not os.path.lexists(root / text):
-        text = text.replace("\\", "/")
-    if PurePosixPath(text).is_absolute():
-        tops = (os.path.abspath(root), os.path.realpath(root))
-        below = next((b for top in tops if not _leads_out(b := os.path.relpath(os.path.normpath(text), top))), None)
-    elif PureWindowsPath(text).drive and not os.path.lexists(root / text):
-        below = None
-    else:
-        below = os.path.normpath(text)
-    if below is None or _leads_out(below):
+    below = _below(root, text if "\\" not in text or os.path.lexists(root / text) else text.replace("\\", "/"))
+    if below is None:
         return Placed(text, None, "lead out of it")
     path = _as_stored(root / below)
     if nifti_stem(path) is None:
         return Placed(text, None, "are of no NIfTI file (.nii.gz, .nii)")
     return Placed(text, path)
+
+
+def _below(root: Path, text: str) -> str | None:
+    """A path relative to ``root``, without dots; None if it leads elsewhere."""
+    if PurePosixPath(text).is_absolute():
+        tops = (os.path.abspath(root), os.path.realpath(root))
+        return next((b for top in tops if not _leads_out(b := os.path.relpath(os.path.normpath(text), top))), None)
+    below = os.path.normpath(text)
+    driven = PureWindowsPath(text).drive and not os.path.lexists(root / text)
+    return None if driven or _leads_out(below) else below
 
 
 def _as_stored(path: Path) -> Path:

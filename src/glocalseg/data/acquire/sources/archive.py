@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Self
 from urllib.parse import quote, unquote, urlparse
 
@@ -13,6 +13,8 @@ from glocalseg.data.acquire.shared import FetchError, fill_whole, require_space
 from glocalseg.data.acquire.sources.base import FILES, Fact, Source, Wanted
 from glocalseg.records.digest import KEY_DIGITS, digest, sha256_file
 from glocalseg.records.sealed import RESUME
+
+SHOWN = 5  # names of an archive's files in a message
 
 
 class ArchiveSource(Source):
@@ -35,6 +37,8 @@ class ArchiveSource(Source):
             raise ValueError("an archive needs sha256, or md5 where the publisher gives only that")
         if not self.file_name or "/" in self.file_name:
             raise ValueError("an archive needs a url that ends in its file name, or file")
+        if PureWindowsPath(self.root).anchor or ".." in PureWindowsPath(self.root).parts:
+            raise ValueError(f"root must be a folder inside the archive, found {self.root!r}")
         return self
 
     @property
@@ -136,5 +140,16 @@ class ArchiveSource(Source):
 
         unpack(archive, folder)
         if not (folder / self.root).is_dir():
-            there = ", ".join(sorted(p.name for p in folder.iterdir())[:5])
-            raise FetchError(f"{archive}: expected a folder {self.root!r} inside, found {there}")
+            raise FetchError(f"{archive}: expected a folder {self.root!r} inside, found {_instead(folder, self.root)}")
+
+
+def _instead(folder: Path, root: str) -> str:
+    """What an archive holds in place of a folder: the same in other letters, or deeper, and what lies at the top."""
+    folders = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_dir())
+    wanted = PurePosixPath(root)
+    same = [p for p in folders if p.as_posix().casefold() == wanted.as_posix().casefold()]
+    same += [p for p in folders if p.name.casefold() == wanted.name.casefold()]
+    there = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir())
+    more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+    hint = f" (root: {same[0].as_posix()}?)" if same else ""
+    return f"{', '.join(there[:SHOWN])}{more}{hint}"
