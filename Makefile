@@ -6,6 +6,7 @@
 #   make benchmark CONFIG=config/hippocampus.yaml MIRROR=<folder or url>
 #   make export RUN=<folder of a fine-tuning> [OUT=...]     a network with all that it needs; or CONFIG=... METHOD=gd+lr BUDGET=8: all repeats
 #   make predict MODEL=<folder> IMAGES=<folder> OUT=<folder>   labels of images; FORCE=yes replaces those that are there
+#   make test-slow                                          tests that train networks or run whole workflows, for minutes
 #   make test-slurm                                         tests on a real SLURM, which it installs: as root, in no cluster
 #   make same-bits                                          changed code that gives the same bits keeps its keys
 #   make docs                                               what is generated of README.md, docs/ and config/schemas
@@ -18,8 +19,15 @@ CONFIG ?= config/quick.yaml
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 CONFIGS ?= $(wildcard config/*.yaml)
+# Text and names of files are UTF-8, whatever the locale.
+export PYTHONUTF8 := 1
+# Snakemake needs a cache: where the home folder cannot be written to, it is here.
+ifneq ($(shell d="$${XDG_CACHE_HOME:-$$HOME/.cache}"; mkdir -p "$$d/snakemake" 2>/dev/null && test -w "$$d/snakemake" && echo yes),yes)
+export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
+export MPLCONFIGDIR := $(CURDIR)/.snakemake/cache
+endif
 
-.PHONY: help setup card look benchmark export predict test test-slurm lint docs same-bits check prune
+.PHONY: help setup card look benchmark export predict test test-slow test-slurm lint docs same-bits check prune
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -53,7 +61,10 @@ predict: $(READY)
 	  $(if $(OUT),--out="$(OUT)") $(if $(THREADS),--threads="$(THREADS)") $(if $(filter yes,$(FORCE)),--overwrite)
 
 test: $(READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
+
+test-slow: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 test-slurm: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm

@@ -79,7 +79,11 @@ def test_two_folders_of_any_name_and_depth(tmp_path: Path) -> None:
     (tmp_path / "wrapped/readme.txt").write_text("nothing")
     draft, _, card = _draft(tmp_path)
     assert draft.layout.root == tmp_path / "wrapped/in this"
-    assert card.reader.model_dump() == {"kind": "folders", "images": "the scans", "labels": "ground truth"}
+    assert card.reader.model_dump(exclude_defaults=True) == {
+        "kind": "folders",
+        "images": "the scans",
+        "labels": "ground truth",
+    }
     assert card.source.model_dump() == {"kind": "folder", "path": str(tmp_path / "wrapped/in this")}
     assert (card.subjects, card.volumes, card.labels) == (7, 7, "all")
 
@@ -87,7 +91,7 @@ def test_two_folders_of_any_name_and_depth(tmp_path: Path) -> None:
 def test_what_is_in_the_files_tells_labels_from_images(tmp_path: Path) -> None:
     _write(tmp_path, NAMES, images="labels", labels="images")
     _, _, card = _draft(tmp_path)
-    assert card.reader.model_dump() == {"kind": "folders", "images": "labels", "labels": "images"}
+    assert card.reader.model_dump(exclude_defaults=True) == {"kind": "folders", "images": "labels", "labels": "images"}
 
 
 def test_a_list_of_cases_goes_before_folders(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_where_a_piece_is_missing_the_file_must_be_the_one_that_was_verified(roo
     content = verified(card, root)
     (root.parent / "raw" / PIECES / piece_name("case_01")).unlink()
     save(root / "labelsTr/case_01.nii.gz", label_voxels((2, 1)))
-    with pytest.raises(PrepareError, match="case_01: expected the contents that were verified, found others in .*case_01"):
+    with pytest.raises(PrepareError, match=r"case_01: expected the contents that were verified, found others in .*case_01"):
         store(card, root, "store", content)
 
 

@@ -31,7 +31,9 @@ def content() -> dict[str, Any]:
         "labels": rng.integers(0, 3, (5, 16, 18)).astype(np.uint8),
         "native_labels": rng.integers(0, 3, offset).astype(np.uint8),
         "slices": pd.DataFrame(slices, columns=["subject", "volume", "slice", "position"]),
-        "volumes": pd.DataFrame(volumes, columns=[*names.split(), "resampled_height", "resampled_width", "native_offset"]).assign(labelled=True),
+        "volumes": pd.DataFrame(
+            volumes, columns=[*names.split(), "resampled_height", "resampled_width", "native_offset"]
+        ).assign(labelled=True),
         "preparation": make_card(frame={"spacing": [1, 1], "size": [16, 18]}).preparation,
         "manifest": {"spec": {"identity": "x"}},
     }
@@ -110,3 +112,19 @@ def test_another_frame_than_the_images_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\(5, 16, 18\) and a frame of \(16, 16\) do not belong together"):
         write_store(tmp_path / "manifest.json", **{**content(), "preparation": make_card().preparation})
     assert not (tmp_path / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(("volumes", "subjects"), [(("NA", "007"), ("nan", "1e5")), (("None", "1e5"), ("007", "n"))])
+def test_volumes_and_subjects_may_be_called_na_or_like_a_number(
+    tmp_path: Path, volumes: tuple[str, str], subjects: tuple[str, str]
+) -> None:
+    parts = content()
+    names = {"volume": dict(zip(DEPTHS, volumes, strict=True)), "subject": dict(zip("ab", subjects, strict=True))}
+    for table in ("slices", "volumes"):
+        parts[table] = parts[table].assign(**{c: parts[table][c].map(of) for c, of in names.items()})
+    write_store(tmp_path / "manifest.json", **parts)
+    store = open_store(tmp_path / "manifest.json")
+    assert (tuple(store.volumes["volume"]), tuple(store.volumes["subject"])) == (volumes, subjects)
+    assert tuple(store.slices["volume"].unique()) == volumes
+    assert tuple(store.slices["subject"].unique()) == subjects
+    assert store.rows(volumes).tolist() == [0, 1, 2, 3, 4]

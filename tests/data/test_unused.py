@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +228,22 @@ def test_stems_and_names() -> None:
     assert {name: nifti_stem(Path(name)) for name in named} == named
     assert not looks_like_data("a.imgs")
     assert looks_like_data("x.Nii.gz_old")
+
+
+NAMES = """
+import sys
+from pathlib import Path
+from glocalseg.data.files.names import left_out, nifti_stem
+folder = Path(sys.argv[1])
+(path,) = folder.iterdir()
+print(ascii([nifti_stem(path), nifti_stem(Path("plain.nii")), left_out(folder, ["H\\u00f6h*"])(path)]))
+"""
+
+
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_names_are_utf8_whatever_the_locale(tmp_path: Path, utf8: str) -> None:
+    (tmp_path / "Höhle.nii.gz").write_bytes(b"")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"}
+    call = [sys.executable, "-c", NAMES, str(tmp_path)]
+    done = subprocess.run(call, env=environment, capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.strip() == ascii(["Höhle", "plain", True])

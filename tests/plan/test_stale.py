@@ -40,13 +40,13 @@ def of_phases(plan: Plan, *phases: str) -> set[tuple[str, str]]:
 
 def edit(path: Path, old: str, new: str) -> None:
     """Replace text that must be there."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert old in text, f"{path} has no {old!r}"
-    path.write_text(text.replace(old, new, 1))
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def append(path: Path, text: str) -> None:
-    path.write_text(path.read_text() + text)
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
 
 # ---------------------------------------------------------------- what makes nothing stale

@@ -239,7 +239,7 @@ def _scoring(root: Path, job: Job, size: Size, card: Card) -> None:
                 "hd95": 12 * (1 - dice),
                 "assd": 4 * (1 - dice),
                 "lost": 0.0,
-                "stray": 0.0,
+                "stray": float("nan"),  # both structures are in every volume
             }
             for name, metric in METRICS.items():
                 worst = float(np.linalg.norm(np.multiply(size.grid, SPACING))) if metric.lost == "diagonal" else metric.lost

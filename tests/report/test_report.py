@@ -172,7 +172,7 @@ def test_main_table_and_dvc_hold_every_metric(made: tuple[Plan, Path]):
     path = made[1] / "results/toy/tables/main.csv"
     row = metrics(path)["gd"]["2"]
     assert set(row) == {"dice_mean", "dice_mean_low", "dice_mean_high", "dice_median", "nsd_mean", "hd95_median",
-                        "assd_median", "lost_sum", "runs"}  # fmt: skip
+                        "assd_median", "lost_sum", "stray_sum", "runs"}  # fmt: skip
     scores = pd.read_csv(made[1] / "results/toy/scores.csv", dtype={"budget": str})
     own = scores[(scores["method"] == "gd") & (scores["budget"] == "2") & (scores["metric"] == "hd95")]["value"]
     assert row["hd95_median"] == pytest.approx(own.median(), abs=1e-4)
@@ -192,7 +192,7 @@ def test_a_new_metric_is_in_table_page_and_export_by_its_entry_alone(
     tables = tmp_path / "results/toy/tables"
     assert "Volume error: difference of the volumes, as a share of the truth's <volume> (mean; lower is better)." in said
     assert "Volume error on the native grid" in said
-    assert "| Lost | Volume error |" in (tables / "metrics.md").read_text(encoding="utf-8")
+    assert "| Lost | Stray | Volume error |" in (tables / "metrics.md").read_text(encoding="utf-8")
     assert set(pd.read_csv(tables / "metrics.csv")["metric"]) == set(METRICS) - {"dice"}
     assert metrics(tables / "main.csv")["gd"]["1"]["vole_mean"] == 0.5
 

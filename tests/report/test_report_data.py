@@ -13,6 +13,7 @@ from glocalseg.report.build import build
 from glocalseg.report.collect import Stored, collect, stored
 from glocalseg.report.figures.overlays import row_title
 from glocalseg.report.names import shortened
+from glocalseg.report.tables.export import dice, metrics
 from glocalseg.report.text.datasets import data, intensity, loss, losses, share, splits, volumes
 
 
@@ -93,12 +94,28 @@ def test_what_stands_beside_a_row_of_pictures_is_no_formula() -> None:
     assert row_title("best", "a$b$", 0.8123) == "best, Dice 0.812\na\\$b\\$"
 
 
-def test_a_subject_called_na_keeps_its_name_and_its_score(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["NA", "nan", "None", "007", "1e5"])
+def test_names_that_look_like_numbers_or_nothing_stay_names(tmp_path: Path, name: str) -> None:
     plan = fabricate(tmp_path, Size(methods=("random",), seeds=(0,)))
-    (record, *_) = (tmp_path / job.record for job in plan.of("score"))
-    payload, table = read_record(record), record.with_name("scores.csv")
-    table.write_text(table.read_text(encoding="utf-8").replace("s00,", "NA,"), encoding="utf-8")
-    seal(record, {k: v for k, v in payload.items() if k != "files"})
-    subjects = collect(plan, tmp_path).scores["subject"]
-    assert "NA" in set(subjects)
-    assert subjects.notna().all()
+    for phase, file in (("score", "scores.csv"), ("finetune", "validation.csv")):
+        record = next(tmp_path / job.record for job in plan.of(phase))  # type: ignore[arg-type]
+        payload, table = read_record(record), record.with_name(file)
+        text = table.read_text(encoding="utf-8")
+        for old in ("s00,", "s00_L,", "posterior,"):
+            text = text.replace(old, f"{name},")
+        table.write_text(text, encoding="utf-8")
+        seal(record, {k: v for k, v in payload.items() if k != "files"})
+    found = collect(plan, tmp_path)
+    for column in ("subject", "volume", "structure"):
+        assert name in set(found.scores[column])
+        assert found.scores[column].notna().all()
+    assert name in set(found.validation["structure"])
+    assert found.validation["structure"].notna().all()
+
+
+def test_a_method_may_be_called_nan(tmp_path: Path) -> None:
+    table = tmp_path / "main.csv"
+    table.write_text("method,budget,dice_mean,hd95_median,runs\nnan,1,0.5,,2\n", encoding="utf-8")
+    assert metrics(table)["nan"]["1"]["dice_mean"] == 0.5
+    assert pd.isna(metrics(table)["nan"]["1"]["hd95_median"])
+    assert dice(table).splitlines()[1] == "1,nan,0.5"

@@ -18,6 +18,9 @@ from pathlib import Path
 import pytest
 import yaml
 from snakemake_call import environment, snakemake
+from test_new_data import BENCHMARK as BENCHMARK_OF_CLINIC
+from test_new_data import CARD as CLINIC
+from test_new_data import LABEL, label, save, write
 from test_small_dag import BENCHMARK, bits, one, prepare_tree
 
 from conftest import REPOSITORY
@@ -47,8 +50,6 @@ for name, text in files.items():
     (folder / name).write_text(text)
 with open("../made.txt", "a") as f:
     f.write(f"{record}\\n")
-if record.parts[:3:2] == ("data", "acdc") and record.name == "verified.json":
-    Path("config/datasets/acdc.lock.json").write_text("{}")
 while Path("../hold").exists():
     time.sleep(0.05)
 record.write_text(json.dumps({"files": {n: hashlib.sha256(t.encode()).hexdigest() for n, t in files.items()}}))
@@ -89,8 +90,8 @@ def repository(folder: Path, *, pretend: bool) -> Path:
     (tree / "pipelines.yaml").write_text(
         yaml.safe_dump({"pipelines": {"small_phantom": {"config": CONFIG, "results": "small"}}})
     )
+    (tree / CONFIG).write_text(yaml.safe_dump({**BENCHMARK, "methods": METHODS if pretend else METHODS[:1]}))
     if pretend:
-        (tree / CONFIG).write_text(yaml.safe_dump({**BENCHMARK, "methods": METHODS}))
         published = (REPOSITORY / "results/published/hippocampus/tables/main.csv").read_text()
         (tree / "workflow/scripts/header.csv").write_text(published.splitlines()[0] + "\n")
         for name in ("fetch", "verify", "prepare", "pretrain", "diagnose", "finetune", "score", "report"):
@@ -127,9 +128,9 @@ def tree(first: Path, tmp_path: Path) -> Path:
 
 
 def replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def nothing_to_do(tree: Path) -> None:
@@ -337,21 +338,34 @@ def test_a_data_set_that_is_absent_holds_up_no_other(tree: Path) -> None:
     shutil.copy(REPOSITORY / "workflow/scripts/fetch.py", tree / "workflow/scripts/fetch.py")
     replace(tree / CONFIG, "batch: 4", "batch: 3")
     said = dvc(tree, "repro", "--keep-going", status=None)
-    assert "failed to reproduce 'data@acdc'" in said
+    assert "failed to reproduce 'plan@acdc'" in said
     assert "A person has to get this data" in said
+    assert "acdc: not verified" in said
     assert made(tree) == sorted(finetunings("random", "gr", "gd+lr") + REPORT)
     assert "small_phantom" not in dvc(tree, "status")
 
 
-def test_data_that_a_person_brings_is_verified_first(tree: Path) -> None:
+def test_data_that_was_never_verified_is_verified_by_the_plan_and_named_when_it_changes(tree: Path) -> None:
     (tree / "pipelines.yaml").write_text(
-        yaml.safe_dump({"pipelines": {"acdc": {"config": "config/paper.yaml", "results": "paper_acdc"}}})
+        yaml.safe_dump({"pipelines": {"clinic": {"config": "config/clinic.yaml", "results": "clinic"}}})
     )
-    said = dvc(tree, "repro", "data@acdc", status=None)
-    assert "acdc: verified. Commit config/datasets/acdc.lock.json, then `dvc repro` again" in said
-    assert made(tree) == [f"data/raw/acdc/unverified/{name}.json" for name in ("fetched", "verified")]
-    dvc(tree, "repro", "data@acdc")
-    assert "data/slices/acdc/*/manifest.json" in made(tree)
+    write(tree / "given")
+    (tree / "config/datasets/clinic.yaml").write_text(yaml.safe_dump(CLINIC))
+    (tree / "config/clinic.yaml").write_text(yaml.safe_dump(BENCHMARK_OF_CLINIC))
+    for name in ("fetch", "verify"):
+        shutil.copy(REPOSITORY / f"workflow/scripts/{name}.py", tree / f"workflow/scripts/{name}.py")
+    said = dvc(tree, "repro", "data@clinic")
+    assert "Verified for the first time: commit config/datasets/clinic.lock.json" in said
+    (record,) = (tree / "results/keys/clinic/data.txt").read_text().split()
+    assert (tree / record).is_file()
+    assert made(tree) == ["data/slices/clinic/*/manifest.json"]
+    assert "Data and pipelines are up to date." in dvc(tree, "repro", "data@clinic")
+    save(tree / "given" / LABEL, label(more=1))
+    replace(tree / "config/clinic.yaml", "batch: 2", "batch: 3")
+    said = dvc(tree, "repro", status=None)
+    assert "failed to reproduce 'plan@clinic'" in said
+    assert f"{LABEL}: expected the contents of clinic.lock.json" in said
+    assert made(tree) == []
 
 
 # ---------------------------------------------------------------- for real

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from snakemake_call import environment
 
-from glocalrun.data import told
+from glocalrun.data.jobs import told
 
 CARD: dict[str, Any] = {
     "name": "tiny", "title": "Tiny", "modality": "MR", "subjects": 6, "licence": "none", "citation": ["nobody"],

@@ -16,6 +16,7 @@ from snakemake_call import snakemake
 from conftest import REPOSITORY
 from glocalrun import progress
 from glocalrun.plans import plan_of
+from glocalseg.plan.make import fetched_record, verified_record
 from glocalseg.plan.phases import PHASES
 
 SCRIPTS = sorted(p.name for p in (REPOSITORY / "workflow/scripts").glob("[a-z]*.py"))
@@ -117,19 +118,24 @@ def prune(folder: Path, *arguments: str) -> str:
 
 def test_prune_removes_only_what_no_configuration_gives_and_only_when_told(tmp_path: Path) -> None:
     plan = plan_of(REPOSITORY / "config/hippocampus.yaml")
+    card = plan.cards["hippocampus"]
     current = [tmp_path / plan.of(phase)[0].record for phase in PHASES if phase != "report"]
+    current.append(tmp_path / verified_record(card))
     old = [record.parent.with_name("0123456789") / record.name for record in current]
-    raw = tmp_path / "data/raw/hippocampus/0123456789/fetched.json"
-    for record in [*current, *old, raw]:
-        record.parent.mkdir(parents=True)
+    old.append(tmp_path / "data/raw/hippocampus/9876543210/0123456789/pieces/x.npz")
+    raw = [tmp_path / fetched_record(card), tmp_path / "data/raw/hippocampus/9876543210/fetched.json"]
+    raw += [record.parent / "files/0123456789/x.nii.gz" for record in raw]
+    for record in [*current, *old, *raw]:
+        record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text("{}")
+    old[-1] = old[-1].parent  # the folder of a verification goes as a whole
     listed = prune(tmp_path)
-    assert f"{len(PHASES) - 1} that no configuration" in listed
+    assert f"{len(PHASES) + 1} that no configuration" in listed
     assert all(str(record.parent.relative_to(tmp_path)) in listed for record in old)
     assert all(record.exists() for record in old)
     assert "removed" in prune(tmp_path, "--confirm")
     assert not any(record.parent.exists() for record in old)
-    assert all(record.exists() for record in [*current, raw])
+    assert all(record.exists() for record in [*current, *raw])
 
 
 def test_what_dvc_keeps_up_to_date_is_kept(tmp_path: Path) -> None:

@@ -28,13 +28,12 @@ SHUFFLE = 5
 PLAN = """
 import json
 from pathlib import Path
-from glocalrun.plans import CARDS, plan_of
-from glocalseg.plan.make import verified_record
+from glocalrun.plans import plan_of
+from glocalseg.plan.make import fetched_record, verified_record
 plan = plan_of(Path("config/small.yaml"))
 jobs = [(job.record, job.phase, job.parents) for job in plan.jobs.values()]
 for card in plan.cards.values():
-    verified = verified_record(card, CARDS)
-    fetched = verified.with_name("fetched.json")
+    verified, fetched = verified_record(card), fetched_record(card)
     jobs = [(r, p, (*parents, verified) if p == "data" else parents) for r, p, parents in jobs]
     jobs = [(fetched, "fetch", ()), (verified, "verify", (fetched,)), *jobs]
 print(json.dumps([(str(record), phase, [str(p) for p in parents]) for record, phase, parents in jobs]))

@@ -4,7 +4,7 @@ import os
 import sys
 
 from glocalrun.calls import before, mark
-from glocalrun.current import forget_stale
+from glocalrun.data.current import forget_stale
 
 _again = {}
 

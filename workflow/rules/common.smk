@@ -12,7 +12,7 @@ HERE = Path(workflow.basedir)
 sys.path.insert(0, str(HERE / "src"))  # this checkout's code, whichever one the environment was made for
 
 from glocalrun.calls import STATE
-from glocalrun.current import require_current
+from glocalrun.data.current import require_current
 from glocalrun.plans import CARDS, INCOMING
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
@@ -79,10 +79,10 @@ for note in PLAN.notes if workflow.is_main_process else ():
 
 
 def words(threads=BENCHMARK.threads):
-    """What every command begins with: Python with its limit of threads, the folder of the programs, this run's configuration."""
+    """What every command begins with: Python, UTF-8 whatever the locale, with its limit of threads, the folder of the programs, this run's configuration."""
     limits = " ".join(f"{v}={threads}" for v in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"))
     return {
-        "python": f"{limits} {'python' if CONDA else shlex.quote(sys.executable)}",
+        "python": f"PYTHONUTF8=1 {limits} {'python' if CONDA else shlex.quote(sys.executable)}",
         "programs": shlex.quote(os.path.relpath(HERE / "workflow" / "scripts")),
         "benchmark": shlex.quote(str(RESOLVED)),
     }

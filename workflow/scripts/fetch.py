@@ -2,7 +2,7 @@
 
 import _checkout  # noqa: F401  this checkout's code, before all else
 
-from glocalrun.data import bring
+from glocalrun.data.jobs import bring
 from glocalrun.program import run
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import _checkout  # noqa: F401  this checkout's code, before all else
 
-from glocalrun.data import slice_up
+from glocalrun.data.jobs import slice_up
 from glocalrun.program import run
 
 if __name__ == "__main__":

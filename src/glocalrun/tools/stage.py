@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from glocalrun.current import require_current
+from glocalrun.data.current import require_current
 from glocalrun.plans import CARDS, plan_of
 from glocalseg.config.model import ConfigError
 from glocalseg.plan.jobs import Plan

@@ -103,7 +103,7 @@ def _header(stream: Stream, path: Path) -> Nifti1Header:
     if magic in PAIRS:
         raise _error(path, "header and voxels in one file", "the header of a pair of files, .hdr and .img")
     header = kind(raw, check=False)
-    if magic not in FORMATS:
+    if FORMATS.get(magic) is not kind:
         analyze = header["sizeof_hdr"] == kind.sizeof_hdr
         raise _error(
             path, "a NIfTI file", "an Analyze header, or a damaged one" if analyze else f"a file that begins {raw[:12]!r}"

@@ -121,7 +121,7 @@ def lost(masks: Masks) -> float:
 
 def stray(masks: Masks) -> float:
     """Volumes that do not hold the structure and in which some of it is predicted."""
-    return 0.0
+    return float("nan")  # those that hold it are no part of the count
 
 
 PRIMARY = "dice"  # what is averaged by subject, compared and tested
@@ -131,7 +131,7 @@ METRICS: dict[str, Metric] = {
     "hd95": Metric("HD95", "mm", "low", "median", "diagonal", hd95),
     "assd": Metric("ASSD", "mm", "low", "median", "diagonal", assd),
     "lost": Metric("Lost", "", "low", "sum", 1.0, lost),
-    "stray": Metric("Stray", "", "low", "sum", 0.0, stray, strays=True),
+    "stray": Metric("Stray", "", "low", "sum", float("nan"), stray, strays=True),
 }
 
 

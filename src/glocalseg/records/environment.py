@@ -39,10 +39,13 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    here = Path(__file__).parent
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, encoding="utf-8", errors="replace", check=True)
-        dirty = subprocess.run(["git", "status", "--porcelain", "--", "."], cwd=here, capture_output=True, text=True, encoding="utf-8", errors="replace")
+        head, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--", ".")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
+    return head.strip() + ("+changes" if changed.strip() else "")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, check=True)
+    return done.stdout.decode(errors="replace")

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from unicodedata import normalize
 
-from glocalseg.data.files.names import nifti_stem
+from glocalseg.data.files.names import nifti_stem, text_of
 
 LIST = "dataset.json"
 LARGEST = 1 << 26  # bytes
@@ -99,7 +99,7 @@ def _as_stored(path: Path) -> Path:
     """The file of that name, however its letters are composed on the disk."""
     if path.name.isascii() or os.path.lexists(path) or not path.parent.is_dir():
         return path
-    same = [p for p in path.parent.iterdir() if normalize("NFC", p.name) == normalize("NFC", path.name)]
+    same = [p for p in path.parent.iterdir() if text_of(p) == normalize("NFC", path.name)]
     return same[0] if same else path
 
 

@@ -21,16 +21,24 @@ HEAD = 352  # bytes: a NIfTI header with its magic
 LONGEST = 200  # bytes of a volume's name, so that a file can be called after it
 
 
-def nifti_stem(path: Path) -> str | None:
-    """A NIfTI file's name without its ending, composed letters as one (NFC); None for other files and for hidden ones.
+def text_of(path: Path) -> str:
+    """A file's name as text: its bytes are UTF-8 whatever the locale, composed letters are one (NFC)."""
+    try:
+        name = os.fsencode(path.name).decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a name that is none of this disk's
+        name = path.name
+    return unicodedata.normalize("NFC", name)
 
-    Endings count in any letter case. Hidden are also the ``._`` shadows that macOS leaves.
-    """
-    if hidden(path.name):
-        return None
-    name = unicodedata.normalize("NFC", path.name)
+
+def stem_of(name: str) -> str | None:
+    """The name of a NIfTI file without its ending; None for another one. Endings count in any letter case."""
     end = next((end for end in NIFTI if name.lower().endswith(end)), None)
     return name[: -len(end)] if end and len(name) > len(end) else None
+
+
+def nifti_stem(path: Path) -> str | None:
+    """A NIfTI file's name without its ending; None for other files and for hidden ones, such as macOS's ``._`` shadows."""
+    return None if hidden(path.name) else stem_of(text_of(path))
 
 
 def nifti_files(folder: Path) -> dict[str, list[Path]]:
@@ -118,6 +126,6 @@ def left_out(root: Path, patterns: Iterable[str]) -> Callable[[Path], bool]:
         texts = [
             unicodedata.normalize("NFC", t) for t in (below.name, *(p.as_posix() for p in (below, *below.parents[:-1])))
         ]
-        return any(fnmatchcase(text, pattern) for text in texts for pattern in wanted)
+        return any(fnmatchcase(path.as_posix(), pattern) for path in paths for pattern in wanted)
 
     return matches

@@ -7,7 +7,7 @@ import io
 import unicodedata
 from pathlib import Path
 
-from glocalseg.data.files.names import nifti_stem
+from glocalseg.data.files.names import stem_of
 
 
 def read_table(path: Path) -> dict[str, str]:
@@ -39,7 +39,7 @@ def read_table(path: Path) -> dict[str, str]:
             raise ValueError(f"the row {row[0]!r}{commas}")
         if not row[first] or not row[second]:
             raise ValueError(f"the row {row[:2]}, a cell of which is empty")
-        volume = nifti_stem(Path(row[first])) or unicodedata.normalize("NFC", row[first])
+        volume = stem_of(name := unicodedata.normalize("NFC", row[first])) or name
         if volume in table:
             raise ValueError(f"volume {volume!r} on two rows")
         table[volume] = unicodedata.normalize("NFC", row[second])

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from glocalseg.data.files.names import NIFTI, nifti_files
+from glocalseg.data.files.names import NIFTI, nifti_files, text_of
 from glocalseg.data.files.unused import look
 from glocalseg.data.readers.base import Case, Problem, Reader, Scan, SubjectNames
 
@@ -32,7 +32,7 @@ class Acdc(Reader):
         files = look(root).files
         for info in (path for path in files if path.name == INFO):
             folder, there = info.parent, nifti_files(info.parent)
-            patient = folder.name
+            patient = text_of(folder)
             if patient in seen:
                 problem = Problem(str(folder), f"each patient once (also in {seen[patient]})", "a second folder")
                 scan.problems.append(problem)

@@ -54,6 +54,6 @@ def _entries(of: pd.DataFrame, metrics: Mapping[str, Metric], row: tuple[str, st
 
 def _entry(metric: Metric, row: pd.Series) -> Entry:
     if metric.summary == "sum":
-        of, lost = int(row["values"]), int(row["sum"])
-        return Entry(str(lost), note=f"of {of}", tone="missing" if lost else "")
+        of, counted = int(row["values"]), int(row["sum"])
+        return Entry(str(counted), note=f"of {of}", tone="missing" if counted else "") if of else Entry("–")
     return Entry(number(row[metric.summary], 2 if metric.unit else 3))

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from glocalseg.data.acquire.shared import FetchError
 from glocalseg.data.acquire.sources.base import Fact, Source, Wanted
+from glocalseg.data.files.names import nifti_stem
+from glocalseg.data.files.unused import look
 
 PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z")
 
@@ -32,11 +34,10 @@ class RegistrationSource(Source):
 
     def check(self, wanted: Wanted, *, timeout: float) -> None:
         incoming = wanted.incoming
-        there = incoming.rglob("*") if incoming.is_dir() else ()
-        files = [p.name for p in there if p.is_file() and not p.name.startswith(".")]
-        if any(name.endswith((".nii", ".nii.gz")) for name in files):
+        files = [p.name for p in look(incoming).files] if incoming.is_dir() else []
+        if any(nifti_stem(Path(name)) is not None for name in files):
             return
-        packed = [name for name in files if name.endswith(PACKED)]
+        packed = [name for name in files if name.lower().endswith(PACKED)]
         found = f"{packed[0]}, not unpacked" if packed else f"{len(files)} other files" if files else "nothing"
         steps = "\n".join(f"  {i}. {step}" for i, step in enumerate(self.steps, 1))
         raise FetchError(

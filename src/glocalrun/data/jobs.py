@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glocalrun.current import lock_of, root_of, what_of
+from glocalrun.data.current import lock_of, root_of, what_of
 from glocalrun.plans import INCOMING
 from glocalrun.program import Call
 from glocalseg.config.model import ConfigError
