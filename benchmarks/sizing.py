@@ -21,7 +21,7 @@ import pandas as pd
 
 from glocalseg.config.benchmark import load_benchmark
 from glocalseg.config.model import ConfigError
-from glocalseg.data.card import load_cards
+from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.plan.phases import PHASES

@@ -29,10 +29,10 @@ import torch
 from torch import Tensor
 
 from glocalseg.config.benchmark import Benchmark, load_benchmark
-from glocalseg.data.card import Card, load_card
-from glocalseg.data.reading import Frame
+from glocalseg.data.cards.card import Card, load_card
+from glocalseg.data.cards.reading import Frame
 from glocalseg.data.slices.store import write_store
-from glocalseg.data.splits import SplitRule
+from glocalseg.data.splits.lists import SplitRule
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.plan.phases import PHASES

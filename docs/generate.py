@@ -16,7 +16,7 @@ from typing import Any
 
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import Model
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.methods.catalogue import Entry, regimes, strategies
 from glocalseg.report.names import markdown
 

@@ -61,7 +61,7 @@ def plan_in(tree: Path, configuration: str) -> Plan:
     """The plan that a tree's own code gives for one of its configurations, worked out by a process of its own."""
     program = (
         "import pickle, sys\nfrom pathlib import Path\nfrom glocalseg.config.benchmark import load_benchmark\n"
-        "from glocalseg.data.card import load_cards\nfrom glocalseg.plan.make import make_plan\n"
+        "from glocalseg.data.cards.card import load_cards\nfrom glocalseg.plan.make import make_plan\n"
         f"cards, benchmark = Path('config/datasets'), load_benchmark(Path('config/{configuration}.yaml'))\n"
         "plan = make_plan(benchmark, load_cards(benchmark.datasets, cards), lock_folder=cards)\n"
         "sys.stdout.buffer.write(pickle.dumps(plan))"

@@ -19,7 +19,7 @@ import yaml
 
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.settings import Settings
-from glocalseg.data.card import load_cards
+from glocalseg.data.cards.card import load_cards
 from glocalseg.methods.catalogue import regimes, strategies
 from glocalseg.plan.make import make_plan
 

@@ -13,7 +13,7 @@ import pytest
 
 from glocalseg.config.benchmark import load_benchmark
 from glocalseg.config.model import ConfigError
-from glocalseg.data.card import load_cards
+from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import make_plan
 

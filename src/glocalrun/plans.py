@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glocalseg.config.benchmark import load_benchmark, parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
-from glocalseg.data.card import load_cards
+from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import make_plan
 

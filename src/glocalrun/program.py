@@ -20,7 +20,7 @@ from glocalrun import gpus, progress
 from glocalrun.calls import marked
 from glocalrun.locks import alone
 from glocalrun.plans import plan_of
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import digest

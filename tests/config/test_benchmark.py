@@ -10,7 +10,7 @@ import yaml
 
 from glocalseg.config.benchmark import Benchmark, Method, load_benchmark, parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
-from glocalseg.data.card import load_card, load_cards
+from glocalseg.data.cards.card import load_card, load_cards
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.card import Card
-from glocalseg.data.cases import require_cases, scan_cases
+from glocalseg.data.cards.card import Card
+from glocalseg.data.files.cases import require_cases, scan_cases
 from glocalseg.data.readers.base import Case, Scan
 
 SHAPE = (6, 5, 4)

@@ -15,15 +15,15 @@ from nifti_layouts import image_voxels, label_voxels, make_card, save, write_msd
 from glocalseg.config.model import ConfigError, keyed
 from glocalseg.data.acquire.fetch import dataset_root, fetch
 from glocalseg.data.acquire.verify import accept, verify
-from glocalseg.data.card import Card, load_card
-from glocalseg.data.cases import require_cases
+from glocalseg.data.cards.card import Card, load_card
 from glocalseg.data.draft.layout import find_layout
+from glocalseg.data.files.cases import require_cases
 from glocalseg.data.readers.acdc import Acdc
 from glocalseg.data.readers.folders import Folders
 from glocalseg.data.readers.msd import Msd
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.data.slices.store import open_store
-from glocalseg.data.splits import split_spec, volumes_of
+from glocalseg.data.splits.lists import split_spec, volumes_of
 from glocalseg.records.digest import sha256_file
 
 FRAME = {"spacing": [0.5, 0.5], "size": [16, 16]}

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from nifti_layouts import image_voxels, label_voxels, make_card, save, write_acdc, write_list, write_msd
 
-from glocalseg.data import volumes
-from glocalseg.data.acquire.changes import changes
+from glocalseg.data.acquire.lock.changes import changes
 from glocalseg.data.acquire.verify import accept, verify
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
+from glocalseg.data.images import volumes
 
 CASES = ["case_01", "case_02", "case_03"]
 IMAGE, LABEL = "imagesTr/case_02.nii.gz", "labelsTr/case_02.nii.gz"

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from glocalseg.data.acquire.fetch import dataset_root, fetch
 from glocalseg.data.acquire.verify import verify
-from glocalseg.data.card import Card
-from glocalseg.data.cases import require_cases
+from glocalseg.data.cards.card import Card
 from glocalseg.data.draft.guessed.frame import SIZES, propose_frame
 from glocalseg.data.draft.guessed.values import structures_of
 from glocalseg.data.draft.layout import DraftError
 from glocalseg.data.draft.make import Draft, draft_card, split_counts, unpacked
 from glocalseg.data.draft.subjects import guess_subjects
 from glocalseg.data.draft.write import card_text
+from glocalseg.data.files.cases import require_cases
 from glocalseg.data.phantom.generate import generate
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.data.slices.store import open_store
-from glocalseg.data.splits import split_spec, volumes_of
+from glocalseg.data.splits.lists import split_spec, volumes_of
 from glocalseg.networks.levels import roomy_levels, unet_levels
 
 THICK = np.diag([1.5, 1.5, 8.0, 1.0])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glocalseg.data.draws import draw_order, repeated_draws
+from glocalseg.data.splits.draws import draw_order, repeated_draws
 
 
 def pool_of(subjects: int, volumes: int = 1) -> dict[str, list[str]]:
@@ -57,7 +57,7 @@ def test_a_draw_depends_on_none_that_comes_after_it() -> None:
     assert orders(pool, 3, 30)[:5] == few
     assert draw_order(dict(pool), 3, 5) == few[4]
     code = (
-        "from glocalseg.data.draws import draw_order\n"
+        "from glocalseg.data.splits.draws import draw_order\n"
         "print(*draw_order({f's{s:04d}': [f'v{s:04d}_0'] for s in range(17)}, 3, 5))"
     )
     alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

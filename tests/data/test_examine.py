@@ -13,10 +13,10 @@ import pytest
 from nifti_headers import edit, write
 from nifti_layouts import make_card
 
-from glocalseg.data.acquire.examine import Examined, Facts, Loss, examine
+from glocalseg.data.acquire.examine.case import Examined, Facts, Loss, examine
+from glocalseg.data.images.volumes import load_image, load_label
 from glocalseg.data.readers.base import Case
 from glocalseg.data.slices.prepare import PrepareError, prepare_volume
-from glocalseg.data.volumes import load_image, load_label
 
 SHAPE = (32, 30, 8)
 AFFINE = np.diag([1.5, 1.5, 8.0, 1.0])

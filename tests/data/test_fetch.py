@@ -30,7 +30,7 @@ from glocalseg.data.acquire import download as download_module
 from glocalseg.data.acquire.download import download
 from glocalseg.data.acquire.fetch import check_source, dataset_root, fetch
 from glocalseg.data.acquire.shared import FetchError, Retry
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.records.sealed import CorruptedError, open_sealed
 
 Usage = namedtuple("Usage", "total used free")

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from nifti_layouts import make_card
 
+from glocalseg.config.kinds import kinds, load_kind
 from glocalseg.config.model import ConfigError, keyed, parse
 from glocalseg.data.acquire import sources
 from glocalseg.data.acquire.fetch import check_source, dataset_root, fetch
-from glocalseg.data.card import Card, load_card
-from glocalseg.data.kinds import kinds, load_kind
+from glocalseg.data.cards.card import Card, load_card
+from glocalseg.data.cards.reading import Preparation, Reading
 from glocalseg.data.readers.base import Reader
-from glocalseg.data.reading import Preparation, Reading
 
 from glocalseg.data import readers  # isort: skip
 
@@ -150,7 +150,7 @@ def test_the_schema_for_editors_knows_every_kind() -> None:
 LIGHT = """
 import sys
 from pathlib import Path
-from glocalseg.data.card import load_card
+from glocalseg.data.cards.card import load_card
 for path in sorted(Path(sys.argv[1]).glob("*.yaml")):
     card = load_card(path)
     card.source.identity, card.source.origin, card.source.facts(), card.source.folder(Path("raw"), Path("incoming"))

@@ -13,9 +13,9 @@ import pytest
 from nifti_layouts import image_voxels, label_voxels, make_card, save, write_acdc, write_list, write_msd
 
 from glocalseg.config.model import ConfigError
-from glocalseg.data.acquire.lock import Lock, check_subjects, facts_of, how_read, locked, read_lock, write_lock
+from glocalseg.data.acquire.lock.file import Lock, check_subjects, facts_of, how_read, locked, read_lock, write_lock
 from glocalseg.data.acquire.verify import VerifyError, accept, verify
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 
 CASES = ["case_01", "case_02", "case_03"]
 IMAGE, LABEL = "imagesTr/case_02.nii.gz", "labelsTr/case_02.nii.gz"

@@ -11,10 +11,10 @@ from nifti_layouts import cases_of
 from scipy.ndimage import binary_dilation, generate_binary_structure
 
 from glocalseg.data.acquire.verify import verify
-from glocalseg.data.card import load_card
+from glocalseg.data.cards.card import load_card
+from glocalseg.data.images.volumes import Volume, load_volume
 from glocalseg.data.phantom.generate import generate, group_of
 from glocalseg.data.slices.prepare import prepare_volume
-from glocalseg.data.volumes import Volume, load_volume
 
 CARD = load_card(Path(__file__).resolve().parents[2] / "config" / "datasets" / "phantom.yaml")
 PATIENTS = 7

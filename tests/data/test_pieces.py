@@ -12,7 +12,7 @@ import pytest
 from nifti_layouts import SHAPE, cases_of, image_voxels, label_voxels, make_card, save, write_list, write_msd
 
 from glocalseg.data.acquire.verify import accept, verify
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.data.slices import prepare as module
 from glocalseg.data.slices.pieces import PIECES, Pieces, piece_name, read_piece
 from glocalseg.data.slices.prepare import PrepareError, prepare

@@ -12,12 +12,12 @@ import pytest
 from nifti_layouts import make_card, save
 from scipy.ndimage import gaussian_filter
 
-from glocalseg.data.card import Card
-from glocalseg.data.cases import require_cases
+from glocalseg.data.cards.card import Card
+from glocalseg.data.files.cases import require_cases
+from glocalseg.data.images.volumes import Image
 from glocalseg.data.slices.intensity import correct_bias, limits, normalise, outside_of
 from glocalseg.data.slices.prepare import PrepareError, prepare, prepare_image
 from glocalseg.data.slices.store import open_store
-from glocalseg.data.volumes import Image
 
 
 def card(**changes: Any) -> Card:

@@ -24,8 +24,8 @@ from nifti_layouts import (
     write_msd,
 )
 
+from glocalseg.data.images.volumes import load_image, load_label, map_labels
 from glocalseg.data.readers.base import ReaderError
-from glocalseg.data.volumes import load_image, load_label, map_labels
 from glocalseg.records.code import closure
 
 CASES = ["case_01", "case_02", "case_03"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocalseg.config.model import ConfigError, keyed
-from glocalseg.data.splits import (
+from glocalseg.data.splits.lists import (
     ROLES,
     Budget,
     LabelledDraw,

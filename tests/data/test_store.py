@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from nifti_layouts import make_card
 
-from glocalseg.data.reading import Preparation
+from glocalseg.data.cards.reading import Preparation
 from glocalseg.data.slices.store import open_store, positions, write_store
 from glocalseg.records.sealed import CorruptedError
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from nifti_layouts import make_card
 
-from glocalseg.data.acquire.examine import Examined, Facts, Loss
-from glocalseg.data.acquire.summary import gather, summarise
+from glocalseg.data.acquire.examine.case import Examined, Facts, Loss
+from glocalseg.data.acquire.examine.summary import gather, summarise
 from glocalseg.data.readers.base import Case, Note
 
 CARD = make_card(loss_limit=0.1)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from nifti_layouts import image_voxels, label_voxels, make_card, save, write_acdc, write_list, write_msd
 
-from glocalseg.data.acquire.changes import stat
+from glocalseg.data.acquire.lock.changes import stat
 from glocalseg.data.acquire.verify import Verified, VerifyError, accept, verify
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.pieces import PIECES, piece_name
 from glocalseg.records.digest import sha256_file
 

@@ -13,8 +13,7 @@ import pytest
 from nifti_headers import AFFINE, edit, write
 from nifti_layouts import make_card
 
-from glocalseg.data.readers.base import Problem, ReaderError
-from glocalseg.data.volumes import (
+from glocalseg.data.images.volumes import (
     Label,
     compact,
     count_values,
@@ -24,6 +23,7 @@ from glocalseg.data.volumes import (
     look_at_label,
     map_labels,
 )
+from glocalseg.data.readers.base import Problem, ReaderError
 
 CARD = make_card()
 VOXELS = np.random.default_rng(0).integers(0, 900, (20, 18, 6)).astype(np.int16)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glocalseg.config.settings import NetworkConfig
-from glocalseg.data.reading import Preparation
+from glocalseg.data.cards.reading import Preparation
 from glocalseg.data.slices.geometry import fit, resample_image, resample_label
 from glocalseg.data.slices.store import SliceStore, open_store, write_store
 from glocalseg.evaluation import predict as module

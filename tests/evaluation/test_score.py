@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from glocalseg.data.reading import Preparation
+from glocalseg.data.cards.reading import Preparation
 from glocalseg.data.slices.store import write_store
 from glocalseg.evaluation.metrics import METRICS, case_scores
 from glocalseg.evaluation.overlap import dice

@@ -100,7 +100,9 @@ def _drop(rng: Rng, inside: Any, key: Any, places: Any) -> None:
 
 def _rename(rng: Rng, inside: Any, key: Any, places: Any) -> None:
     if isinstance(inside, dict):
-        inside[pick(rng, (f"{key}x", str(key).upper(), f" {key}", "", "a" * 500, "\0", "__class__", 0, -1))] = inside.pop(key)
+        inside[pick(rng, (f"{key}x", str(key).upper(), f" {key}", "", "a" * 500, "\0", "__class__", 0, -1))] = inside.pop(
+            key
+        )
 
 
 def _swap(rng: Rng, inside: Any, key: Any, places: Any) -> None:
@@ -113,7 +115,9 @@ def _retype(rng: Rng, inside: Any, key: Any, places: Any) -> None:
     if isinstance(value, bool) or value is None:
         inside[key] = str(value)
     elif isinstance(value, int | float):
-        inside[key] = pick(rng, (str(value), float(value), [value], -value, value * 10**9, value + 0.5, value * 1000, value + 1))
+        inside[key] = pick(
+            rng, (str(value), float(value), [value], -value, value * 10**9, value + 0.5, value * 1000, value + 1)
+        )
     elif isinstance(value, str):
         inside[key] = pick(rng, ([value], {value: value}, value * 2, value[:-1], value.encode().hex(), len(value)))
     else:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fuzz import case_folder
 
 MEMORY = 512  # megabytes by which a case may grow
@@ -39,7 +40,9 @@ def main() -> None:
     log = os.open(out / f"{target}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    warnings.simplefilter("error", RuntimeWarning)  # of numpy: a number went wrong on its way, or a line that nobody understands
+    warnings.simplefilter(
+        "error", RuntimeWarning
+    )  # of numpy: a number went wrong on its way, or a line that nobody understands
     module = importlib.import_module(f"targets.{target}")
     shared = out / f".{target}-{os.getpid()}"
     shared.mkdir(parents=True)

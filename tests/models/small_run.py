@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.settings import NetworkConfig
-from glocalseg.data.card import Card
-from glocalseg.data.cases import require_cases
-from glocalseg.data.reading import Preparation
+from glocalseg.data.cards.card import Card
+from glocalseg.data.cards.reading import Preparation
+from glocalseg.data.files.cases import require_cases
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.models.about import WEIGHTS, About, DataSet, ImageFile, write_about
 from glocalseg.models.export import export

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_run import CARD, VALUES, export_job, jobs_of, run_and_score, score_job, small_plan, write_data
 
-from glocalseg.data.reading import Preparation
+from glocalseg.data.cards.reading import Preparation
+from glocalseg.data.images.volumes import load_image, map_labels
 from glocalseg.data.slices.geometry import to_canonical
-from glocalseg.data.volumes import load_image, map_labels
 from glocalseg.evaluation.metrics import METRICS
 from glocalseg.evaluation.predictions import read_predictions
 from glocalseg.models.about import ABOUT, README, SCORES, WEIGHTS, About, ModelError, read_about

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from small_run import random_model, turned, volume, write_nifti
 
+from glocalseg.data.images.volumes import Image, load_image
 from glocalseg.data.readers.base import ReaderError
-from glocalseg.data.volumes import Image, load_image
 from glocalseg.models.about import ModelError
 from glocalseg.models.predict import images_in, predict_file, predict_files, predict_volume, reading_of
 from glocalseg.models.trained import TrainedModel

@@ -11,7 +11,7 @@ from test_specs import LISTS, benchmark, card
 
 from glocalseg.config.benchmark import Benchmark, load_benchmark
 from glocalseg.config.model import ConfigError
-from glocalseg.data.card import Card, load_card, load_cards
+from glocalseg.data.cards.card import Card, load_card, load_cards
 from glocalseg.plan.check import check
 from glocalseg.plan.make import make_plan
 

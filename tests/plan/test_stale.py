@@ -11,7 +11,7 @@ import pytest
 from conftest import Planner, lock_of
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import ConfigError
-from glocalseg.data.card import load_card
+from glocalseg.data.cards.card import load_card
 from glocalseg.plan.check import check
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import UNVERIFIED, fetched_record, identity, make_plan, verified_record

@@ -157,7 +157,7 @@ def test_modules_that_import_by_name_are_known() -> None:
     assert (
         found
         == {
-            "data/kinds.py",  # readers and sources: by a card's kind
+            "config/kinds.py",  # readers and sources: by a card's kind
             "methods/catalogue.py",  # strategies and regimes
             "networks/build.py",  # timm_encoder
             "networks/timm_encoder.py",  # torchvision

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from glocalseg.config.benchmark import Benchmark
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.store import write_store
 from glocalseg.evaluation.metrics import METRICS
 from glocalseg.evaluation.predictions import PREDICTIONS, write_predictions

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glocalseg.config.benchmark import Benchmark
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.geometry import fit
 from glocalseg.data.slices.partition import partition_labels
 from glocalseg.data.slices.store import open_store, positions, write_store

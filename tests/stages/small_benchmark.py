@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from glocalseg.config.benchmark import Benchmark, parse_benchmark
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.store import positions, write_store
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.plan.jobs import Job, Plan

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from snakemake_call import environment, snakemake
 
-from glocalseg.data.card import load_card
+from glocalseg.data.cards.card import load_card
 
 BENCHMARK = {
     "name": "mine",

@@ -15,8 +15,8 @@ import yaml
 from snakemake_call import environment, snakemake
 from test_small_dag import BENCHMARK, CALL, prepare_tree
 
-from glocalseg.data.card import load_card
-from glocalseg.data.cases import require_cases
+from glocalseg.data.cards.card import load_card
+from glocalseg.data.files.cases import require_cases
 from glocalseg.data.slices.geometry import to_canonical
 from glocalseg.evaluation.predictions import read_predictions
 from glocalseg.models.about import read_about

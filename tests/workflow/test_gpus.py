@@ -18,7 +18,7 @@ from conftest import REPOSITORY
 from glocalrun import gpus
 from glocalseg.config.benchmark import Benchmark, Hardware, load_benchmark, parse_benchmark
 from glocalseg.config.model import ConfigError
-from glocalseg.data.card import load_cards
+from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.make import make_plan
 
 PATIENCE = 120.0  # seconds, for processes that must come to an end

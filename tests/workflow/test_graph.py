@@ -26,7 +26,7 @@ if record.name == "verified.json":
     if not lock.exists():
         Path(f"{record.parts[2]}.verified").rename(lock)
     sys.path.insert(0, "src")
-    from glocalseg.data.acquire.lock import read_lock
+    from glocalseg.data.acquire.lock.file import read_lock
     text = json.dumps({"identity": read_lock(lock).identity})
 record.parent.mkdir(parents=True, exist_ok=True)
 record.write_text(text)

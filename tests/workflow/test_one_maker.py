@@ -14,7 +14,7 @@ from snakemake_call import environment
 from conftest import REPOSITORY
 from glocalrun import calls
 from glocalseg.config.benchmark import load_benchmark
-from glocalseg.data.card import load_cards
+from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.make import make_plan
 from glocalseg.records.sealed import FAILURE
 

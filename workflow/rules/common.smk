@@ -16,7 +16,7 @@ from glocalrun.data.current import require_current
 from glocalrun.plans import CARDS, INCOMING
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
-from glocalseg.data.card import load_cards
+from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.make import UNVERIFIED, identity, make_plan, verified_record
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import digest

@@ -12,10 +12,10 @@ from typing import Any
 
 from glocalrun.plans import CARDS, INCOMING
 from glocalseg.config.model import ConfigError
-from glocalseg.data.acquire.changes import changes
 from glocalseg.data.acquire.fetch import dataset_root
-from glocalseg.data.acquire.lock import advice, check_subjects, locked
-from glocalseg.data.card import Card
+from glocalseg.data.acquire.lock.changes import changes
+from glocalseg.data.acquire.lock.file import advice, check_subjects, locked
+from glocalseg.data.cards.card import Card
 from glocalseg.plan.make import fetched_record, identity, lock_file, verified_record
 
 

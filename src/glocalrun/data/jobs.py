@@ -13,9 +13,9 @@ from glocalrun.plans import INCOMING
 from glocalrun.program import Call
 from glocalseg.config.model import ConfigError
 from glocalseg.data.acquire.fetch import fetch
-from glocalseg.data.acquire.lock import check_cases
+from glocalseg.data.acquire.lock.file import check_cases
 from glocalseg.data.acquire.verify import VerifyError, accept, verify
-from glocalseg.data.cases import scan_cases
+from glocalseg.data.files.cases import scan_cases
 from glocalseg.data.slices.pieces import PIECES, Pieces
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.plan.entries import code_of

@@ -12,8 +12,8 @@ from typing import Any
 
 from glocalrun.plans import CARDS
 from glocalseg.config.model import ConfigError
+from glocalseg.data.acquire.examine.summary import gather
 from glocalseg.data.acquire.shared import FetchError
-from glocalseg.data.acquire.summary import gather
 from glocalseg.data.acquire.verify import Verified, verify
 from glocalseg.data.draft.make import Draft, DraftError, draft_card, fitting_name, unpacked
 from glocalseg.data.draft.write import card_text

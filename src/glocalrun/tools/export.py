@@ -11,7 +11,7 @@ from pathlib import Path
 
 from glocalrun.plans import CARDS, plan_of
 from glocalseg.config.model import ConfigError
-from glocalseg.data.card import load_cards
+from glocalseg.data.cards.card import load_cards
 from glocalseg.models.about import README, About, ModelError
 from glocalseg.models.export import export, require_new
 from glocalseg.models.readme import readme_of_several

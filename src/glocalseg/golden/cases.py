@@ -12,11 +12,11 @@ from typing import Any
 
 from glocalseg.config.model import Model, Quirk, without
 from glocalseg.config.settings import FinetuneConfig, LocalConfig, NetworkConfig, PretrainConfig
-from glocalseg.data.cases import require_cases
+from glocalseg.data.cards.reading import Preparation, Reading
+from glocalseg.data.files.cases import require_cases
 from glocalseg.data.phantom.generate import generate
-from glocalseg.data.reading import Preparation, Reading
 from glocalseg.data.slices.prepare import prepare
-from glocalseg.data.splits import Budget, LabelledDraw, Role, SplitLists, SplitRule, split_spec
+from glocalseg.data.splits.lists import Budget, LabelledDraw, Role, SplitLists, SplitRule, split_spec
 from glocalseg.golden.inputs import KEY, Inputs
 from glocalseg.golden.layouts import LAYOUTS
 from glocalseg.golden.variations import ALL, variations

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from glocalseg.config.model import ConfigError, Model, parse
 from glocalseg.config.settings import NetworkConfig
-from glocalseg.data.reading import Preparation
-from glocalseg.data.volumes import class_of
+from glocalseg.data.cards.reading import Preparation
+from glocalseg.data.images.volumes import class_of
 from glocalseg.records.digest import digest
 from glocalseg.records.files import write_json
 

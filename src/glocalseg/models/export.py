@@ -13,8 +13,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from glocalseg.config.settings import NetworkConfig
-from glocalseg.data.card import Card
-from glocalseg.data.reading import Preparation
+from glocalseg.data.cards.card import Card
+from glocalseg.data.cards.reading import Preparation
 from glocalseg.evaluation.metrics import METRICS
 from glocalseg.models.about import ABOUT, README, SCORES, WEIGHTS, About, DataSet, ImageFile, ModelError, write_about
 from glocalseg.models.readme import readme

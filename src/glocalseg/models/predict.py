@@ -12,15 +12,15 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
-from glocalseg.data.acquire.examine import PIXELS
+from glocalseg.data.acquire.examine.case import PIXELS
+from glocalseg.data.cards.reading import Preparation, Reading
 from glocalseg.data.files.names import NIFTI
-from glocalseg.data.nifti import read_nifti
-from glocalseg.data.placement import place
+from glocalseg.data.images.nifti import read_nifti
+from glocalseg.data.images.placement import place
+from glocalseg.data.images.volumes import Image
 from glocalseg.data.readers.base import Note, Problem, ReaderError
-from glocalseg.data.reading import Preparation, Reading
 from glocalseg.data.slices.geometry import canonical_grid, resampled_size, to_canonical
 from glocalseg.data.slices.prepare import PrepareError, prepare_image
-from glocalseg.data.volumes import Image
 from glocalseg.evaluation.predict import label_images
 from glocalseg.models.about import ModelError
 from glocalseg.models.trained import TrainedModel

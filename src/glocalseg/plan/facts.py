@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from glocalseg.config.benchmark import Benchmark, Method
 from glocalseg.config.model import ConfigError, share_of
 from glocalseg.config.settings import PretrainConfig, Settings
-from glocalseg.data.card import Card
-from glocalseg.data.draws import repeated_draws
-from glocalseg.data.splits import Budget, Role, SplitRule, draws_of, split_spec, volumes_of, whole_budget
+from glocalseg.data.cards.card import Card
+from glocalseg.data.splits.draws import repeated_draws
+from glocalseg.data.splits.lists import Budget, Role, SplitRule, draws_of, split_spec, volumes_of, whole_budget
 from glocalseg.methods.catalogue import strategies
 
 if TYPE_CHECKING:

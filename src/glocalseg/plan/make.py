@@ -16,9 +16,9 @@ from glocalseg.config.benchmark import RANDOM, Benchmark, Method
 from glocalseg.config.model import ConfigError, keyed, share_of, without
 from glocalseg.config.settings import NetworkConfig, Options, Settings
 from glocalseg.data.acquire.fetch import RECORD as FETCHED
-from glocalseg.data.acquire.lock import facts_of, how_read, locked
-from glocalseg.data.card import Card
-from glocalseg.data.splits import Budget, Role, draws_of, split_spec
+from glocalseg.data.acquire.lock.file import facts_of, how_read, locked
+from glocalseg.data.cards.card import Card
+from glocalseg.data.splits.lists import Budget, Role, draws_of, split_spec
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies
 from glocalseg.plan.check import check
 from glocalseg.plan.entries import TIMM, code_of

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from glocalseg.data.slices.store import SliceStore, open_store
-from glocalseg.data.splits import Split, SplitSpec, volumes_of
+from glocalseg.data.splits.lists import Split, SplitSpec, volumes_of
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, load_pretrained

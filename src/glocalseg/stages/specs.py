@@ -17,8 +17,8 @@ from pydantic import SerializeAsAny
 
 from glocalseg.config.model import Model, keyed
 from glocalseg.config.settings import FinetuneConfig, NetworkConfig, Options, PretrainConfig
-from glocalseg.data.reading import Preparation
-from glocalseg.data.splits import SplitSpec
+from glocalseg.data.cards.reading import Preparation
+from glocalseg.data.splits.lists import SplitSpec
 from glocalseg.records.digest import content_key
 from glocalseg.records.sealed import CorruptedError
 

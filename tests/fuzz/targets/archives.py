@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from corruptions import Rng, corrupted, cut, flipped, pick, spoiled
+from corruptions import Rng, corrupted, pick
 from worker import WrongError
 
 from glocalseg.data.acquire.unpack import unpack
@@ -44,7 +44,13 @@ class Hostile:
 
 def prepare(folder: Path) -> Files:
     rng = np.random.default_rng(0)
-    names = ("Task/dataset.json", "Task/imagesTr/a_1.nii.gz", "Task/imagesTr/a_2.nii.gz", "Task/labelsTr/a_1.nii.gz", "Task/empty.txt")
+    names = (
+        "Task/dataset.json",
+        "Task/imagesTr/a_1.nii.gz",
+        "Task/imagesTr/a_2.nii.gz",
+        "Task/labelsTr/a_1.nii.gz",
+        "Task/empty.txt",
+    )
     sizes = (700, 5000, 512, 3000, 0)
     return {name: rng.bytes(size) for name, size in zip(names, sizes, strict=True)}
 
@@ -60,7 +66,9 @@ def make(rng: Rng, base: Files, folder: Path) -> tuple[str, Callable[[], str]]:
         what, spoilt = corrupted(rng, data)
         archive.write_bytes(spoilt)
         changed = len(spoilt) - len(data), int(sum(a != b for a, b in zip(data, spoilt, strict=False)))
-        return f"{kind}: {what}", lambda: _check(archive, target, base, loose=kind == "tar" and changed[0] == 0, bits=changed[1])
+        return f"{kind}: {what}", lambda: _check(
+            archive, target, base, loose=kind == "tar" and changed[0] == 0, bits=changed[1]
+        )
     hostile = (_hostile_zip if kind == "zip" else _hostile_tar)(rng, base, archive, kind)
     expected = {} if hostile.refused else {**base, **(hostile.more or {})}
     return f"{kind}: {hostile.name}", lambda: _check(archive, target, expected, refused=hostile.refused)
@@ -128,7 +136,9 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes = b"evil", **fields: Any) 
 
 def _zip(rng: Rng, files: Files, more: Callable[[zipfile.ZipFile], None] | None = None) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", pick(rng, (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2))) as z:
+    with zipfile.ZipFile(
+        out, "w", pick(rng, (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2))
+    ) as z:
         for name, data in files.items():
             z.writestr(zipfile.ZipInfo(name, DATE), data, z.compression)
         if more is not None:
@@ -193,7 +203,11 @@ def _hostile_tar(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
         info = tarfile.TarInfo("Task/huge")
         info.size = size
         at = int(pick(rng, (0, len(data) - 10240 if len(data) > 10240 else 0)))
-        archive.write_bytes(PACKED[kind](bytes(data[:at] // 512 * 512 if False else data[: at // 512 * 512]) + info.tobuf(tarfile.GNU_FORMAT)))
+        archive.write_bytes(
+            PACKED[kind](
+                bytes(data[:at] // 512 * 512 if False else data[: at // 512 * 512]) + info.tobuf(tarfile.GNU_FORMAT)
+            )
+        )
         return Hostile(f"{size} bytes that are not there")
     if how == 8:  # headers of headers
         return _odd_headers(rng, base, archive, kind)
@@ -216,7 +230,9 @@ def _hostile_tar(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
 
 def _odd_headers(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
     """Extended headers that are huge, wrong, or say something hostile."""
-    what = pick(rng, ("huge pax", "huge GNU name", "bad pax", "pax path", "pax size", "pax NUL", "sparse", "bad sparse", "negative"))
+    what = pick(
+        rng, ("huge pax", "huge GNU name", "bad pax", "pax path", "pax size", "pax NUL", "sparse", "bad sparse", "negative")
+    )
     out = io.BytesIO(_tar(rng, base, fmt=tarfile.GNU_FORMAT))
     members = b""
     if what == "huge pax":
@@ -238,7 +254,9 @@ def _odd_headers(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
             "bad sparse": _pax("GNU.sparse.major", "1") + _pax("GNU.sparse.minor", "0") + _pax("GNU.sparse.realsize", pick(rng, ("9" * 15, "-1", "x"))),
         }[what]  # fmt: skip
         body = records + bytes(-len(records) % 512)
-        members = _raw("pax", len(records), tarfile.XHDTYPE) + body + _raw("Task/x", 4, tarfile.REGTYPE) + b"evil" + bytes(508)
+        members = (
+            _raw("pax", len(records), tarfile.XHDTYPE) + body + _raw("Task/x", 4, tarfile.REGTYPE) + b"evil" + bytes(508)
+        )
     archive.write_bytes(PACKED[kind](members + out.getvalue()))
     return Hostile(what)
 
@@ -298,9 +316,8 @@ def _hostile_zip(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
 
 def _bomb(size: int) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
-        with z.open(zipfile.ZipInfo("zeros", DATE), "w") as f:
-            f.write(bytes(1 << 20))
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z, z.open(zipfile.ZipInfo("zeros", DATE), "w") as f:
+        f.write(bytes(1 << 20))
     return out.getvalue()
 
 

@@ -14,11 +14,11 @@ import numpy as np
 from corruptions import Rng, corrupted, flipped, pick
 from worker import WrongError
 
-from glocalseg.data.acquire.examine import Examined, examine
+from glocalseg.data.acquire.examine.case import Examined, examine
 from glocalseg.data.acquire.verify import accept, verify
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
+from glocalseg.data.images.volumes import count_values, load_image, load_label
 from glocalseg.data.readers.base import Case, ReaderError
-from glocalseg.data.volumes import count_values, load_image, load_label
 
 SHAPE = (20, 22, 6)
 AFFINE = np.diag([1.5, -1.25, 8.0, 1.0]) + np.array([[0, 0, 0, -20.0], [0, 0, 0, 30.0], [0, 0, 0, 5.0], [0] * 4])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from glocalseg.data.acquire.shared import FetchError, Retry
 from glocalseg.data.acquire.sources.base import Wanted
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.records.files import write_json
 from glocalseg.records.sealed import seal
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
+from glocalseg.data.images.volumes import class_of
 from glocalseg.data.readers.base import Note, Said
-from glocalseg.data.volumes import class_of
 
 SEPARATORS = str.maketrans("_-", "  ")
 

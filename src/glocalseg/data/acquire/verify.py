@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glocalseg.data.acquire.changes import stat
-from glocalseg.data.acquire.examine import Examined, examine
+from glocalseg.data.acquire.examine.case import Examined, examine
+from glocalseg.data.acquire.examine.summary import gather, summarise
 from glocalseg.data.acquire.listed import compare_with_list
-from glocalseg.data.acquire.lock import (
+from glocalseg.data.acquire.lock.changes import stat
+from glocalseg.data.acquire.lock.file import (
     Lock,
     LockedCase,
     advice,
@@ -29,12 +30,11 @@ from glocalseg.data.acquire.lock import (
     locked,
     write_lock,
 )
-from glocalseg.data.acquire.summary import gather, summarise
-from glocalseg.data.card import Card
-from glocalseg.data.cases import scan_cases
+from glocalseg.data.cards.card import Card
+from glocalseg.data.files.cases import scan_cases
 from glocalseg.data.readers.base import Case, Note, Problem
 from glocalseg.data.slices.pieces import PIECES, write_piece
-from glocalseg.data.splits import listed_subjects
+from glocalseg.data.splits.lists import listed_subjects
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.files import write_json
 from glocalseg.records.progress import Progress

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from glocalseg.config.kinds import kinds, load_kind
 from glocalseg.data.files.names import NIFTI, nifti_stem
-from glocalseg.data.kinds import kinds, load_kind
-from glocalseg.data.nifti import read_nifti
+from glocalseg.data.images.nifti import read_nifti
 from glocalseg.data.readers.base import Case, Problem, Reader, ReaderError, Scan, SubjectNames, SubjectRule
 
 READERS = "glocalseg.data.readers"

@@ -13,7 +13,8 @@ import yaml
 
 from glocalseg.config.model import ConfigError, Name, parse
 from glocalseg.data.acquire.unpack import unpack
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
+from glocalseg.data.cards.reading import Reading
 from glocalseg.data.draft.guessed.axis import Choice, choose_axis, compared_volumes
 from glocalseg.data.draft.guessed.frame import Proposal, propose_frame
 from glocalseg.data.draft.guessed.intensities import Intensities, intensities_of
@@ -23,7 +24,6 @@ from glocalseg.data.draft.measured.stacks import Extents
 from glocalseg.data.draft.measured.volume import Measured, along_body, header_of, measure_all
 from glocalseg.data.draft.subjects import FEWEST, Subjects, guess_subjects
 from glocalseg.data.readers.base import Case, Problem
-from glocalseg.data.reading import Reading
 
 __all__ = ["Draft", "DraftError", "Name", "Splits", "draft_card", "unpacked"]
 SEED = 0

@@ -99,7 +99,7 @@ def _as_stored(path: Path) -> Path:
     """The file of that name, however its letters are composed on the disk."""
     if path.name.isascii() or os.path.lexists(path) or not path.parent.is_dir():
         return path
-    same = [p for p in path.parent.iterdir() if text_of(p) == normalize("NFC", path.name)]
+    same = [p for p in path.parent.iterdir() if text_of(p.name) == normalize("NFC", path.name)]
     return same[0] if same else path
 
 

@@ -21,12 +21,12 @@ HEAD = 352  # bytes: a NIfTI header with its magic
 LONGEST = 200  # bytes of a volume's name, so that a file can be called after it
 
 
-def text_of(path: Path) -> str:
-    """A file's name as text: its bytes are UTF-8 whatever the locale, composed letters are one (NFC)."""
+def text_of(name: str) -> str:
+    """A name on the disk as text: its bytes are UTF-8 whatever the locale, composed letters are one (NFC)."""
     try:
-        name = os.fsencode(path.name).decode("utf-8", "surrogateescape")
+        name = os.fsencode(name).decode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # a name that is none of this disk's
-        name = path.name
+        pass
     return unicodedata.normalize("NFC", name)
 
 
@@ -38,7 +38,7 @@ def stem_of(name: str) -> str | None:
 
 def nifti_stem(path: Path) -> str | None:
     """A NIfTI file's name without its ending; None for other files and for hidden ones, such as macOS's ``._`` shadows."""
-    return None if hidden(path.name) else stem_of(text_of(path))
+    return None if hidden(path.name) else stem_of(text_of(path.name))
 
 
 def nifti_files(folder: Path) -> dict[str, list[Path]]:
@@ -123,9 +123,7 @@ def left_out(root: Path, patterns: Iterable[str]) -> Callable[[Path], bool]:
             below = path.relative_to(root)
         except ValueError:
             below = Path(path.name)
-        texts = [
-            unicodedata.normalize("NFC", t) for t in (below.name, *(p.as_posix() for p in (below, *below.parents[:-1])))
-        ]
-        return any(fnmatchcase(path.as_posix(), pattern) for path in paths for pattern in wanted)
+        texts = [text_of(t) for t in (below.name, *(p.as_posix() for p in (below, *below.parents[:-1])))]
+        return any(fnmatchcase(text, pattern) for text in texts for pattern in wanted)
 
     return matches

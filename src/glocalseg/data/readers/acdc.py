@@ -32,7 +32,7 @@ class Acdc(Reader):
         files = look(root).files
         for info in (path for path in files if path.name == INFO):
             folder, there = info.parent, nifti_files(info.parent)
-            patient = text_of(folder)
+            patient = text_of(folder.name)
             if patient in seen:
                 problem = Problem(str(folder), f"each patient once (also in {seen[patient]})", "a second folder")
                 scan.problems.append(problem)

@@ -17,9 +17,9 @@ from unicodedata import normalize
 
 from pydantic import Field, field_validator, model_validator
 
+from glocalseg.config.kinds import Kind
 from glocalseg.config.model import Model
 from glocalseg.data.files.table import read_table
-from glocalseg.data.kinds import Kind
 
 
 @dataclass(frozen=True)

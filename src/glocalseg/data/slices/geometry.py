@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Axis
+    from glocalseg.data.cards.reading import Axis
 
 T = TypeVar("T", bound=np.generic)
 OPPOSITE = {"R": "L", "A": "P", "S": "I", "L": "R", "P": "A", "I": "S"}

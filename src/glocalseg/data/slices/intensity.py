@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from glocalseg.data.readers.base import Problem
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Preparation
+    from glocalseg.data.cards.reading import Preparation
 
 Ends = tuple[np.floating, np.floating]  # the intensities that become 0 and 1
 

@@ -14,17 +14,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from glocalseg.data.images.volumes import Image, Label, known_values, load_image, load_label, map_labels
 from glocalseg.data.readers.base import Case, ReaderError
 from glocalseg.data.slices.geometry import fit, resample_image, resample_label, resampled_size, to_canonical
 from glocalseg.data.slices.intensity import Ends, correct_bias, indistinct, limits, normalise, outside_of
 from glocalseg.data.slices.pieces import Pieces, Prepared, read_piece
 from glocalseg.data.slices.store import positions, write_store
-from glocalseg.data.volumes import Image, Label, known_values, load_image, load_label, map_labels
 from glocalseg.records.environment import environment
 from glocalseg.records.progress import Progress
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Preparation, Reading
+    from glocalseg.data.cards.reading import Preparation, Reading
 
 
 class PrepareError(ValueError):

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from glocalseg.records.sealed import open_sealed, seal
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Preparation
+    from glocalseg.data.cards.reading import Preparation
 
 SLICE_COLUMNS = ["subject", "volume", "slice", "position"]
 VOLUME_COLUMNS = [

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.geometry import window
 from glocalseg.data.slices.store import SliceStore, open_store
 from glocalseg.evaluation.metrics import PRIMARY

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.report.look.axis import span
 from glocalseg.report.look.volumes import Volume
 from glocalseg.report.names import structure_colour

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from glocalseg.data.splits import Split, SplitSpec, split_spec, volumes_of
+from glocalseg.data.splits.lists import Split, SplitSpec, split_spec, volumes_of
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import POOL
 from glocalseg.records.digest import digest

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from glocalseg.data.images.volumes import count_values
 from glocalseg.data.slices.geometry import resample_label
 from glocalseg.data.slices.store import SliceStore
-from glocalseg.data.volumes import count_values
 
 
 @dataclass(frozen=True)

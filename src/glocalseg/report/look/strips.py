@@ -14,7 +14,7 @@ from glocalseg.data.slices.geometry import OPPOSITE
 from glocalseg.report.names import structure_colour
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Axis
+    from glocalseg.data.cards.reading import Axis
 
 SLICES = 8  # of a volume, evenly spaced
 QUALITY = 72  # of the images, of 100

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.store import SliceStore
 from glocalseg.records.progress import Progress
 from glocalseg.report.look.axis import Axis

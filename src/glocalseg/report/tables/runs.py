@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.plan.jobs import Job
 from glocalseg.records.duration import duration
 from glocalseg.report.collect import LABELLED, Collected, Stored

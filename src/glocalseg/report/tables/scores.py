@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from glocalseg.data.card import Card
+from glocalseg.data.cards.card import Card
 from glocalseg.evaluation.statistics import Summary
 from glocalseg.report.analysis import Cell, Compared, DatasetAnalysis, draw_means, over_structures
 from glocalseg.report.collect import Collected

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from glocalseg.data.card import Card
-from glocalseg.data.reading import Preparation
-from glocalseg.data.splits import SplitRule
+from glocalseg.data.cards.card import Card
+from glocalseg.data.cards.reading import Preparation
+from glocalseg.data.splits.lists import SplitRule
 from glocalseg.report.collect import Stored
 from glocalseg.report.text.fact import DataFacts, Fact
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from glocalseg.config.kinds import Kind
 from glocalseg.data.acquire.shared import Retry
-from glocalseg.data.kinds import Kind
 
 FILES = "files"  # folder of fetched files, below data/raw/<dataset>/<origin>
 Fact = tuple[str, str]

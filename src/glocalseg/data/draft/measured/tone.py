@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.acquire.intensities import GAP, SHARE, USUAL, USUAL_GAP
+from glocalseg.data.acquire.examine.intensities import GAP, SHARE, USUAL, USUAL_GAP
 
 SOME = 2_000_000  # voxels that percentiles are taken of
 

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from glocalseg.data.draft.measured.stacks import Extents, Stack, stack_of
 from glocalseg.data.draft.measured.tone import Tone, tone_of
-from glocalseg.data.placement import CORNER_TOLERANCE, corners_apart, sides_of
+from glocalseg.data.images.placement import CORNER_TOLERANCE, corners_apart, sides_of
+from glocalseg.data.images.volumes import Found, count_values, look_at_image, look_at_label
 from glocalseg.data.readers.base import Case, Problem
 from glocalseg.data.slices.geometry import to_canonical
-from glocalseg.data.volumes import Found, count_values, look_at_image, look_at_label
 from glocalseg.records.progress import Progress
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Reading
+    from glocalseg.data.cards.reading import Reading
 
 AXES = "RAS"
 BIN = 1.0  # mm, of the histograms of how far labels lie from the centre

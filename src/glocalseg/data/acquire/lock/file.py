@@ -22,7 +22,7 @@ from glocalseg.records.files import write_atomic
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glocalseg.data.reading import Preparation, Reading
+    from glocalseg.data.cards.reading import Preparation, Reading
 
 Contents = Mapping[str, tuple[str, str, str | None]]  # subject, digest of the image, digest of the label, by volume
 EXPECTED = "JSON with 'reading' and 'cases', as verification writes it"

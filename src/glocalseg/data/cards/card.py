@@ -10,12 +10,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from glocalseg.config.kinds import FoundByFile
 from glocalseg.config.model import ConfigError, Name, parse, read_yaml
 from glocalseg.data.acquire.sources.base import Source
+from glocalseg.data.cards.reading import Preparation, Reading
 from glocalseg.data.files.table import read_table
-from glocalseg.data.kinds import FoundByFile
-from glocalseg.data.reading import Preparation, Reading
-from glocalseg.data.splits import Splits
+from glocalseg.data.splits.lists import Splits
 
 
 class Card(Reading, Preparation):

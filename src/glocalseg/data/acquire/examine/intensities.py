@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from glocalseg.data.cards.reading import Preparation
 from glocalseg.data.readers.base import Note, Problem
-from glocalseg.data.reading import Preparation
 from glocalseg.data.slices.intensity import Ends, indistinct, limits, outside_of
 
 USUAL = (

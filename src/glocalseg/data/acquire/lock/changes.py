@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from glocalseg.data.acquire.lock import Contents, check_cases, check_contents
-from glocalseg.data.card import Card
-from glocalseg.data.cases import scan_cases
+from glocalseg.data.acquire.lock.file import Contents, check_cases, check_contents
+from glocalseg.data.cards.card import Card
+from glocalseg.data.files.cases import scan_cases
 from glocalseg.data.readers.base import Case, Problem, ReaderError
 
 
@@ -36,7 +36,7 @@ def _contents(card: Card, case: Case, stats: Mapping[str, list[int]]) -> Iterato
         if path is None or stats.get(str(path)) == stat(path):
             yield None
             continue
-        from glocalseg.data import volumes  # slow to import, and rarely needed
+        from glocalseg.data.images import volumes  # slow to import, and rarely needed
 
         try:
             yield getattr(volumes, load)(card.reading, path).content

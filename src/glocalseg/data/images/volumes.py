@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.nifti import read_nifti
-from glocalseg.data.placement import place
+from glocalseg.data.images.nifti import read_nifti
+from glocalseg.data.images.placement import place
 from glocalseg.data.readers.base import Note, Problem, ReaderError
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Preparation, Reading
+    from glocalseg.data.cards.reading import Preparation, Reading
 
 COUNTED = 1 << 16  # values between the smallest and the largest up to which a table is kept
 PIECE = 1 << 22  # voxels at a time

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from glocalseg.data.acquire.examine import Examined
-from glocalseg.data.card import Card
+from glocalseg.data.acquire.examine.case import Examined
+from glocalseg.data.cards.card import Card
+from glocalseg.data.images.volumes import class_of
 from glocalseg.data.readers.base import Case, Note, Problem
-from glocalseg.data.volumes import class_of
 
 TOLD = 0.01  # share of a structure from which a loss is told
 NAMED = 10  # volumes that one note names

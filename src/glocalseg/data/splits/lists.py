@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from glocalseg.config.model import ConfigError, Model, share_of
-from glocalseg.data.draws import draw_order
+from glocalseg.data.splits.draws import draw_order
 
 if TYPE_CHECKING:
     import pandas as pd

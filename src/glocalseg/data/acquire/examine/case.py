@@ -11,13 +11,10 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from glocalseg.data.acquire.intensities import check_intensities
-from glocalseg.data.placement import CORNER_TOLERANCE, corners_apart, sides_of
-from glocalseg.data.readers.base import Case, Note, Problem
-from glocalseg.data.reading import Preparation, Reading
-from glocalseg.data.slices.geometry import canonical_grid, fit, resample_label, resampled_size, to_canonical
-from glocalseg.data.slices.prepare import Prepared, prepare_read
-from glocalseg.data.volumes import (
+from glocalseg.data.acquire.examine.intensities import check_intensities
+from glocalseg.data.cards.reading import Preparation, Reading
+from glocalseg.data.images.placement import CORNER_TOLERANCE, corners_apart, sides_of
+from glocalseg.data.images.volumes import (
     Found,
     Image,
     Label,
@@ -28,6 +25,9 @@ from glocalseg.data.volumes import (
     look_at_label,
     map_labels,
 )
+from glocalseg.data.readers.base import Case, Note, Problem
+from glocalseg.data.slices.geometry import canonical_grid, fit, resample_label, resampled_size, to_canonical
+from glocalseg.data.slices.prepare import Prepared, prepare_read
 
 SHOWN = 5  # values named in one problem
 PIXELS = (8, 2048)  # of a slice on a side, at the frame's spacing

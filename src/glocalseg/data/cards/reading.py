@@ -10,8 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from glocalseg.config.kinds import FoundByFile
 from glocalseg.config.model import Model
-from glocalseg.data.kinds import FoundByFile
 from glocalseg.data.readers.base import Reader, SubjectRule
 
 Axis = Literal["R", "L", "A", "P", "S", "I"]
@@ -80,7 +80,9 @@ class Preparation(Model):
         if sorted(structures) != list(range(1, len(structures) + 1)):
             raise ValueError(f"structures must be numbered 1, 2, ... without gaps, found {sorted(structures)}")
         names = list(structures.values())
-        if bad := [name for name in names if (name.lower() in AVERAGES | MISSING or name != name.strip() or not _in_a_cell(name))]:
+        if bad := [
+            name for name in names if (name.lower() in AVERAGES | MISSING or name != name.strip() or not _in_a_cell(name))
+        ]:
             raise ValueError(
                 "structures need names that stand in a cell of a table: no space around them, no comma, quotation mark, tab or line "
                 f"break, and none of mean, all, NA, nan, none, null; found {', '.join(map(repr, bad))}"

@@ -12,7 +12,7 @@ from glocalseg.data.files.unused import Unused, sweep
 from glocalseg.data.readers.base import Case, Note, Problem, ReaderError, Said, Scan, SubjectNames
 
 if TYPE_CHECKING:
-    from glocalseg.data.reading import Reading
+    from glocalseg.data.cards.reading import Reading
 
 NAMED = 20  # unused files of one folder that get a line each
 FOLDERS = 10  # folders from which no case comes that get a line each
