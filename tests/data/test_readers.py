@@ -544,14 +544,15 @@ def test_mmwhs_names_the_file_that_is_missing_and_the_one_that_is_there_twice(tm
 
 def test_a_reader_brings_only_the_base_into_a_content_key() -> None:
     for name in ("acdc", "folders", "mmwhs", "msd"):
-        found = {m.removeprefix("glocalseg.data.") for m in closure(f"glocalseg.data.readers.{name}")}
+        found = {m.removeprefix("glocalseg.data.") for m in closure(f"glocalseg.data.readers.{name}") if ".data." in m}
         files = {"files", *(f"files.{one}" for one in ("listing", "names", "table", "unused"))}
-        assert found <= {"glocalseg.data", "readers", "readers.base", f"readers.{name}", *files}
+        kinds = {"glocalseg.config", "glocalseg.config.kinds"}
+        assert found <= {"kinds", "readers", "readers.base", f"readers.{name}", *files, *kinds}
 
 
 def test_how_data_is_read_comes_into_no_key_of_what_opens_a_store() -> None:
-    for name in ("slices.store", "slices.partition", "slices.geometry_torch", "splits"):
+    for name in ("slices.store", "slices.partition", "slices.geometry_torch", "splits.lists"):
         found = {m for m in closure(f"glocalseg.data.{name}") if m.startswith("glocalseg.data.")}
-        assert not {m for m in found if m.split(".")[2] not in ("slices", "splits", "draws")}, name
+        assert not {m for m in found if m.split(".")[2] not in ("slices", "splits")}, name
     assert "glocalseg.data.slices.partition" not in closure("glocalseg.data.slices.prepare")
     assert not {m for m in closure("glocalseg.data.slices.prepare") if "acquire" in m or m.endswith((".card", ".reading"))}

@@ -186,7 +186,7 @@ def main() -> None:
     failed = 0
     for target in [args.target] if args.target else TARGETS:
         tally = run_cases(target, numbers, seed=args.seed, out=args.out.resolve(), workers=args.workers)
-        print(tally, flush=True)
+        print(tally, *([f"({tally.outcomes[0].kind})"] if args.number is not None else []), flush=True)
         for outcome in tally.failures:
             print(f"  {told(outcome, args.seed, args.out)}", flush=True)
         failed += len(tally.failures)

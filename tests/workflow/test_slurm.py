@@ -23,6 +23,7 @@ from typing import TypeVar
 import pytest
 import yaml
 from snakemake_call import command, environment, snakemake
+from test_new_data import tree_with_data
 from test_small_dag import BENCHMARK, bits, one, prepare_tree
 
 from conftest import REPOSITORY
@@ -349,6 +350,19 @@ def test_data_out_of_reach_is_said_before_anything_is_submitted(cluster: None, t
     assert "hippocampus: expected an answer from 127.0.0.1:9, found ConnectionError" in said.stdout
     assert "--profile local --until fetch" in said.stdout
     assert len(history()) == jobs
+
+
+def test_data_that_was_never_verified_goes_through_in_one_call(cluster: None, tmp_path: Path) -> None:
+    tree = tree_with_data(tmp_path / "tree")
+    call = [word.replace("config/small.yaml", "config/clinic.yaml") for word in SLURM]
+    done = snakemake(tree, *call, timeout=900)
+    assert done.returncode == 0, done.stdout
+    assert "Verified for the first time: commit config/datasets/clinic.lock.json" in done.stdout
+    assert list(tree.glob("results/clinic/report-*.json"))
+    names = [job["JobName"] for job in history()]
+    assert names.count("verify_clinic") == names.count("prepare_clinic") == 1
+    assert "finetune_clinic_random_n1_c1_seed0" in names
+    assert "Nothing to be done" in snakemake(tree, *call).stdout
 
 
 def test_an_unknown_partition_is_refused_before_anything_is_submitted(cluster: None, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def failed_run():
         return  # stopped by a person, or never started
     runs = [job for job in PLAN.jobs.values() if job.phase != "report" and str(job.record) in asked()]
     missing = [job for job in runs if not restore(job.record)]
-    if refused := [name for name in UNLOCKED if not os.path.exists(VERIFIED[name])]:
+    if refused := [n for n in UNLOCKED if VERIFIED[n] in asked() and not os.path.exists(VERIFIED[n])]:
         logger.error(f"{', '.join(refused)}: not verified, for the reasons above; nothing else was begun, and nothing is lost.")
         return
     first = [job for job in missing if all(parent.is_file() for parent in job.parents)]  # the others only wait for these

@@ -27,7 +27,7 @@ class ModelError(ValueError):
 
 
 class ImageFile(Model):
-    """Which voxels of an image file are used, as ``data.reading.Reading`` has it."""
+    """Which voxels of an image file are used, as ``data.cards.reading.Reading`` has it."""
 
     channel: int = Field(ge=0)
     header: Literal["agree", "sform", "qform", "spacing"]

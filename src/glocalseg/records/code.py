@@ -23,7 +23,7 @@ PACKAGE = ROOT.name
 NOT_SCIENCE = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
-        "config.benchmark", "config.model", "config.settings", "data.kinds", "methods.catalogue",
+        "config.benchmark", "config.model", "config.settings", "config.kinds", "methods.catalogue",
         "records.code", "records.digest", "records.duration", "records.environment", "records.files", "records.generations",
         "records.progress", "records.sealed", "records.trees",
         "stages.specs", "training.checkpoint", "training.divergence", "training.meter",

@@ -25,6 +25,7 @@ SWELLS = 200  # an archive that unpacks to more than so many times its size, and
 GIGABYTE = 1 << 30
 HEADER = 1 << 20  # bytes of a tar's extended header
 BLOCK = 1 << 20
+SHOWN = 100  # letters of a name
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, LZMAError, struct.error, LookupError, ValueError)
 LONG_HEADERS = (
     tarfile.XHDTYPE,
@@ -53,6 +54,11 @@ class _Member:
     open: Callable[[], IO[bytes] | None]
 
     @property
+    def called(self) -> str:
+        """Its name as a message has it."""
+        return _short(self.name)
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """Its path, by folders."""
         return PurePosixPath(self.name).parts
@@ -61,6 +67,14 @@ class _Member:
     def shadow(self) -> bool:
         """Whether it is what macOS adds to an archive, which is left out."""
         return "__MACOSX" in self.parts or (bool(self.parts) and self.parts[-1].startswith("._"))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The members of an archive, read as they are asked for; ``finish`` reads on behind the last one."""
+
+    members: Iterable[_Member]
+    finish: Callable[[], None] = lambda: None
 
 
 def unpack(archive: Path, target: Path) -> None:
@@ -75,7 +89,7 @@ def unpack(archive: Path, target: Path) -> None:
     """
     try:
         with _members(archive) as found:
-            members = list(_checked(archive, found))
+            members = list(_checked(archive, found.members))
             if all(m.folder for m in members):
                 raise FetchError(f"{archive}: expected files in the archive, found none")
             total = sum(m.size for m in members)
@@ -84,6 +98,7 @@ def unpack(archive: Path, target: Path) -> None:
                 for member in members:
                     _write(archive, member, target)
                     progress.add(member.size)
+            found.finish()
     except FetchError:
         raise
     except BROKEN as error:
@@ -104,7 +119,7 @@ def _checked(archive: Path, members: Iterable[_Member]) -> Iterator[_Member]:
             raise FetchError(f"{archive}: expected members as many and large as those of a data set, found {found}")
         if problem := member.refused or _wrong(member):
             raise FetchError(
-                f"{archive}: member {member.name!r}: expected a file or a folder inside the archive, found {problem}"
+                f"{archive}: member {member.called}: expected a file or a folder inside the archive, found {problem}"
             )
         path = tuple(folded(part) for part in member.parts)
         above = {path[:n] for n in range(1, len(path))}
@@ -116,7 +131,7 @@ def _checked(archive: Path, members: Iterable[_Member]) -> Iterator[_Member]:
         if clash is not None:
             other = seen.get(clash, "a folder")
             expected = "a path of its own (letter case and composed letters do not count)"
-            raise FetchError(f"{archive}: member {member.name!r}: expected {expected}, found that of {other!r}")
+            raise FetchError(f"{archive}: member {member.called}: expected {expected}, found that of {_short(other)}")
         folders |= above
         if member.folder:
             folders.add(path)
@@ -151,7 +166,7 @@ def _write(archive: Path, member: _Member, target: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     source = member.open()
     if source is None:
-        raise FetchError(f"{archive}: member {member.name!r}: expected a file in the archive, found nothing to read")
+        raise FetchError(f"{archive}: member {member.called}: expected a file in the archive, found nothing to read")
     written = 0
     with source, path.open("wb") as out:
         while written <= member.size and (block := source.read(BLOCK)):
@@ -160,7 +175,7 @@ def _write(archive: Path, member: _Member, target: Path) -> None:
     if written != member.size:
         found = "more" if written > member.size else f"{written}"
         raise FetchError(
-            f"{archive}: member {member.name!r}: expected {member.size} bytes, as the archive says, found {found}"
+            f"{archive}: member {member.called}: expected {member.size} bytes, as the archive says, found {found}"
         )
 
 
@@ -168,8 +183,8 @@ def _write(archive: Path, member: _Member, target: Path) -> None:
 
 
 @contextmanager
-def _members(archive: Path) -> Iterator[Iterable[_Member]]:
-    """The members of an archive, read as they are asked for.
+def _members(archive: Path) -> Iterator[_Found]:
+    """What an archive holds.
 
     A tar is asked for first: a zip file at its end, such as a spreadsheet, makes it look like one.
     """
@@ -177,10 +192,10 @@ def _members(archive: Path) -> Iterator[Iterable[_Member]]:
         start = f.read(32)
     if not start.startswith(b"PK") and (tar := _tar(archive)) is not None:
         with tar:
-            yield (_of_tar(tar, info) for info in tar)
+            yield _Found((_of_tar(tar, info) for info in tar), lambda: _require_end(archive, tar))
     elif zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as z:
-            yield [_of_zip(z, info) for info in z.infolist()]
+            yield _Found([_of_zip(z, info) for info in z.infolist()])
     else:
         empty = "an empty file" if not start else "something else"
         found = next((name for begins, name in OTHERS.items() if start.lstrip().startswith(begins)), empty)
@@ -194,6 +209,21 @@ def _tar(archive: Path) -> tarfile.TarFile | None:
         return None
 
 
+def _require_end(archive: Path, tar: tarfile.TarFile) -> None:
+    """Read a tar to its end, all members having been read: a gzip file has its checksum there, and nothing else may be there.
+
+    Raises FetchError. What comes after a block of zeros would be left out, silently, where a header was overwritten by them.
+    """
+    stream, left, most = tar.fileobj, 0, max(SWELLS * archive.stat().st_size, GIGABYTE)
+    assert stream is not None
+    stream.seek(tar.offset)  # forwards: a way back would start a gzip file's checksum anew, of the rest alone
+    while block := stream.read(BLOCK):
+        left += len(block)
+        if left > most or block.count(0) != len(block):
+            found = "more" if left > most else "other bytes"
+            raise FetchError(f"{archive}: expected some zeros after the archive's last file, found {found}")
+
+
 class _Info(tarfile.TarInfo):
     """A header that is not taken for the archive's end where it is damaged, and does not ask for gigabytes of memory."""
 
@@ -203,6 +233,8 @@ class _Info(tarfile.TarInfo):
             info = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
         except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
             raise tarfile.ReadError(f"a damaged header ({error})") from None
+        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            raise tarfile.ReadError("an end of the file before that of the archive") from None
         if info.type in LONG_HEADERS and info.size > HEADER:
             raise tarfile.ReadError(f"an extended header of {info.size} bytes")
         return info
@@ -228,3 +260,8 @@ def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
         refused = "an encrypted file"
     name = info.filename.replace("\\", "/")  # which some programs write, and no zip file should hold
     return _Member(name, info.file_size, name.endswith("/"), refused, lambda: archive.open(info))
+
+
+def _short(name: str) -> str:
+    """A name as a message has it, of which a member's may have any length."""
+    return repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}...")

@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -23,10 +24,8 @@ LONGEST = 200  # bytes of a volume's name, so that a file can be called after it
 
 def text_of(name: str) -> str:
     """A name on the disk as text: its bytes are UTF-8 whatever the locale, composed letters are one (NFC)."""
-    try:
+    with suppress(UnicodeEncodeError):  # of a name that is none of this disk's
         name = os.fsencode(name).decode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a name that is none of this disk's
-        pass
     return unicodedata.normalize("NFC", name)
 
 

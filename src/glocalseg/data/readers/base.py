@@ -1,7 +1,7 @@
 """What every reader has in common: a case is two files, and a subject is told from a volume's name or from a table.
 
-A reader is a file of this package with one class that derives from ``Reader``. It opens no image; ``data.volumes`` does.
-``data.cases`` asks it.
+A reader is a file of this package with one class that derives from ``Reader``. It opens no image; ``data.images.volumes`` does.
+``data.files.cases`` asks it.
 """
 
 from __future__ import annotations
