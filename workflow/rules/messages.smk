@@ -50,7 +50,9 @@ def failed_run():
     runs = [job for job in PLAN.jobs.values() if job.phase != "report" and str(job.record) in asked()]
     missing = [job for job in runs if not restore(job.record)]
     if refused := [n for n in UNLOCKED if VERIFIED[n] in asked() and not os.path.exists(VERIFIED[n])]:
-        logger.error(f"{', '.join(refused)}: not verified, for the reasons above; nothing else was begun, and nothing is lost.")
+        logger.error(
+            f"{', '.join(refused)}: not verified, for the reasons above; nothing else was begun, and nothing is lost."
+        )
         return
     first = [job for job in missing if all(parent.is_file() for parent in job.parents)]  # the others only wait for these
     logger.error(f"{len(runs) - len(missing)} of {len(runs)} results are there. Missing:")

@@ -212,7 +212,7 @@ def _hostile_tar(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
     if how == 8:  # headers of headers
         return _odd_headers(rng, base, archive, kind)
     if how == 9:  # many
-        count = int(pick(rng, (3000, 20_000)))
+        count = int(pick(rng, (1000, 5000)))
         write(lambda tar: [_add(tar, f"Task/many/{i}", b"") for i in range(count)])  # type: ignore[arg-type, return-value]
         return Hostile(f"{count} members", False, {f"Task/many/{i}": b"" for i in range(count)})
     if how == 10:  # archives in archives are files

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Self
@@ -58,7 +59,7 @@ class _Member:
         """Its name as a message has it."""
         return _short(self.name)
 
-    @property
+    @cached_property
     def parts(self) -> tuple[str, ...]:
         """Its path, by folders."""
         return PurePosixPath(self.name).parts

@@ -84,8 +84,8 @@ class Preparation(Model):
             name for name in names if (name.lower() in AVERAGES | MISSING or name != name.strip() or not _in_a_cell(name))
         ]:
             raise ValueError(
-                "structures need names that stand in a cell of a table: no space around them, no comma, quotation mark, tab or line "
-                f"break, and none of mean, all, NA, nan, none, null; found {', '.join(map(repr, bad))}"
+                "structures need names that stand in a cell of a table: no space around them, no comma, quotation mark, tab or "
+                f"line break, and none of mean, all, NA, nan, none, null; found {', '.join(map(repr, bad))}"
             )
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"structures need different names (label_values merges values), found {twice} more than once")

@@ -198,8 +198,8 @@ def volumes_of(spec: SplitSpec, volumes: pd.DataFrame) -> Split:
 
     Args:
         spec: by rule, the subjects with labels are permuted once: the first are tested, the next validate, the rest is the pool.
-            A draw orders the pool (``data.splits.draws``) and takes one volume of each subject, so that the draws of a larger budget
-            hold those of a smaller one.
+            A draw orders the pool (``data.splits.draws``) and takes one volume of each subject, so that the draws of a larger
+            budget hold those of a smaller one.
         volumes: one row a volume with ``volume``, ``subject`` and ``labelled``, sorted by volume.
 
     Raises:

@@ -40,8 +40,8 @@ def _caption(metrics: Mapping[str, Metric]) -> str:
         for metric in metrics.values()
     ]
     return (
-        f"Over all volumes, draws and seeds. {' '.join(said)} Where a structure is in the truth and not predicted, every metric has "
-        "its worst value, a distance the diagonal of the volume; where the truth lacks it there is no value for any method, "
+        f"Over all volumes, draws and seeds. {' '.join(said)} Where a structure is in the truth and not predicted, every metric "
+        "has its worst value, a distance the diagonal of the volume; where the truth lacks it there is no value for any method, "
         "whatever is predicted."
     )
 

@@ -72,8 +72,8 @@ def settings(b: Benchmark) -> list[Fact]:
         Fact("Collapsed structures", f"those whose validation Dice is below {s.collapse_below:g} at that checkpoint"),
         Fact("Runs", f"budgets {', '.join(map(str, b.budgets))}; up to {b.draws} draws; seeds {', '.join(map(str, b.seeds))}"),
         Fact("Evaluation", f"3-D {listed(measured)} on the native grid, per volume and structure, no post-processing"),
-        Fact("Dice of a subject", "structures averaged, then the subject's volumes; a structure that a volume's truth lacks is left "
-             "out for all methods"),
+        Fact("Dice of a subject", "structures averaged, then the subject's volumes; a structure that a volume's truth lacks is "
+             "left out for all methods"),
         Fact("Intervals", f"{100 * s.confidence:g}%, standard errors from {s.resamples} bootstrap resamples of subjects, draws "
              "and seeds, times Student's t for the few draws and seeds"),
         Fact("Comparisons", "paired on subjects, draws and seeds; Holm's correction within a data set"),
