@@ -257,6 +257,26 @@ def test_a_tar_does_not_end_at_a_damaged_header(target: Path) -> None:
         assert "read to its end" in _refusal(gzip.compress(whole[:end]), target)
 
 
+def test_a_tar_that_ends_between_two_members_is_cut_off(target: Path) -> None:
+    whole = _bytes_of_tar(FIVE)
+    assert "an end of the file before that of the archive" in _refusal(whole[: 2 * 1536], target)
+    zeros = bytearray(whole)
+    zeros[2 * 1536 : 2 * 1536 + 512] = bytes(512)  # over a header: one block of zeros is no end
+    assert "expected 1024 zeros after the archive's last file" in _refusal(bytes(zeros), target)
+
+
+def test_the_checksum_of_a_gzip_file_is_looked_at(target: Path) -> None:
+    """It comes behind the archive's end, where readers of tar files stop."""
+    packed = bytearray(gzip.compress(_bytes_of_tar(FIVE)))
+    packed[-8] ^= 1
+    assert "CRC check failed" in _refusal(bytes(packed), target)
+    assert "found 1.1 GB more" in _refusal(gzip.compress(_bytes_of_tar(FIVE) + bytes((1 << 30) + 4096)), target)
+
+
+def test_a_name_in_an_error_is_short(target: Path) -> None:
+    assert len(_refusal(_bytes_of_tar([("x" * 5000, b"1")]), target)) < 500
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

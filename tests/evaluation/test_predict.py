@@ -152,7 +152,6 @@ def test_the_folded_copy_is_the_network_in_inference_mode() -> None:
     assert any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
 
 
-@pytest.mark.slow
 def test_timm_networks_fold_too() -> None:
     if ensure_torchvision() == "absent":
         pytest.skip("the extra 'timm' is not installed")

@@ -40,7 +40,6 @@ def test_every_option_of_every_method_has_a_case(tmp_path: Path) -> None:
             assert {f"options.{field}" for field in entry.option_class().model_fields} <= found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("entry", PLAIN)
 def test_the_first_case_repeats_to_the_bit(entry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(golden, "cases", lambda *about: islice(cases(*about), 1))
@@ -53,7 +52,6 @@ def test_the_first_case_repeats_to_the_bit(entry: str, tmp_path: Path, monkeypat
     assert any(not path.endswith(".json") for path in found)
 
 
-@pytest.mark.slow
 def test_settings_make_a_difference_and_none_is_refused(tmp_path: Path) -> None:
     golden.run("pretrain/rotation", tmp_path / "run")
     found = contents(tmp_path / "run")

@@ -55,7 +55,6 @@ def jobs(plan: Plan) -> list[Job]:
     ]
 
 
-@pytest.mark.slow
 def test_running_twice_gives_equal_weights_and_scores(done: Path, plan: Plan, tmp_path: Path) -> None:
     write_data(tmp_path, plan)
     for job in jobs(plan):
@@ -77,7 +76,6 @@ def test_running_twice_gives_equal_weights_and_scores(done: Path, plan: Plan, tm
                 assert (a / name).read_bytes() == (b / name).read_bytes()
 
 
-@pytest.mark.slow
 def test_a_pretraining_hands_on_what_it_trained(done: Path, plan: Plan) -> None:
     first = load_file(done / find(plan, "pretrain_global", "gd").record.parent / FILE)
     second = load_file(done / find(plan, "pretrain_local", "gd+lr").record.parent / FILE)
@@ -90,7 +88,6 @@ def test_a_pretraining_hands_on_what_it_trained(done: Path, plan: Plan) -> None:
         assert frozen != name.endswith(statistics)  # D21: the frozen encoder's averages move on
 
 
-@pytest.mark.slow
 def test_the_records_say_what_the_report_needs(done: Path, plan: Plan) -> None:
     job = find(plan, "finetune", "gd+lr", 2)
     folder = done / job.record.parent
@@ -123,13 +120,11 @@ def test_the_records_say_what_the_report_needs(done: Path, plan: Plan) -> None:
         assert not set(pool) & set(lists["test"] + lists["validation"])
 
 
-@pytest.mark.slow
 def test_thirty_steps_learn_something(done: Path, plan: Plan) -> None:
     best = open_sealed(done / find(plan, "finetune", "gd+lr", 2).record)["best"]
     assert best["dice"] > 0.5
 
 
-@pytest.mark.slow
 def test_diagnostics_look_at_no_test_subject(done: Path, plan: Plan) -> None:
     folder = done / find(plan, "diagnose", "gd+lr").record.parent
     found = json.loads((folder / "diagnostics.json").read_text())
@@ -181,7 +176,6 @@ def test_a_killed_job_goes_on_to_the_same_bits(
             assert (folder / name).read_bytes() == (done / job.record.parent / name).read_bytes()
 
 
-@pytest.mark.slow
 def test_a_changed_start_is_refused(done: Path, plan: Plan, tmp_path: Path) -> None:
     job = find(plan, "pretrain_local", "gd+lr")
     assert job.data is not None

@@ -258,7 +258,7 @@ def _odd_headers(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
             _raw("pax", len(records), tarfile.XHDTYPE) + body + _raw("Task/x", 4, tarfile.REGTYPE) + b"evil" + bytes(508)
         )
     archive.write_bytes(PACKED[kind](members + out.getvalue()))
-    return Hostile(what)
+    return Hostile(what, False, {"Task/sparse": b""}) if what == "sparse" else Hostile(what)
 
 
 def _pax(key: str, value: str) -> bytes:

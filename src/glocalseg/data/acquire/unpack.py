@@ -26,6 +26,7 @@ SWELLS = 200  # an archive that unpacks to more than so many times its size, and
 GIGABYTE = 1 << 30
 HEADER = 1 << 20  # bytes of a tar's extended header
 BLOCK = 1 << 20
+END = bytes(2 * tarfile.BLOCKSIZE)  # of a tar
 SHOWN = 100  # letters of a name
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, LZMAError, struct.error, LookupError, ValueError)
 LONG_HEADERS = (
@@ -211,18 +212,19 @@ def _tar(archive: Path) -> tarfile.TarFile | None:
 
 
 def _require_end(archive: Path, tar: tarfile.TarFile) -> None:
-    """Read a tar to its end, all members having been read: a gzip file has its checksum there, and nothing else may be there.
+    """Read a tar behind its last member: two blocks of zeros are its end, and a gzip file's checksum comes last of all.
 
-    Raises FetchError. What comes after a block of zeros would be left out, silently, where a header was overwritten by them.
+    A single one may be a header that was overwritten, with more members behind it. Raises FetchError.
     """
     stream, left, most = tar.fileobj, 0, max(SWELLS * archive.stat().st_size, GIGABYTE)
     assert stream is not None
     stream.seek(tar.offset)  # forwards: a way back would start a gzip file's checksum anew, of the rest alone
+    if stream.read(len(END)) != END:
+        raise FetchError(f"{archive}: expected {len(END)} zeros after the archive's last file, found other bytes")
     while block := stream.read(BLOCK):
         left += len(block)
-        if left > most or block.count(0) != len(block):
-            found = "more" if left > most else "other bytes"
-            raise FetchError(f"{archive}: expected some zeros after the archive's last file, found {found}")
+        if left > most:
+            raise FetchError(f"{archive}: expected the end of the file after that of the archive, found {most / 1e9:.1f} GB more")
 
 
 class _Info(tarfile.TarInfo):

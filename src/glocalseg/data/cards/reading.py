@@ -22,8 +22,10 @@ MISSING = {  # what programs that read a table take for an empty cell
 }  # fmt: skip
 
 
-def _in_a_cell(name: str) -> bool:
-    return name.isprintable() and not set(name) & {",", '"'}
+def nameable(name: str) -> bool:
+    """Whether a structure can be called so, and still be that in a cell of a table."""
+    known = name.lower() in AVERAGES | MISSING
+    return not known and name == name.strip() and name.isprintable() and not set(name) & {",", '"'}
 
 
 class Frame(Model):
@@ -80,9 +82,7 @@ class Preparation(Model):
         if sorted(structures) != list(range(1, len(structures) + 1)):
             raise ValueError(f"structures must be numbered 1, 2, ... without gaps, found {sorted(structures)}")
         names = list(structures.values())
-        if bad := [
-            name for name in names if (name.lower() in AVERAGES | MISSING or name != name.strip() or not _in_a_cell(name))
-        ]:
+        if bad := [name for name in names if not nameable(name)]:
             raise ValueError(
                 "structures need names that stand in a cell of a table: no space around them, no comma, quotation mark, tab or "
                 f"line break, and none of mean, all, NA, nan, none, null; found {', '.join(map(repr, bad))}"

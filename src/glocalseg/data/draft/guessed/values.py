@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glocalseg.data.cards.reading import nameable
 from glocalseg.data.draft.measured.volume import Measured
 
 RARE_VOLUMES, RARE_VOXELS = (
@@ -92,7 +93,7 @@ def _names(listed: Mapping[str, Any]) -> dict[int, str]:
     for one, other in labels.items():
         value, name = (other, one) if isinstance(other, int) else (one, other)
         try:
-            names[int(value)] = str(name).strip()
+            names[int(value)] = " ".join(str(name).replace(",", " ").replace('"', " ").split())
         except (TypeError, ValueError):
             continue
-    return {value: name for value, name in names.items() if name}
+    return {value: name for value, name in names.items() if nameable(name)}
