@@ -82,7 +82,7 @@ def test_the_layout_is_acdcs(root: Path, volumes: dict[str, Volume]) -> None:
     assert list(info) == ["ED", "ES", "Group", "Height", "NbFrame", "Weight"]
     assert info["Group"] == group_of(3) == "DCM"
     assert (root / "training" / "patient003" / f"patient003_frame{int(info['ES']):02d}_gt.nii.gz").is_file()
-    assert verify(CARD.model_copy(update={"subjects": PATIENTS}), root) == []
+    assert verify(CARD.model_copy(update={"subjects": PATIENTS}), root).problems == []
 
 
 def test_the_cavity_lies_inside_the_wall(volumes: dict[str, Volume]) -> None:
