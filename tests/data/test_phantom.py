@@ -12,12 +12,12 @@ from nifti_layouts import cases_of
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, generate_binary_structure
 
+from glocalseg.data.acquire.examine.case import examine
 from glocalseg.data.acquire.verify import verify
 from glocalseg.data.cards.card import load_card
 from glocalseg.data.images.volumes import load_image, load_label, map_labels
 from glocalseg.data.phantom.generate import generate, group_of
 from glocalseg.data.readers.base import Case
-from glocalseg.data.slices.prepare import prepare_volume
 
 CARD = load_card(Path(__file__).resolve().parents[2] / "config" / "datasets" / "phantom.yaml")
 PATIENTS = 7
@@ -132,6 +132,8 @@ def test_patients_differ_in_size_shape_contrast_and_grid(volumes: dict[str, Volu
 
 
 def test_the_heart_fits_the_cards_frame(root: Path) -> None:
-    prepared = [prepare_volume(CARD.reading, CARD.preparation, case) for case in cases_of(CARD, root)]
-    assert all(p.cropped <= 0.01 * p.foreground for p in prepared)
-    assert all(set(np.unique(p.label)) == {0, 1, 2, 3} for p in prepared)
+    for case in cases_of(CARD, root):
+        found = examine(CARD.reading, CARD.preparation, case)
+        assert all(loss.framed >= 0.99 * loss.resampled for loss in found.losses.values())
+        assert found.prepared is not None
+        assert set(np.unique(found.prepared.label)) == {0, 1, 2, 3}

@@ -30,8 +30,6 @@ from glocalseg.plan.jobs import Job, Plan
 from glocalseg.records.digest import digest, sha256_file
 from glocalseg.records.sealed import CorruptedError, open_sealed
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:

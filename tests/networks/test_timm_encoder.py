@@ -24,7 +24,6 @@ from glocalseg.networks.weights import FILE, load_pretrained, parts_of, pretrain
 if ensure_torchvision() == "absent":
     pytest.skip("the extra 'timm' is not installed", allow_module_level=True)
 timm = pytest.importorskip("timm")
-pytestmark = pytest.mark.slow
 RESNET = NetworkConfig(encoder="timm:resnet18")
 SIZE = (64, 96)
 

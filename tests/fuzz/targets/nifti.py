@@ -54,12 +54,18 @@ def prepare(folder: Path) -> Base:
     pairs = {}
     for name in ("plain", "gz", "second", "big-endian", "channels", "both", "scaled", "micrometres", "unplaced"):
         pairs[name] = tuple(_written(name, voxels, folder) for voxels in (_image(0), _label()))
+    write_cases(folder / "cases")
+    return Base(pairs, folder / "cases")  # type: ignore[arg-type]
+
+
+def write_cases(root: Path) -> None:
+    """Three cases in two folders."""
     for number in range(3):
         for kind, voxels in (("imagesTr", _image(number)), ("labelsTr", _label())):
-            path = folder / "cases" / kind / f"case_{number}.nii.gz"
+            path = root / kind / f"case_{number}.nii.gz"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(gzip.compress(_written("plain", voxels, folder), 1, mtime=0))
-    return Base(pairs, folder / "cases")  # type: ignore[arg-type]
+            path.write_bytes(gzip.compress(_written("plain", voxels, root), 1, mtime=0))
+    (root / "plain.nii").unlink()
 
 
 def _label() -> np.ndarray:
