@@ -227,6 +227,7 @@ def test_what_macos_adds_is_left_out(target: Path) -> None:
         (bytes(10240), "expected files in the archive, found none"),
         (_bytes_of_zip([]), "expected files in the archive, found none"),
     ],
+    ids=["empty", "zstd", "7z", "rar", "html", "lfs", "gzip", "zip without end", "tar of nothing", "zip of nothing"],
 )
 def test_what_is_no_archive_is_called_what_it_is(target: Path, content: bytes, said: str) -> None:
     assert said in _refusal(content, target)
