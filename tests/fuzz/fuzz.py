@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Corrupted inputs by the thousand: each must end in a clear line or in a right result (``make fuzz``).
 
 A *target* is a module of ``targets``: what it corrupts, through which doors of the library the input goes, and what is right. Every

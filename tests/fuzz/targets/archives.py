@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Archives through ``unpack``: refused, or exactly the files of the archive below the target, and nothing anywhere else."""
 
 from __future__ import annotations
