@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from corruptions import Rng, corrupted, json_of, pick, spoiled_json, turned_over
-from targets.nifti import card, write_cases
+from glocalseg.data.acquire.lock.lock import facts_of, read_lock
 from worker import WrongError
 
 from glocalrun import current
-from glocalseg.data.acquire.lock.lock import facts_of, read_lock
 from glocalseg.data.acquire.verify import accept, verify
 from glocalseg.data.cards.card import Card
 from glocalseg.data.files.cases import scan_cases
 from glocalseg.data.files.table import read_table
 from glocalseg.data.readers.base import ReaderError
 from glocalseg.plan.make import verified_record
+from targets.nifti import card, write_cases
 
 CARD: dict[str, Any] = {"source": {"kind": "folder", "path": "cases"}}
 TABLE = "volume\tsubject\n# a word\ncase_0\tanna\ncase_1\tbert\ncase_2\tc\n"
@@ -50,7 +50,9 @@ def prepare(folder: Path) -> Base:
     used = card(**CARD)
     found = verify(used, Path("cases"))
     accept(found, record=folder / "verified.json", lock=folder / "tiny.lock.json", code="none")
-    lock, verified = (json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("tiny.lock", "verified"))
+    lock, verified = (
+        json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("tiny.lock", "verified")
+    )
     return Base(folder, listing, lock, verified)
 
 
@@ -99,7 +101,11 @@ def _table(rng: Rng, base: Base, folder: Path) -> tuple[str, Callable[[], str]]:
         change = pick(rng, (lines[at] + "\tx", lines[at].replace("\t", ","), "\t", '"', "case_0\tdora", "\0", "x" * 200_000, "a\t" + "y" * 300,
                             "case_1.nii.gz\tx\ty", "subject\tvolume", lines[at] + "\r", "  ", "#"))  # fmt: skip
         text = "\n".join([*lines[:at], change, *lines[at + int(rng.integers(2)) :]])
-    what, data = corrupted(rng, text.encode()) if rng.random() < 0.4 else ("lines", text.encode(pick(rng, ("utf-8", "utf-8", "utf-16", "utf-8-sig"))))
+    what, data = (
+        corrupted(rng, text.encode())
+        if rng.random() < 0.4
+        else ("lines", text.encode(pick(rng, ("utf-8", "utf-8", "utf-16", "utf-8-sig"))))
+    )
     (root / "subjects.tsv").write_bytes(data)
     used = card(subject={"table": "subjects.tsv"})
 
@@ -125,8 +131,18 @@ def _info(rng: Rng, base: Base, folder: Path) -> tuple[str, Callable[[], str]]:
     for frame in ("01", "12"):
         for end, kind in (("", "imagesTr"), ("_gt", "labelsTr")):
             shutil.copy(base.folder / "cases" / kind / "case_0.nii.gz", place / f"patient001_frame{frame}{end}.nii.gz")
-    text = INFO.replace("ED: 1\n", pick(rng, ("ED: 1\n", "ED: 12\n", "ED: 99999999999\n", "ED: -1\n", "ED 1\n", "ED: 1\nED: 12\n", "ED: \u0661\n", "ed: 1\n")))
-    what, data = corrupted(rng, text.encode()) if rng.random() < 0.7 else ("another frame", text.encode(pick(rng, ("utf-8", "utf-16"))))
+    text = INFO.replace(
+        "ED: 1\n",
+        pick(
+            rng,
+            ("ED: 1\n", "ED: 12\n", "ED: 99999999999\n", "ED: -1\n", "ED 1\n", "ED: 1\nED: 12\n", "ED: \u0661\n", "ed: 1\n"),
+        ),
+    )
+    what, data = (
+        corrupted(rng, text.encode())
+        if rng.random() < 0.7
+        else ("another frame", text.encode(pick(rng, ("utf-8", "utf-16"))))
+    )
     (place / "Info.cfg").write_bytes(data)
     used = card(reader={"kind": "acdc", "phases": pick(rng, (["ED"], ["ED", "ES"]))}, subject={"pattern": r"^(patient\d+)"})
 
@@ -139,7 +155,9 @@ def _info(rng: Rng, base: Base, folder: Path) -> tuple[str, Callable[[], str]]:
         for case in scan.cases:
             phase = case.volume.rpartition("_")[2]
             frame = int(case.image.name.removeprefix("patient001_frame").removesuffix(".nii.gz"))
-            if not any(line.replace(" ", "") == f"{phase}:{frame}" for line in lines) and not any(f"{frame}" in line for line in lines):
+            if not any(line.replace(" ", "") == f"{phase}:{frame}" for line in lines) and not any(
+                f"{frame}" in line for line in lines
+            ):
                 raise WrongError(f"{case.volume} is frame {frame}, and no line says so")
         return "as the file says"
 

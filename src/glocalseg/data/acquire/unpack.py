@@ -224,7 +224,9 @@ def _require_end(archive: Path, tar: tarfile.TarFile) -> None:
     while block := stream.read(BLOCK):
         left += len(block)
         if left > most:
-            raise FetchError(f"{archive}: expected the end of the file after that of the archive, found {most / 1e9:.1f} GB more")
+            raise FetchError(
+                f"{archive}: expected the end of the file after that of the archive, found {most / 1e9:.1f} GB more"
+            )
 
 
 class _Info(tarfile.TarInfo):
