@@ -32,7 +32,7 @@ from glocalseg.config.benchmark import Benchmark, load_benchmark
 from glocalseg.data.cards.card import Card, load_card
 from glocalseg.data.cards.reading import Frame
 from glocalseg.data.slices.store import write_store
-from glocalseg.data.splits.lists import SplitRule
+from glocalseg.data.splits.given import SplitRule
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.plan.phases import PHASES

@@ -11,7 +11,8 @@ from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.data.cards.card import Card, load_card
 from glocalseg.data.readers.acdc import Acdc
 from glocalseg.data.readers.base import SubjectNames
-from glocalseg.data.splits.lists import ROLES, Budget, Split, SplitLists, check_lists, split_spec, volumes_of
+from glocalseg.data.splits.given import ROLES, Budget, SplitLists, check_lists
+from glocalseg.data.splits.lists import Split, split_spec, volumes_of
 from glocalseg.plan.make import make_plan
 
 FOLDER = Path(__file__).parents[2] / "config" / "datasets"

@@ -10,25 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glocalseg.config.model import ConfigError, keyed
-from glocalseg.data.splits.lists import (
+from glocalseg.data.splits.given import (
     ROLES,
     Budget,
     LabelledDraw,
-    ListSpec,
     Role,
-    RuleSpec,
-    Split,
     SplitLists,
     SplitRule,
-    SplitSpec,
-    check_hygiene,
     check_lists,
     draws_of,
     listed_subjects,
-    split_spec,
-    volumes_of,
     whole_budget,
 )
+from glocalseg.data.splits.lists import ListSpec, RuleSpec, Split, SplitSpec, check_hygiene, split_spec, volumes_of
 from glocalseg.records.digest import digest
 
 

@@ -73,22 +73,22 @@ def turned_over(rng: Rng, tree: Any) -> tuple[str, Any]:
     tree = copy.deepcopy(tree)
     done = []
     for _ in range(int(pick(rng, (1, 1, 1, 2, 3)))):
-        places = list(_places(tree))
-        if not places:
+        there = list(places(tree))
+        if not there:
             return "replaced", pick(rng, ODD)
-        inside, key = pick(rng, places)
+        inside, key = pick(rng, there)
         name, change = pick(rng, CHANGES)
         done.append(f"{name} {key!r}"[:60])
-        change(rng, inside, key, [*places])
+        change(rng, inside, key, there)
     return ", ".join(done), tree
 
 
-def _places(tree: Any) -> Any:
+def places(tree: Any) -> Any:
     """Every place of a tree: what holds it, and its key or index there."""
     keys = list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
     for key in keys:
         yield tree, key
-        yield from _places(tree[key])
+        yield from places(tree[key])
 
 
 def _replace(rng: Rng, inside: Any, key: Any, places: Any) -> None:

@@ -29,6 +29,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 TARGETS = ("nifti", "archives", "listings", "configs", "models", "weights", "records", "checkpoints", "downloads")
 SECONDS = 60.0  # after which a case hangs: the machine may have other work
+NEVER = "its process did not start (its output is in the .log beside the inputs)"
 START = 300.0  # of a process, which imports torch and prepares what it corrupts
 
 
@@ -84,8 +85,7 @@ class _Worker:
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=HERE.parents[1]
             )
             if (first := self._answer(START)).get("what") != "ready":
-                self.close()
-                return {**first, "failure": f"the process did not start: {first.get('failure', first)}"}
+                return {"kind": "", "what": "", "failure": NEVER}
         assert self._process.stdin is not None
         self._process.stdin.write(f"{number}\n".encode())
         self._process.stdin.flush()
@@ -137,7 +137,9 @@ def run_cases(target: str, numbers: list[int], *, seed: int, out: Path, workers:
         worker = _Worker(target, seed, out)
         for number in _taken(waiting):
             outcome = Outcome(target, number, **worker.run(number))
-            if not outcome.failure:
+            if outcome.failure == NEVER:  # and so would every other
+                list(_taken(waiting))
+            elif not outcome.failure:
                 shutil.rmtree(case_folder(out, target, seed, number), ignore_errors=True)
             tally.outcomes.append(outcome)
         worker.close()

@@ -14,7 +14,8 @@ from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.acquire.lock.file import Lock, LockedCase, how_read, write_lock
 from glocalseg.data.cards.card import Card
-from glocalseg.data.splits.lists import LabelledDraw, SplitLists, split_spec, volumes_of
+from glocalseg.data.splits.given import LabelledDraw, SplitLists
+from glocalseg.data.splits.lists import split_spec, volumes_of
 from glocalseg.methods.catalogue import strategies
 from glocalseg.methods.pretraining.pool import Pool
 from glocalseg.plan.facts import check_facts, whole_budgets

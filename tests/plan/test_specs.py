@@ -14,7 +14,7 @@ from glocalseg.config.benchmark import Benchmark, Method
 from glocalseg.config.model import MACHINERY, ConfigError, Model, keyed, without
 from glocalseg.config.settings import Settings
 from glocalseg.data.cards.card import Card
-from glocalseg.data.splits.lists import LabelledDraw, SplitLists
+from glocalseg.data.splits.given import LabelledDraw, SplitLists
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.stages.specs import DiagnoseSpec, FinetuneSpec, PretrainSpec

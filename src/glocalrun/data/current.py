@@ -5,7 +5,6 @@ Every call of Snakemake imports this, jobs on nodes of a cluster too: what opens
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from glocalseg.data.acquire.lock.changes import changes
 from glocalseg.data.acquire.lock.file import advice, check_subjects, locked
 from glocalseg.data.cards.card import Card
 from glocalseg.plan.make import fetched_record, identity, lock_file, verified_record
+from glocalseg.records.sealed import CorruptedError, read_record
 
 
 def require_current(card: Card) -> None:
@@ -45,9 +45,9 @@ def forget_stale(card: Card) -> None:
 def _verified(card: Card) -> dict[str, Any]:
     """What was verified on this machine; empty if nothing was, or not what the lock file stands for."""
     try:
-        verified: dict[str, Any] = json.loads(verified_record(card).read_text(encoding="utf-8"))
+        verified = read_record(verified_record(card))
         return verified if card.source.identity is not None or verified["identity"] == identity(card, CARDS) else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (CorruptedError, KeyError, ValueError):  # of the lock file, too, which whoever needs it names
         return {}
 
 

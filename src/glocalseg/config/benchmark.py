@@ -12,6 +12,7 @@ from glocalseg.config.model import Amount, ConfigError, Model, Name, parse, read
 from glocalseg.config.settings import Settings
 
 RANDOM = "random"  # weights of no pretraining
+MOST_RUNS = 30_000  # which are planned in seconds
 SUPERVISED = "supervised"  # the regime that a line without one has
 MethodName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*(\+[a-z0-9][a-z0-9_.-]*)*$")]
 
@@ -103,6 +104,11 @@ class Benchmark(Settings):
                 raise ValueError(f"{key} must be different from one another, found {values}")
         if min(self.seeds) < 0:
             raise ValueError("seeds start at 0")
+        runs = len(self.datasets) * len(self.methods) * len(self.budgets) * self.draws * len(self.seeds)
+        if runs > MOST_RUNS:
+            raise ValueError(
+                f"methods x budgets x draws x seeds must be at most {MOST_RUNS} fine-tunings of all datasets, found {runs}"
+            )
         return self
 
     def settings(self, method: Method | None = None) -> Settings:

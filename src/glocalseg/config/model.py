@@ -17,6 +17,10 @@ from pydantic import (
     WrapValidator,
 )
 
+from glocalseg.config.lines import one_line, shortened, shown
+
+MOST_LINES = 30  # of one error
+MOST_NODES = 1_000_000  # values of one file
 M = TypeVar("M", bound="Model")
 Quirk = Literal["paper", "release"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -108,16 +112,40 @@ class _KeysOnce(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _load(text: str) -> Any:
+    loader = _KeysOnce(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > MOST_NODES:
+            raise yaml.YAMLError(f"more than {MOST_NODES} values, by anchors of anchors")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """How many values a section holds when every alias is written out. Raises YAMLError for one that holds itself."""
+    if node not in known:
+        known[node] = 0
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        known[node] = 1 + sum(_size(n, known) for part in parts for n in (part if isinstance(part, tuple) else (part,)))
+    if not known[node]:
+        raise yaml.YAMLError(f"a section that holds itself, on line {node.start_mark.line + 1}")
+    return known[node]
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Keys and values of a YAML or JSON file. Raises ConfigError."""
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_KeysOnce)
+        raw = _load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: expected a configuration file, found nothing there") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected text in UTF-8, found {error.reason} at byte {error.start}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date of 2026-02-30 is a ValueError
-        raise ConfigError(f"{path}: expected YAML, found: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: expected YAML, found: {one_line(shortened(' '.join(str(error).split())))}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(raw).__name__}")
     return raw
@@ -133,10 +161,13 @@ def parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
         return model.model_validate(raw)
     except ValidationError as error:
         lines = []
-        for e in error.errors():
+        for e in error.errors()[:MOST_LINES]:
             key = ".".join(str(p) for p in e["loc"]) or "(whole file)"
             unknown = e["type"] == "extra_forbidden"
             known = ", ".join(field.alias or name for name, field in model.model_fields.items())
             expected = f"expected one of {known}" if unknown and len(e["loc"]) == 1 and known else e["msg"]
-            lines.append(f"{where}: {key}: {expected}, found {'an unknown key' if unknown else repr(e['input'])[:80]}")
+            found = "an unknown key" if unknown else shown(e["input"])
+            lines.append(one_line(f"{where}: {shortened(f'{key}: {expected}')}, found {found}"))
+        if more := error.error_count() - len(lines):
+            lines.append(f"{where}: and {more} more")
         raise ConfigError("\n".join(lines)) from None

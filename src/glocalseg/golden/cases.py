@@ -16,7 +16,8 @@ from glocalseg.data.cards.reading import Preparation, Reading
 from glocalseg.data.files.cases import require_cases
 from glocalseg.data.phantom.generate import generate
 from glocalseg.data.slices.prepare import prepare
-from glocalseg.data.splits.lists import Budget, LabelledDraw, Role, SplitLists, SplitRule, split_spec
+from glocalseg.data.splits.given import Budget, LabelledDraw, Role, SplitLists, SplitRule
+from glocalseg.data.splits.lists import split_spec
 from glocalseg.golden.inputs import KEY, Inputs
 from glocalseg.golden.layouts import LAYOUTS
 from glocalseg.golden.variations import ALL, variations

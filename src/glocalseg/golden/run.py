@@ -18,7 +18,7 @@ from glocalseg.golden.inputs import Inputs
 FAILED = "failed.txt"
 REFUSED = "refused.txt"  # in place of the files of a case that the code says no to
 # of a record, what is no number or differs from run to run
-UNCOMPARED = ("spec", "label", "device", "timing", "environment", "files", "reading")
+UNCOMPARED = ("spec", "label", "device", "timing", "environment", "files", "digest", "reading")
 
 
 def run(entry: str, folder: Path) -> None:

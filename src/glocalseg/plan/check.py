@@ -9,7 +9,7 @@ from glocalseg.config.benchmark import RANDOM, Benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import Settings
 from glocalseg.data.cards.card import Card
-from glocalseg.data.splits.lists import SplitRule, check_lists, whole_budget
+from glocalseg.data.splits.given import SplitRule, check_lists, whole_budget
 from glocalseg.methods.catalogue import LEVELS, Entry, options, regimes, strategies
 from glocalseg.networks.levels import fitting, roomy_halvings, roomy_levels
 

@@ -14,7 +14,8 @@ from glocalseg.config.model import ConfigError, share_of
 from glocalseg.config.settings import PretrainConfig, Settings
 from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.draws import repeated_draws
-from glocalseg.data.splits.lists import Budget, Role, SplitRule, draws_of, split_spec, volumes_of, whole_budget
+from glocalseg.data.splits.given import Budget, Role, SplitRule, draws_of, whole_budget
+from glocalseg.data.splits.lists import split_spec, volumes_of
 from glocalseg.methods.catalogue import strategies
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _batches(where: str, sections: Sequence[Section]) -> Iterator[str]:
             if (shown := least * views * config.partitions) > config.images:
                 yield (
                     f"{where}{section}.images: {name} shows {shown} images a step, not {config.images}: {views} views of a slice "
-                    f"from each of {config.partitions} partitions of {least} volumes"
+                    f"from each of {config.partitions} partitions of {least} volume{'' if least == 1 else 's'}"
                 )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.cards.card import Card
-from glocalseg.data.splits.lists import Budget
+from glocalseg.data.splits.given import Budget
 from glocalseg.plan.phases import PhaseName
 from glocalseg.stages.specs import Place, Spec
 

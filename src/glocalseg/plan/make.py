@@ -18,7 +18,8 @@ from glocalseg.config.settings import NetworkConfig, Options, Settings
 from glocalseg.data.acquire.fetch import RECORD as FETCHED
 from glocalseg.data.acquire.lock.file import facts_of, how_read, locked
 from glocalseg.data.cards.card import Card
-from glocalseg.data.splits.lists import Budget, Role, draws_of, split_spec
+from glocalseg.data.splits.given import Budget, Role, draws_of
+from glocalseg.data.splits.lists import split_spec
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies
 from glocalseg.plan.check import check
 from glocalseg.plan.entries import TIMM, code_of

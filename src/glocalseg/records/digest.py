@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 KEY_DIGITS = 10
+STAMP = "digest"
 
 
 def digest(value: Any) -> str:
@@ -20,6 +21,21 @@ def digest(value: Any) -> str:
 def content_key(parts: Mapping[str, Any]) -> str:
     """The first ten hex digits of the digest of everything that a folder's content depends on."""
     return digest(dict(parts))[:KEY_DIGITS]
+
+
+def stamped(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON-able mapping as JSON gives it back, and under ``digest`` what tells whether it is still this one."""
+    content: dict[str, Any] = json.loads(json.dumps({name: value for name, value in payload.items() if name != STAMP}))
+    return {**content, STAMP: _stamp(content)}
+
+
+def is_stamped(payload: Mapping[str, Any]) -> bool:
+    """Whether a mapping is as ``stamped`` gave it."""
+    return bool(payload.get(STAMP) == _stamp({name: value for name, value in payload.items() if name != STAMP}))
+
+
+def _stamp(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()  # nan, too, which no key may hold
 
 
 def sha256_file(path: Path) -> str:

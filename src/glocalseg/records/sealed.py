@@ -1,7 +1,7 @@
 """Sealed folders: finished, with the sha256 of every file.
 
 The ``run.json`` (or ``manifest.json``) of a *sealed folder* was written last, by a rename, and holds the sha256 of every other
-file of the folder. Whoever reads the folder goes through ``open_sealed``, so an edited byte is an error.
+file of the folder, and the digest of itself. Whoever reads the folder goes through ``open_sealed``, so an edited byte is an error.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glocalseg.records.digest import sha256_file
+from glocalseg.records.digest import is_stamped, sha256_file, stamped
 from glocalseg.records.files import write_json
 
 RESUME = "resume"  # undeclared state of an unfinished run, in files that start with this
+SHOWN = 200  # letters of another error in a message
 FAILURE = f"{RESUME}-failure.json"  # why the last attempt at it ended: error and message
 
 
@@ -27,7 +28,7 @@ def seal(record: Path, payload: Mapping[str, Any]) -> None:
 
     Args:
         record: ``<folder>/run.json`` or ``<folder>/manifest.json``.
-        payload: JSON-able; ``files`` is added.
+        payload: JSON-able; ``files`` and ``digest`` are added.
     """
     folder = record.parent
     for leftover in [*folder.glob(f"{RESUME}*"), *folder.glob(".*.part")]:
@@ -36,7 +37,12 @@ def seal(record: Path, payload: Mapping[str, Any]) -> None:
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p not in own)
     finished = {**payload, "files": {name: sha256_file(folder / name) for name in names}}
     for path in reversed(own):
-        write_json(path, finished)
+        write_record(path, finished)
+
+
+def write_record(record: Path, payload: Mapping[str, Any]) -> None:
+    """Write a record with the digest of its own content, by which a changed letter of it is noticed."""
+    write_json(record, stamped(payload))
 
 
 def restore(record: Path) -> bool:
@@ -88,8 +94,14 @@ def read_record(record: Path) -> dict[str, Any]:
     try:
         payload: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         payload["files"]
+        whole = is_stamped(payload)
     except FileNotFoundError:
         raise CorruptedError(f"{record}: expected a finished run or store, found nothing") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CorruptedError(f"{record}: expected JSON with a 'files' entry, found {error!r}") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptedError(f"{record}: expected JSON with a 'files' entry, found {repr(error)[:SHOWN]}") from None
+    if not whole:
+        raise CorruptedError(
+            f"{record}: expected what was written there, found others: its digest is not that of its content. Delete "
+            f"{record.parent} to make it again"
+        )
     return payload

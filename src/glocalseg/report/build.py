@@ -9,7 +9,8 @@ from pathlib import Path
 from glocalseg.plan.jobs import Plan
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.environment import environment
-from glocalseg.records.files import write_atomic, write_json
+from glocalseg.records.files import write_atomic
+from glocalseg.records.sealed import write_record
 from glocalseg.report.analysis import DatasetAnalysis, analyse
 from glocalseg.report.collect import Collected, ReportError, collect
 from glocalseg.report.figures.figure import Plot, style
@@ -101,7 +102,7 @@ def _write_table(table: Table, folder: Path) -> None:
 def _seal(plan: Plan, record: Path, scores: Path, runs: int, missing: list[str]) -> None:
     folder = record.parent
     files = sorted(p for name in FOLDERS for p in (folder / name).rglob("*") if p.is_file())
-    write_json(
+    write_record(
         record,
         {
             "spec": plan.report.spec.dump(),

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from glocalseg.records.digest import sha256_file
+from glocalseg.records.digest import is_stamped, sha256_file, stamped
 from glocalseg.records.files import write_atomic, write_json
 from glocalseg.records.sealed import RESUME
 
@@ -37,7 +38,7 @@ def save_state(folder: Path, key: str, state: State) -> None:
     name = f"{RESUME}-{state.step}.safetensors"
     write_atomic(folder / name, save({k: t.detach().cpu().contiguous() for k, t in state.tensors.items()}))
     record = {"key": key, "step": state.step, "file": name, "sha256": sha256_file(folder / name), "extra": state.extra}
-    write_json(folder / RECORD, record)
+    write_json(folder / RECORD, stamped(record))
     for old in folder.glob(f"{RESUME}-*.safetensors"):
         if old.name != name:
             old.unlink()
@@ -51,12 +52,14 @@ def load_state(folder: Path, key: str) -> State | None:
     try:
         saved = json.loads(record.read_text(encoding="utf-8"))
         path = folder / saved["file"]
+        if not is_stamped(saved):
+            raise ValueError("expected what was written there, found another digest than that of its content")
         if saved["key"] != key:
             raise ValueError(f"expected the state of {key}, found that of {saved['key']}")
         if (found := sha256_file(path)) != saved["sha256"]:
             raise ValueError(f"expected {path.name} with sha256 {saved['sha256']}, found {found}")
         return State(saved["step"], load_file(path), saved["extra"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         print(f"{record}: {error}: the run starts from its beginning", file=sys.stderr)
         return None
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from corruptions import Rng, corrupted, json_of, pick, spoiled_json, turned_over
-from glocalseg.data.acquire.lock.lock import facts_of, read_lock
 from worker import WrongError
 
-from glocalrun import current
+from glocalrun.data import current
+from glocalseg.data.acquire.lock.file import facts_of, read_lock
 from glocalseg.data.acquire.verify import accept, verify
 from glocalseg.data.cards.card import Card
 from glocalseg.data.files.cases import scan_cases

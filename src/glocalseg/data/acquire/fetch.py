@@ -11,8 +11,7 @@ from pathlib import Path
 from glocalseg.data.acquire.shared import FetchError, Retry
 from glocalseg.data.acquire.sources.base import Wanted
 from glocalseg.data.cards.card import Card
-from glocalseg.records.files import write_json
-from glocalseg.records.sealed import seal
+from glocalseg.records.sealed import seal, write_record
 
 __all__ = ["RECORD", "FetchError", "check_source", "dataset_root", "fetch"]
 RECORD = "fetched.json"
@@ -38,7 +37,7 @@ def fetch(card: Card, raw: Path, *, mirror: str | None = None, incoming: Path, r
     raw.mkdir(parents=True, exist_ok=True)
     payload = {"dataset": card.name, **card.source.bring(_wanted(card, incoming, mirror, retry), raw)}
     if card.source.brought:
-        write_json(raw / RECORD, {**payload, "files": {}})  # its contents are known to verification
+        write_record(raw / RECORD, {**payload, "files": {}})  # its contents are known to verification
     else:
         seal(raw / RECORD, payload)
 

@@ -34,10 +34,10 @@ from glocalseg.data.cards.card import Card
 from glocalseg.data.files.cases import scan_cases
 from glocalseg.data.readers.base import Case, Note, Problem
 from glocalseg.data.slices.pieces import PIECES, write_piece
-from glocalseg.data.splits.lists import listed_subjects
+from glocalseg.data.splits.given import listed_subjects
 from glocalseg.records.digest import sha256_file
-from glocalseg.records.files import write_json
 from glocalseg.records.progress import Progress
+from glocalseg.records.sealed import write_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +137,7 @@ def accept(verified: Verified, *, record: Path, lock: Path | None, code: str) ->
         "pieces": _pieces(record.parent / PIECES),
         "files": {},
     }
-    write_json(record, payload)
+    write_record(record, payload)
 
 
 def _losses(examined: list[Examined]) -> dict[str, dict[str, float]]:

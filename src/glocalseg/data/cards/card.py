@@ -15,7 +15,7 @@ from glocalseg.config.model import ConfigError, Name, parse, read_yaml
 from glocalseg.data.acquire.sources.base import Source
 from glocalseg.data.cards.reading import Preparation, Reading
 from glocalseg.data.files.table import read_table
-from glocalseg.data.splits.lists import Splits
+from glocalseg.data.splits.given import Splits
 
 
 class Card(Reading, Preparation):

@@ -18,6 +18,7 @@ from unicodedata import normalize
 from pydantic import Field, field_validator, model_validator
 
 from glocalseg.config.kinds import Kind
+from glocalseg.config.lines import one_line, shortened
 from glocalseg.config.model import Model
 from glocalseg.data.files.table import read_table
 
@@ -41,7 +42,7 @@ class Problem:
     found: str
 
     def __str__(self) -> str:
-        return one_line(f"{self.file}: expected {self.expected}, found {self.found}")
+        return one_line(f"{self.file}: {shortened(f'expected {self.expected}, found {self.found}')}")
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,7 @@ class Note:
     text: str
 
     def __str__(self) -> str:
-        return one_line(f"{self.file}: {self.text}")
-
-
-def one_line(text: str) -> str:
-    """The text as it can be printed and written anywhere: line ends, and bytes that are no letters, become escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return one_line(f"{self.file}: {shortened(self.text)}")
 
 
 @dataclass(frozen=True)

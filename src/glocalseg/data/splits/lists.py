@@ -1,7 +1,7 @@
 """Who is in which list: by subject, nested budgets, the same draws for all methods (docs/method.md 2.3).
 
-A card says how its data set is split (``SplitLists`` or ``SplitRule``). A job's key holds what that job reads of it and no
-more (``SplitSpec``), and the lists of volumes follow from that alone (``volumes_of``).
+A job's key holds what that job reads of a card's splits and no more (``SplitSpec``), and the lists of volumes follow from that
+alone (``volumes_of``).
 """
 
 from __future__ import annotations
@@ -12,103 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from glocalseg.config.model import ConfigError, Model, share_of
+from glocalseg.config.model import ConfigError, Model
 from glocalseg.data.splits.draws import draw_order
+from glocalseg.data.splits.given import ROLES, Budget, Role, SplitLists, SplitRule, part_of, require_apart
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Budget = int | Literal["all"]
-Role = Literal["pretrain", "train", "validation", "test"]
-ROLES: tuple[Role, ...] = ("pretrain", "train", "validation", "test")
-
-
-# ---------------------------------------------------------------- what a card says
-
-
-class LabelledDraw(Model):
-    """One fixed choice of labelled subjects, with the validation subjects that belong to it."""
-
-    train: list[str] = Field(min_length=1)
-    validation: list[str] = Field(min_length=1)
-
-
-class SplitLists(Model):
-    """Splits fixed by the paper: lists of subjects. ``budgets`` maps a number of volumes to its draws c1, c2, ..."""
-
-    kind: Literal["lists"]
-    pretrain: list[str]
-    test: list[str]
-    budgets: dict[int, list[LabelledDraw]]
-    all: LabelledDraw
-
-    def draw(self, budget: Budget, draw: int) -> LabelledDraw:
-        """The labelled and validation subjects of a budget and draw (from 1)."""
-        return self.all if budget == "all" else self.budgets[budget][draw - 1]
-
-
-class SplitRule(Model):
-    """Splits drawn by subject from a seed: ``test`` and ``validation`` subjects, the rest is the training pool."""
-
-    kind: Literal["rule"]
-    test: int = Field(ge=1)
-    validation: int = Field(ge=1)
-    seed: int = Field(ge=0)
-    test_volumes: Literal["all", "one"] = Field(default="all", description="of each test subject; one is drawn by the seed")
-
-
-Splits = Annotated[SplitLists | SplitRule, Field(discriminator="kind")]
-
-
-def draws_of(splits: SplitLists | SplitRule, budget: Budget, wanted: int) -> list[int]:
-    """Numbers of the draws of a budget, from 1: as many as wanted, or as the fixed lists have; one for ``all``.
-
-    Raises:
-        ConfigError: if the fixed lists have no draw of this budget.
-    """
-    if budget == "all":
-        return [1]
-    if isinstance(splits, SplitRule):
-        return list(range(1, wanted + 1))
-    if budget not in splits.budgets:
-        raise ConfigError(f"budgets: expected one of {sorted(splits.budgets)}, which the card lists, found {budget}")
-    return list(range(1, min(wanted, len(splits.budgets[budget])) + 1))
-
-
-def part_of(share: float, whole: int) -> int:
-    """How many a share of a number is: rounded half up, at least one."""
-    return max(1, int(round(share * whole, 9) + 0.5))
-
-
-def whole_budget(budget: int | str, pool: int) -> int:
-    """A budget as a number of volumes; a percentage is one of the pool's subjects, of which there are so many with labels."""
-    return budget if isinstance(budget, int) else part_of(share_of(budget), pool)
-
-
-def check_lists(splits: SplitLists | SplitRule) -> None:
-    """Raise ConfigError if lists put a test subject into another list, or train on a subject that validates in the same draw."""
-    if isinstance(splits, SplitRule):
-        return
-    test = set(splits.test)
-    _apart(test, splits.pretrain, "test", "pretrain")
-    budgets: list[tuple[Budget, list[LabelledDraw]]] = [*splits.budgets.items(), ("all", [splits.all])]
-    for budget, draws in budgets:
-        for number, draw in enumerate(draws, 1):
-            where = f" (budget {budget}, draw {number})"
-            _apart(test, draw.train, "test", "train", where)
-            _apart(test, draw.validation, "test", "validation", where)
-            _apart(set(draw.train), draw.validation, "train", "validation", where)
-
-
-def listed_subjects(splits: SplitLists | SplitRule) -> set[str]:
-    """Every subject that lists name; none where a rule splits."""
-    if isinstance(splits, SplitRule):
-        return set()
-    draws = [splits.all, *(d for listed in splits.budgets.values() for d in listed)]
-    return {*splits.pretrain, *splits.test, *(s for d in draws for s in (*d.train, *d.validation))}
-
-
-# ---------------------------------------------------------------- what a job reads
 
 
 class RuleSpec(Model):
@@ -235,13 +144,8 @@ def check_hygiene(split: Split, volumes: pd.DataFrame) -> None:
     subject = dict(zip(volumes["volume"], volumes["subject"], strict=True))
     of = {role: {subject[v] for v in getattr(split, role)} for role in ROLES}
     for role in ("pretrain", "train", "validation"):
-        _apart(of["test"], of[role], "test", role)
-    _apart(of["train"], of["validation"], "train", "validation")
-
-
-def _apart(first: set[str], second: Iterable[str], name: str, other: str, where: str = "") -> None:
-    if both := first & set(second):
-        raise ConfigError(f"splits: subjects {sorted(both)} are in {name} and in {other}{where}")
+        require_apart(of["test"], of[role], "test", role)
+    require_apart(of["train"], of["validation"], "train", "validation")
 
 
 def _by_rule(spec: RuleSpec, there: dict[str, list[str]], labelled: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from glocalseg.data.cards.reading import Preparation, Reading
 
 Contents = Mapping[str, tuple[str, str, str | None]]  # subject, digest of the image, digest of the label, by volume
+MOST = 2**40  # of voxels, and of whatever is counted
+SHOWN = 200  # letters of another error in a message
 EXPECTED = "JSON with 'reading' and 'cases', as verification writes it"
 
 
@@ -93,23 +95,32 @@ def read_lock(path: Path) -> Lock | None:
     """A lock file, None where there is none. Raises ConfigError."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        cases = {
-            str(volume): LockedCase(
-                subject=str(c["subject"]),
-                image=str(c["image"]),
-                label=None if c["label"] is None else str(c["label"]),
-                shape=tuple(int(n) for n in c["shape"]),  # type: ignore[arg-type]
-                spacing=tuple(float(n) for n in c["spacing"]),  # type: ignore[arg-type]
-                orientation=str(c["orientation"]),
-                values={int(value): int(n) for value, n in c["values"].items()},
-            )
-            for volume, c in raw["cases"].items()
-        }
+        cases = {volume: _locked_case(volume, case) for volume, case in raw["cases"].items()}
         return Lock(dict(raw["reading"]), cases)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{path}: expected {EXPECTED}, found {type(error).__name__}: {error}") from None
+        raise ConfigError(f"{path}: expected {EXPECTED}, found {type(error).__name__}: {str(error)[:SHOWN]}") from None
+
+
+def _locked_case(volume: str, raw: Mapping[str, Any]) -> LockedCase:
+    """A case as a lock file has it. Raises ValueError, or what its parts raise where they are something else."""
+    label, shape, spacing, orientation, values = (raw[k] for k in ("label", "shape", "spacing", "orientation", "values"))
+    right = {
+        "subject": isinstance(raw["subject"], str),
+        "image": isinstance(raw["image"], str),
+        "label": label is None or isinstance(label, str),
+        "shape": len(shape) == 3 and all(type(n) is int and 0 < n < MOST for n in shape),
+        "spacing": len(spacing) == 3 and all(type(n) in (int, float) and 0 < n < MOST for n in spacing),
+        "orientation": len(orientation) == 3 and all(any(code in line for code in orientation) for line in LINES[:3]),
+        "values": all(type(n) is int and 0 < n < MOST for n in values.values()),
+    }
+    if wrong := [name for name, is_right in right.items() if not is_right]:
+        raise ValueError(f"case {volume!r}: {wrong[0]}: {raw[wrong[0]]!r}")
+    x, y, z = shape
+    a, b, c = map(float, spacing)
+    counts = {int(value): n for value, n in values.items()}
+    return LockedCase(raw["subject"], raw["image"], label, (x, y, z), (a, b, c), "".join(orientation), counts)
 
 
 def write_lock(path: Path, lock: Lock) -> None:
