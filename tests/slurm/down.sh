@@ -13,8 +13,10 @@ stop() {  # the process whose id a file holds, if it is still that program
 }
 
 if grep -qs "^StateSaveLocation=$folder/state$" /etc/slurm/slurm.conf; then
-  squeue -h -o %A 2>/dev/null | xargs -r scancel 2>/dev/null
-  for _ in $(seq 60); do [ -n "$(squeue -h 2>/dev/null)" ] || break; sleep 0.5; done
+  if pgrep -r D,R,S -x slurmctld >/dev/null; then  # without one, squeue asks for minutes
+    squeue -h -o %A 2>/dev/null | xargs -r scancel 2>/dev/null
+    for _ in $(seq 60); do [ -n "$(squeue -h 2>/dev/null)" ] || break; sleep 0.5; done
+  fi
   stop slurmd; stop slurmctld; stop munged
   # A configuration without a controller would slow every start of Snakemake down by ten seconds.
   rm -f /etc/slurm/slurm.conf /etc/slurm/gres.conf

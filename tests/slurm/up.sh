@@ -12,7 +12,12 @@ here=$(dirname "$(realpath "$0")")
 
 fail() { echo "tests/slurm/up.sh: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || fail "expected root, found $(id -un)"
-[ ! -e /etc/slurm/slurm.conf ] || fail "/etc/slurm/slurm.conf is there: this machine belongs to a cluster, or down.sh was not called"
+if grep -qs "^# made by tests/slurm/up.sh$" /etc/slurm/slurm.conf; then  # the last one was killed, or still runs
+  left=$(sed -n 's|^StateSaveLocation=\(.*\)/state$|\1|p' /etc/slurm/slurm.conf)
+  ! pgrep -r D,R,S -x slurmctld >/dev/null || fail "expected no SLURM, found one that runs: bash tests/slurm/down.sh $left"
+  bash "$here/down.sh" "$left"
+fi
+[ ! -e /etc/slurm/slurm.conf ] || fail "/etc/slurm/slurm.conf is there: this machine belongs to a cluster"
 
 if ! command -v slurmctld >/dev/null || ! command -v slurmd >/dev/null || ! command -v munged >/dev/null; then
   command -v apt-get >/dev/null || fail "expected slurmctld, slurmd and munged, or apt-get to install them"
@@ -34,6 +39,7 @@ done
 # config_overrides: a small machine may offer more CPUs than it has. OverMemoryKill, task=1: memory limits without cgroups.
 # DefMemPerCPU: a job that names no memory would take the whole node. MinJobAge: squeue is asked about finished jobs.
 cat > /etc/slurm/slurm.conf <<CONF
+# made by tests/slurm/up.sh
 ClusterName=glocalseg
 SlurmctldHost=$node(127.0.0.1)
 SlurmUser=root
@@ -73,7 +79,8 @@ echo "AutoDetect=off" > /etc/slurm/gres.conf
 
 undo() { bash "$here/down.sh" "$folder" || true; fail "SLURM did not come up; see $folder/log"; }
 trap undo ERR
-if [ ! -S /run/munge/munge.socket.2 ]; then
+if ! pgrep -r D,R,S -x munged >/dev/null; then  # the socket of one that was killed stays
+  rm -f /run/munge/munge.socket.2*
   runuser -u munge -- /usr/sbin/munged --pid-file=/run/munge/munged.pid
   cp /run/munge/munged.pid "$folder/munged.pid"
 fi
