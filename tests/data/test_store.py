@@ -69,13 +69,6 @@ def test_a_store_knows_how_it_was_read(record: Path) -> None:
     assert Preparation.model_validate(store.manifest["preparation"]) == preparation
 
 
-def test_of_a_card_only_what_decides_the_store_is_written_down(tmp_path: Path) -> None:
-    write_store(
-        tmp_path / "manifest.json", **{**content(), "preparation": make_card(frame={"spacing": [1, 1], "size": [16, 18]})}
-    )
-    assert set(open_store(tmp_path / "manifest.json").manifest["preparation"]) == set(Preparation.model_fields)
-
-
 def test_positions_are_the_slices_middles() -> None:
     assert positions(4).tolist() == [0.125, 0.375, 0.625, 0.875]
 
