@@ -229,6 +229,7 @@ def test_padding_that_eats_contrast_is_a_problem_and_can_be_named(root: Path, va
     assert f"'padding: {value}' in the card" in problem.found
     named = look(root, padding=value)
     assert notes(named) == []
+    assert (named.padded, look(root, padding=value - 1).padded) == (True, False)
     assert contrast(named) == pytest.approx(inner / (high - low), rel=0.01)
     assert named.prepared is not None
     around = np.pad(outside(), ((0, 0), (1, 1)), constant_values=True)  # 32 x 30 on a frame of 32 x 32

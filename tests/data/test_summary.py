@@ -60,6 +60,11 @@ def test_volumes_without_any_structure_are_named() -> None:
     assert text.endswith("v08, v09 and 2 more")
 
 
+def test_a_padding_that_no_volume_has_is_told() -> None:
+    assert told(one("a"), one("b"), padding=-3024)[1] == ["tiny: padding: -3024 is the intensity of no voxel of any image"]
+    assert told(one("a"), one("b", padded=True), padding=-3024)[1] == []
+
+
 def test_small_losses_are_told_with_both_parts() -> None:
     losses = {"one": (100, 98, 95), "two": (100, 100, 99.5)}
     problems, notes = told(one("a", losses=losses), one("b", losses={"two": (100, 100, 100)}))

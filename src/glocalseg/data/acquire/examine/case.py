@@ -67,6 +67,7 @@ class Examined:
     facts: Facts | None = None
     losses: dict[str, Loss] = field(default_factory=dict)
     prepared: Prepared | None = None
+    padded: bool = False  # whether the image holds the card's padding
 
 
 def examine(reading: Reading, preparation: Preparation, case: Case) -> Examined:
@@ -75,10 +76,11 @@ def examine(reading: Reading, preparation: Preparation, case: Case) -> Examined:
     A bias field is not removed here, which takes minutes: percentiles are those of the image as it is.
     """
     image = look_at_image(reading, case.image)
-    problems, notes, ends = [*image.problems], [*image.notes], None
+    problems, notes, ends, padded = [*image.problems], [*image.notes], None, False
     if image.voxels is not None:
         found = check_intensities(preparation, image.voxels, case.image)
-        problems, notes, ends = problems + found.problems, notes + found.notes, found.ends
+        problems, notes = problems + found.problems, notes + found.notes
+        ends, padded = found.ends, found.padded
     if image.voxels is not None and image.affine is not None:
         problems += _check_scale(preparation, case.image, image.voxels.shape, image.affine)
     values: dict[float, int] = {}
@@ -109,6 +111,7 @@ def examine(reading: Reading, preparation: Preparation, case: Case) -> Examined:
         facts=_facts(whole_image, values) if whole_image and (case.label is None or whole_label) else None,
         losses=losses,
         prepared=prepared,
+        padded=padded,
     )
 
 

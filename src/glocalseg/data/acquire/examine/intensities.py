@@ -47,11 +47,15 @@ class Apart:
 
 @dataclass(frozen=True)
 class Intensities:
-    """What was found of an image's; ``ends`` are those that become 0 and 1, None where the image cannot be prepared."""
+    """What was found of an image's; ``ends`` are those that become 0 and 1, None where the image cannot be prepared.
+
+    ``padded`` says whether voxels hold the card's padding.
+    """
 
     problems: list[Problem]
     notes: list[Note]
     ends: Ends | None = None
+    padded: bool = False
 
 
 def check_intensities(preparation: Preparation, image: NDArray[np.float32], path: Path) -> Intensities:
@@ -67,11 +71,12 @@ def check_intensities(preparation: Preparation, image: NDArray[np.float32], path
         notes.append(Note(str(path), f"an image of two values only, {low:g} and {high:g}"))
     outside = outside_of(preparation, image)
     body = image if outside is None else image[~outside]
+    padded = outside is not None and bool(outside.any())
     ends = limits(preparation, body)
     if problem := indistinct(preparation, ends, name=str(path)):
-        return Intensities([problem], notes)
+        return Intensities([problem], notes, padded=padded)
     if preparation.window is not None:
-        return Intensities([], notes + _outside_window(preparation.window, float(low), float(high), path), ends)
+        return Intensities([], notes + _outside_window(preparation.window, float(low), float(high), path), ends, padded)
     apart = [found for side in (1, -1) if (found := _apart(preparation, body, side, float(ends[1] - ends[0])))]
     harmful = [a for a in apart if a.value != 0 and a.beyond and a.shrinks >= HARM]  # 0 around an organ is usual in MR
     expected = f"percentiles {preparation.percentiles} of what was scanned"
@@ -82,7 +87,7 @@ def check_intensities(preparation: Preparation, image: NDArray[np.float32], path
     ]
     hint = "outside of what was scanned? 'padding: {:g}' in the card leaves it out"
     notes += [Note(str(path), f"{a.said}: {hint.format(a.value)}") for a in apart if a not in harmful]
-    return Intensities(problems, notes, ends)
+    return Intensities(problems, notes, ends, padded)
 
 
 def _not_finite(image: NDArray[np.float32], path: Path) -> Problem:

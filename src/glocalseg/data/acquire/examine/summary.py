@@ -49,7 +49,7 @@ def summarise(card: Card, examined: Sequence[Examined]) -> tuple[list[Problem], 
     missing, empty = _structures(card, examined)
     totals = _totals(card, examined)
     problems += [*missing, *_too_much(card, totals)]
-    notes += [*empty, *_losses(card, totals), *_vanished(card, examined)]
+    notes += [*empty, *_unpadded(card, examined), *_losses(card, totals), *_vanished(card, examined)]
     return problems, notes
 
 
@@ -111,6 +111,12 @@ def _structures(card: Card, examined: Sequence[Examined]) -> tuple[list[Problem]
         have = f"{len(empty)} volumes have no label" if len(empty) > 1 else "one volume has no label"
         notes.append(Note(card.name, f"{have} of any structure: {_names(empty)}"))
     return problems, notes
+
+
+def _unpadded(card: Card, examined: Sequence[Examined]) -> Iterator[Note]:
+    """A padding that the card names and that no volume has, a slip of a digit perhaps."""
+    if card.padding is not None and not any(one.padded for one in examined):
+        yield Note(card.name, f"padding: {card.padding:g} is the intensity of no voxel of any image")
 
 
 # ---------------------------------------------------------------- losses
