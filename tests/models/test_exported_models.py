@@ -28,7 +28,7 @@ from glocalseg.models.trained import TrainedModel
 from glocalseg.networks.timm_encoder import ensure_torchvision
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.records.digest import digest, sha256_file
-from glocalseg.records.sealed import CorruptedError, open_sealed
+from glocalseg.records.sealed import CorruptedError, open_sealed, read_record, write_record
 
 
 @pytest.fixture(scope="module")
@@ -326,9 +326,7 @@ def test_only_whole_runs_with_their_own_data_are_exported(root: Path, plan: Plan
     with pytest.raises(CorruptedError, match=r"weights.safetensors: expected sha256"):
         export(run / "run.json", store=root / one.data, card=card, score=None, out=out)
     store = shutil.copytree(root / one.data.parent, tmp_path / "slices") / "manifest.json"
-    manifest = json.loads(store.read_text(encoding="utf-8"))
-    del manifest["image"]
-    store.write_text(json.dumps(manifest), encoding="utf-8")
+    write_record(store, {name: value for name, value in read_record(store).items() if name != "image"})
     with pytest.raises(CorruptedError, match=r"as this version of glocalseg writes them, found KeyError\('image'\)$"):
         export(root / one.record, store=store, card=card, score=None, out=out)
     assert not list(tmp_path.glob("*out*"))

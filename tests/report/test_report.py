@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -324,9 +323,8 @@ def test_a_missing_score_is_named_and_its_fine_tuning_counts_as_unfinished(
 def test_methods_trained_on_different_volumes_are_refused(made: tuple[Plan, Path], tmp_path: Path):
     plan = copy(made, tmp_path)
     record = tmp_path / finetune(plan, "toy_a gd n1 c1 seed0")
-    payload = json.loads(record.read_text(encoding="utf-8"))
-    payload["split"]["train"] = ["p19_L"]
-    record.write_text(json.dumps(payload), encoding="utf-8")
+    payload = read_record(record)
+    seal(record, {**payload, "split": {**payload["split"], "train": ["p19_L"]}})
     with pytest.raises(ReportError, match="different lists: train"):
         build(plan, tmp_path)
 

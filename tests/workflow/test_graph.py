@@ -27,7 +27,8 @@ if record.name == "verified.json":
         Path(f"{record.parts[2]}.verified").rename(lock)
     sys.path.insert(0, "src")
     from glocalseg.data.acquire.lock.file import read_lock
-    text = json.dumps({"identity": read_lock(lock).identity})
+    from glocalseg.records.digest import stamped
+    text = json.dumps(stamped({"identity": read_lock(lock).identity}))
 record.parent.mkdir(parents=True, exist_ok=True)
 record.write_text(text)
 with open("made.txt", "a") as f:

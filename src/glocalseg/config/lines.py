@@ -19,8 +19,8 @@ def one_line(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """The text with the beginnings of what is longer than a person reads."""
-    text = re.sub(rf"\S{{{WORD},}}", lambda word: f"{word[0][:WORD]}...", text)
+    """The text with the beginnings of what is longer than a person reads; a path is shown whole, or nobody finds the file."""
+    text = re.sub(rf"\S{{{WORD},}}", lambda word: word[0] if "/" in word[0] else f"{word[0][:WORD]}...", text)
     return text if len(text) <= LINE else f"{text[:LINE]}..."
 
 

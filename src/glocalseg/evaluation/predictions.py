@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glocalseg.config.lines import one_line, shortened
 from glocalseg.records.files import write_atomic
+from glocalseg.records.sealed import CorruptedError
 
 PREDICTIONS = "predictions.npz"
+# what numpy and zipfile raise for a damaged file: of encryption (RuntimeError), of a method or a size that there is not
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 
 
 def write_predictions(path: Path, predictions: Mapping[str, NDArray[np.uint8]]) -> None:
@@ -23,7 +40,24 @@ def write_predictions(path: Path, predictions: Mapping[str, NDArray[np.uint8]]) 
 
 
 def read_predictions(path: Path, only: Iterable[str] | None = None) -> dict[str, NDArray[np.uint8]]:
-    """The predictions of a file by volume, or of some of its volumes. Raises KeyError if one of these is not in it."""
-    with np.load(path, allow_pickle=False) as file:
-        number = {str(volume): i for i, volume in enumerate(file["volumes"])}
-        return {volume: file[f"prediction{number[volume]}"] for volume in (number if only is None else only)}
+    """The predictions of a file by volume, or of some of its volumes.
+
+    Raises:
+        KeyError: if one of these is not in it.
+        CorruptedError: if the file is none of predictions, or a damaged one.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            number = {str(volume): i for i, volume in enumerate(file["volumes"])}
+            wanted = list(number if only is None else only)
+            found = {volume: file[f"prediction{number[volume]}"] for volume in wanted if volume in number}
+    except UNREADABLE as error:
+        said = shortened(one_line(f"{type(error).__name__}: {error}"))
+        raise CorruptedError(f"{path}: expected predictions as they were written, found {said}") from None
+    if missing := [volume for volume in wanted if volume not in number]:
+        raise KeyError(missing[0])
+    for volume, labels in found.items():
+        if labels.dtype != np.uint8 or labels.ndim != 3:
+            said = f"{labels.dtype} of shape {labels.shape}"
+            raise CorruptedError(f"{path}: {volume}: expected labels (D, H, W) of uint8, found {said}")
+    return found

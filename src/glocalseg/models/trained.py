@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from glocalseg.config.lines import shown
 from glocalseg.config.model import ConfigError
 from glocalseg.evaluation.predict import inference_copy
 from glocalseg.models.about import ABOUT, WEIGHTS, About, ModelError, read_about
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
+from glocalseg.networks.weights import read_tensors
 from glocalseg.records.digest import digest, sha256_file
+from glocalseg.records.sealed import CorruptedError
 from glocalseg.training.device import Device, choose_device
 
 
@@ -81,13 +82,15 @@ def exported(folder: Path) -> list[Path]:
 def read_weights(path: Path, expected: str) -> dict[str, Tensor]:
     """The tensors of a file of weights whose sha256 is known. Raises ModelError."""
     try:
-        if (found := sha256_file(path)) != expected:
-            raise ModelError(f"{path}: expected sha256 {expected}, found {found}: the file was changed after it was written")
-        return load_file(path)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"{path}: expected weights as safetensors, found {type(error).__name__}: {error}") from None
+        found = sha256_file(path)
+    except OSError as error:
+        raise ModelError(f"{path}: expected weights as safetensors, found {type(error).__name__}: {error.strerror}") from None
+    if found != expected:
+        raise ModelError(f"{path}: expected sha256 {expected}, found {found}: the file was changed after it was written")
+    try:
+        return read_tensors(path)
+    except CorruptedError as error:
+        raise ModelError(str(error)) from None
 
 
 def rebuild(about: About, weights: Mapping[str, Tensor], folder: Path) -> SegmentationNet:
@@ -104,7 +107,7 @@ def rebuild(about: About, weights: Mapping[str, Tensor], folder: Path) -> Segmen
     for name, tensor in state.items():
         _require_shape(path, weights, name, tuple(tensor.shape))
     if more := sorted(weights.keys() - state.keys()):
-        raise ModelError(f"{path}: expected the network's tensors alone, found {more[0]} as well")
+        raise ModelError(f"{path}: expected the network's tensors alone, found {shown(more[0])} as well")
     if bad := [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]:
         raise ModelError(f"{path}: {bad[0]}: expected finite numbers, found others")
     net.load_state_dict(dict(weights))

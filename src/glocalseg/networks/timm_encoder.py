@@ -10,16 +10,33 @@ from __future__ import annotations
 import copy
 import ctypes
 import importlib.util
+import pickle
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from glocalseg.config.lines import one_line, shortened
 from glocalseg.config.model import ConfigError
 
+SHOWN = 300  # letters of another error in a message
+# what timm, safetensors and torch raise for a file that is no checkpoint, or for one of another model
+UNREADABLE = (
+    RuntimeError,
+    AttributeError,
+    AssertionError,
+    LookupError,
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
 _LIBRARIES: list[torch.library.Library] = []  # a fragment's operators vanish with it
 
 
@@ -62,25 +79,22 @@ class TimmEncoder(nn.Module):
             raise ConfigError("network: encoder: timm needs torchvision, found none: install the extra 'timm'")
         import timm
 
-        source: dict[str, Any] = {"pretrained": weights is not None}
-        if weights is not None:  # timm adapts the first convolution to one channel and drops the classifier
-            source["pretrained_cfg_overlay"] = {"file": str(weights)}
+        options: dict[str, Any] = {"in_chans": 1, "features_only": True}
         with torch.random.fork_rng(devices=[]):  # timm draws from the global generator
             torch.manual_seed(seed)
             try:
-                info: Any = timm.create_model(model, pretrained=False, in_chans=1, features_only=True).feature_info
+                info: Any = timm.create_model(model, **options).feature_info
                 there = info.reduction()
                 usable = [i for i, r in enumerate(there) if all(s % r == 0 and s // r >= 2 for s in size)][:levels]
-                self.net = timm.create_model(model, in_chans=1, features_only=True, out_indices=usable, **source)
-                again = weights and timm.create_model(model, in_chans=1, features_only=True, out_indices=usable, **source)
-            except (RuntimeError, AttributeError, AssertionError, KeyError, OSError) as error:
-                found = f"{model!r} with weights {weights}" if weights else repr(model)
+                options["out_indices"] = usable
+                if weights is None:
+                    self.net = timm.create_model(model, **options)
+            except (RuntimeError, AttributeError, AssertionError, KeyError) as error:
                 raise ConfigError(
-                    f"network: encoder: expected a timm model with features_only, found {found}: {error}"
+                    f"network: encoder: expected a timm model with features_only, found {model!r}: {_said(error)}"
                 ) from None
-        # timm leaves a tensor that the file lacks as it was drawn; what two drawings differ in did not come from the file
-        if again and (drawn := [n for n, t in self.net.state_dict().items() if not torch.equal(t, again.state_dict()[n])]):
-            raise ConfigError(f"network: weights: expected all of {model!r}, found none for {drawn[0]} in {weights}")
+            if weights is not None:
+                self.net = _filled(model, options, weights)
         if levels is not None and len(usable) < levels:
             raise ConfigError(f"network: levels: expected at most {len(usable)} for {model!r} and {size}, found {levels}")
         self.reductions = [there[i] for i in usable]
@@ -98,6 +112,33 @@ class TimmEncoder(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Maps of (N, 1, H, W) images, finest first: (N, C_i, H / r_i, W / r_i)."""
         return list(self.net(images))
+
+
+def _filled(model: str, options: dict[str, Any], weights: Path) -> nn.Module:
+    """A timm model with all of its weights from a file. Raises ConfigError."""
+    import timm
+
+    # timm adapts the first convolution to one channel and drops the classifier
+    options = {**options, "pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
+    try:
+        net, again = timm.create_model(model, **options), timm.create_model(model, **options)
+    except UNREADABLE as error:
+        raise ConfigError(
+            f"network: weights: expected a checkpoint of {model!r}, found {weights}, which is none: {_said(error)}"
+        ) from None
+    # timm leaves a tensor that the file lacks as it was drawn; what two drawings differ in did not come from the file
+    state: dict[str, Tensor] = net.state_dict()
+    for name, other in again.state_dict().items():
+        if not torch.isfinite(state[name]).all():
+            raise ConfigError(f"network: weights: expected finite numbers, found others for {name} in {weights}")
+        if not torch.equal(state[name], other):
+            raise ConfigError(f"network: weights: expected all of {model!r}, found none for {name} in {weights}")
+    return net  # type: ignore[no-any-return]
+
+
+def _said(error: Exception) -> str:
+    """The beginning of what timm or torch says, which may be many lines."""
+    return one_line(shortened(" ".join(str(error).split()) or type(error).__name__))[:SHOWN]
 
 
 def _draws_random_numbers(net: nn.Module, size: tuple[int, int]) -> bool:

@@ -6,11 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from glocalseg.config.lines import one_line, shortened
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.records.files import write_atomic
+from glocalseg.records.sealed import CorruptedError
 
 FILE = "weights.safetensors"
 
@@ -18,6 +22,16 @@ FILE = "weights.safetensors"
 def save_weights(tensors: dict[str, Tensor], path: Path) -> None:
     """Write named tensors as safetensors, atomically."""
     write_atomic(path, save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Named tensors of a file of safetensors. Raises CorruptedError."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError, KeyError, OverflowError) as error:
+        raise CorruptedError(
+            f"{path}: expected weights as safetensors, found {one_line(shortened(f'{type(error).__name__}: {error}'))}"
+        ) from None
 
 
 def parts_of(part: Literal["encoder", "decoder", "network"], blocks: int) -> tuple[str, ...]:
@@ -55,18 +69,26 @@ def load_pretrained(net: SegmentationNet, path: Path, *, running_averages: bool)
         Names of the copied tensors.
 
     Raises:
-        ValueError: if a tensor has no place of its shape in the network.
+        CorruptedError: if the file is none of weights, or a tensor has no place of its shape and type in the network, or numbers
+            that are not finite.
     """
-    found = load_file(path)
+    found = read_tensors(path)
     state = net.state_dict()
+    for name, tensor in found.items():
+        expected = _kind(state[name]) if name in state else "no such tensor"
+        if _kind(tensor) != expected:
+            called = shortened(one_line(name))
+            raise CorruptedError(f"{path}: {called}: expected {expected}, found {_kind(tensor)}")
+        if not torch.isfinite(tensor).all():
+            raise CorruptedError(f"{path}: {name}: expected finite numbers, found others")
     trainable = {name for name, _ in net.named_parameters()}
     chosen = {name: t for name, t in found.items() if running_averages or name in trainable}
-    for name, tensor in chosen.items():
-        if name not in state or state[name].shape != tensor.shape:
-            there = tuple(state[name].shape) if name in state else "no such tensor"
-            raise ValueError(f"{path}: {name}: expected shape {there}, found {tuple(tensor.shape)}")
     net.load_state_dict(chosen, strict=False)
     return sorted(chosen)
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"shape {tuple(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def freeze(module: nn.Module) -> None:

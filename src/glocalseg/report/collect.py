@@ -154,7 +154,7 @@ def _failure(note: Path) -> str | None:
     try:
         said = json.loads(note.read_text(encoding="utf-8"))
         return f"{said['error']}: {said['message']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

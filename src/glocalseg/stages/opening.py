@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from glocalseg.data.slices.store import SliceStore, open_store
 from glocalseg.data.splits.lists import Split, SplitSpec, volumes_of
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
-from glocalseg.networks.weights import FILE, load_pretrained
+from glocalseg.networks.weights import FILE, load_pretrained, read_tensors
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.environment import environment
 from glocalseg.records.sealed import CorruptedError, open_sealed, seal
@@ -53,7 +52,7 @@ class Inputs:
 
     def start_names(self) -> frozenset[str]:
         """Names of the tensors of the run that this one starts from."""
-        return frozenset(load_file(self.start)) if self.start is not None else frozenset()
+        return frozenset(read_tensors(self.start)) if self.start is not None else frozenset()
 
     def images(self, volumes: tuple[str, ...]) -> Tensor:
         """Slices of volumes, (n, 1, H, W) float32 on the device."""

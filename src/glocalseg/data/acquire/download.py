@@ -10,12 +10,15 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
+from glocalseg.config.lines import one_line
 from glocalseg.data.acquire.shared import FetchError, Retry, require_space
 from glocalseg.records.files import write_json
 from glocalseg.records.progress import Progress
 
 BLOCK = 1 << 20
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of data
+NUMBER = "[0-9]{1,18}"  # of bytes: int takes other alphabets' digits for numbers as well
+SHOWN = 200  # letters of what a server says
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -70,7 +73,7 @@ def _attempt(url: str, target: Path, size: int | None, space: float) -> None:
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             _receive(response, url, target, have, size, space)
-    except (requests.RequestException, HTTPError) as error:
+    except (requests.RequestException, HTTPError, ValueError) as error:  # the last: of an address that a server sends us to
         raise _Again(_reason(error)) from None
 
 
@@ -82,9 +85,9 @@ def _receive(response: requests.Response, url: str, target: Path, have: int, siz
         forget(target)
         raise _Again("a server that has nothing after what was kept")
     if status in RETRIED:
-        raise _Again(f"HTTP {status} {response.reason}")
+        raise _Again(f"HTTP {_status(response)}")
     if status not in (200, 206):
-        raise FetchError(f"{url}: expected HTTP 200 or 206, found {status} {response.reason}")
+        raise FetchError(f"{url}: expected HTTP 200 or 206, found {_status(response)}")
     start, total = _extent(response)
     if start not in (0, have):
         forget(target)
@@ -95,8 +98,9 @@ def _receive(response: requests.Response, url: str, target: Path, have: int, siz
         require_space(target.parent, int(total * space) - start, f"{target.name} and its contents")
     _remember(target, response)
     _copy(response, url, target, start, total, most=size)
-    if total is not None and _length(target) != total:
-        raise _Again(f"an end after {_length(target)} of {total} bytes")
+    whole = total if total is not None else size
+    if whole is not None and _length(target) != whole:
+        raise _Again(f"an end after {_length(target)} of {whole} bytes")
 
 
 def _copy(response: requests.Response, url: str, target: Path, start: int, total: int | None, *, most: int | None) -> None:
@@ -110,6 +114,8 @@ def _copy(response: requests.Response, url: str, target: Path, start: int, total
             except OSError as error:
                 raise FetchError(f"{target}: expected to write {label}, found {error.strerror}") from None
             progress.add(len(block))
+            if total is None:  # nobody knows how much comes
+                require_space(target.parent, 0, label)
             if most is not None and f.tell() > most:
                 raise FetchError(f"{url}: expected {most} bytes, as the card says, found a server that sends more")
 
@@ -117,12 +123,12 @@ def _copy(response: requests.Response, url: str, target: Path, start: int, total
 def _extent(response: requests.Response) -> tuple[int, int | None]:
     """First byte that the answer holds, and the size of the whole file, if the server tells it."""
     if response.status_code == 206:
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        match = re.fullmatch(rf"bytes ({NUMBER})-{NUMBER}/({NUMBER}|\*)", response.headers.get("Content-Range", "").strip())
         if match is None:
             raise _Again("a partial answer that does not say which part it is")
         return int(match[1]), None if match[2] == "*" else int(match[2])
     length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdigit() else None
+    return 0, int(length) if re.fullmatch(NUMBER, length) else None
 
 
 def _state(target: Path) -> Path:
@@ -132,9 +138,9 @@ def _state(target: Path) -> Path:
 def _validator(target: Path) -> str | None:
     try:
         found = json.loads(_state(target).read_text(encoding="utf-8"))["validator"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return found if isinstance(found, str) else None
+    return found if isinstance(found, str) and found.isascii() and found.isprintable() else None
 
 
 def _remember(target: Path, response: requests.Response) -> None:
@@ -148,5 +154,8 @@ def _length(target: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error)
-    return f"{type(error).__name__}: {text[:200]}"
+    return f"{type(error).__name__}: {one_line(str(error)[:SHOWN])}"
+
+
+def _status(response: requests.Response) -> str:
+    return f"{response.status_code} {one_line((response.reason or '')[:SHOWN])}".strip()

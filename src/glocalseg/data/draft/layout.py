@@ -83,7 +83,7 @@ def listed(root: Path) -> dict[str, Any]:
     """What ``dataset.json`` says, where there is one that can be read; else nothing."""
     try:
         content = json.loads((root / LIST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
