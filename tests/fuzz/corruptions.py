@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """What can become of a file: bits flipped, ends cut off, values replaced, trees of JSON and YAML turned over."""
 
 from __future__ import annotations

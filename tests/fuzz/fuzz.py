@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Corrupted inputs by the thousand: each must end in a clear line or in a right result (``make fuzz``).
 
 A *target* is a module of ``targets``: what it corrupts, through which doors of the library the input goes, and what is right. Every
@@ -27,7 +26,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-TARGETS = ("nifti", "archives", "listings", "configs", "models", "weights", "records", "checkpoints", "downloads")
+TARGETS = (
+    "nifti", "archives", "downloads", "listings", "drafts", "configs", "models", "weights", "records", "checkpoints",
+)  # fmt: skip
 SECONDS = 60.0  # after which a case hangs: the machine may have other work
 NEVER = "its process did not start (its output is in the .log beside the inputs)"
 START = 300.0  # of a process, which imports torch and prepares what it corrupts

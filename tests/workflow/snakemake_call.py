@@ -15,7 +15,7 @@ def command(*arguments: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     """The environment without what would make a call here different from one in a fresh shell."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "PYTHONPATH", "PYTEST"))}
+    return {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "PYTHONPATH", "PYTEST", "MAKE", "MFLAGS"))}
 
 
 def snakemake(tree: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:

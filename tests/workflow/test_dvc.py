@@ -52,7 +52,9 @@ with open("../made.txt", "a") as f:
     f.write(f"{record}\\n")
 while Path("../hold").exists():
     time.sleep(0.05)
-record.write_text(json.dumps({"files": {n: hashlib.sha256(t.encode()).hexdigest() for n, t in files.items()}}))
+sys.path.insert(0, "src")
+from glocalseg.records.digest import stamped
+record.write_text(json.dumps(stamped({"files": {n: hashlib.sha256(t.encode()).hexdigest() for n, t in files.items()}})))
 """
 
 

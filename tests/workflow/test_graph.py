@@ -28,7 +28,7 @@ if record.name == "verified.json":
     sys.path.insert(0, "src")
     from glocalseg.data.acquire.lock.file import read_lock
     from glocalseg.records.digest import stamped
-    text = json.dumps(stamped({"identity": read_lock(lock).identity}))
+    text = json.dumps(stamped({"files": {}, "identity": read_lock(lock).identity}))
 record.parent.mkdir(parents=True, exist_ok=True)
 record.write_text(text)
 with open("made.txt", "a") as f:

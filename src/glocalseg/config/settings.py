@@ -11,6 +11,8 @@ from pydantic import Field
 
 from glocalseg.config.model import MACHINERY, Model, Name, Percent, Quirk
 
+MOST_THREADS = 1024  # of one job: torch asks for memory for each, before it looks how many cores there are
+
 
 class NetworkConfig(Model):
     """``encoder`` is ``unet`` (docs/method.md 3) or ``timm:<model>``; ``levels`` adapts to the frame when left out."""
@@ -108,7 +110,7 @@ Options = dict[str, Any]
 class Settings(Model):
     """Everything that shapes a number of a run, and that a single method may set otherwise (``set`` of its line)."""
 
-    threads: int = Field(default=1, ge=1, description="CPU threads of one job: fixed, because sums depend on it")
+    threads: int = Field(default=1, ge=1, le=MOST_THREADS, description="CPU threads of one job: fixed, because sums depend on it")
     network: NetworkConfig = NetworkConfig()
     pool: Percent | None = Field(
         default=None,

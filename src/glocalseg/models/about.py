@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from glocalseg.config.model import ConfigError, Model, parse
-from glocalseg.config.settings import NetworkConfig
+from glocalseg.config.settings import MOST_THREADS, NetworkConfig
 from glocalseg.data.cards.reading import Preparation
 from glocalseg.data.images.volumes import class_of
 from glocalseg.records.digest import digest
@@ -60,7 +60,7 @@ class About(Model):
     label: str
     weights: str = Field(description="sha256 of the weights' file")
     network: NetworkConfig
-    threads: int = Field(ge=1)
+    threads: int = Field(ge=1, le=MOST_THREADS)
     preparation: Preparation
     image: ImageFile
     data: DataSet

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """What is fuzzed, a module each: ``prepare(folder)`` once a process, then ``make(rng, base, folder)`` for every case.
 
 ``make`` writes the corrupted input below ``folder`` and returns what was done to it, and a function that lets the library have it: it

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Archives through ``unpack``: refused, or exactly the files of the archive below the target, and nothing anywhere else."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Lists, tables and records of data sets through their readers: refused, or the cases that an independent look at the same file gives."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """NIfTI files through ``examine`` and ``verify``: refused, or the voxels and the affine that nibabel gives by the header's own units."""
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlparse
 
 from pydantic import Field, model_validator
 
+from glocalseg.config.lines import shown
 from glocalseg.data.acquire.shared import FetchError, fill_whole, require_space
 from glocalseg.data.acquire.sources.base import FILES, Fact, Source, Wanted
 from glocalseg.records.digest import KEY_DIGITS, digest, sha256_file
@@ -111,7 +112,12 @@ class ArchiveSource(Source):
                 f"{wanted.name}: {self.file_name} has no public address of its own: expected a mirror (a folder or url that "
                 f"holds it), found none in the configuration (mirror: <url or folder>){steps}"
             )
-        scheme = urlparse(address).scheme
+        if not address.isprintable():
+            raise FetchError(f"{wanted.name}: mirror: expected a folder or url, found {shown(mirror)}")
+        try:
+            scheme = urlparse(address).scheme
+        except ValueError as error:
+            raise FetchError(f"{wanted.name}: mirror: expected a folder or url, found {shown(address)}: {error}") from None
         if scheme in ("http", "https"):
             return address, None
         folder = Path(unquote(urlparse(mirror or address).path)) if scheme == "file" else Path(mirror or address)
