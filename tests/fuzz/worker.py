@@ -25,7 +25,7 @@ from fuzz import case_folder
 
 MEMORY = 512  # megabytes by which a case may grow
 ROOM = 1 << 30  # bytes of addresses that a case may ask for, used or not
-WIDEST = 400  # characters of a line that is read
+WIDEST = 700  # characters of a line that is read: one of `make card` says what each reader expects
 LINES = 60
 OWN = ("glocalseg.", "glocalrun.")
 

@@ -162,8 +162,8 @@ def test_a_killed_job_goes_on_to_the_same_bits(
         "run_job(job, root)\n"
     )
     folder = tmp_path / job.record.parent
-    process = subprocess.run([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
-    assert process.returncode == -signal.SIGKILL
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert process.returncode == -signal.SIGKILL, process.stderr
     step = json.loads((folder / "resume.json").read_text())["step"]
     assert step == {"pretrain_global": 2, "pretrain_local": 2, "finetune": 4}[phase]
     assert not (folder / "run.json").exists()

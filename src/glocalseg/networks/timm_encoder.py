@@ -11,6 +11,8 @@ import copy
 import ctypes
 import importlib.util
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -121,12 +123,15 @@ def _filled(model: str, options: dict[str, Any], weights: Path) -> nn.Module:
     # timm adapts the first convolution to one channel and drops the classifier
     options = {**options, "pretrained": True, "pretrained_cfg_overlay": {"file": str(weights)}}
     try:
-        net, again = timm.create_model(model, **options), timm.create_model(model, **options)
+        with _missing() as missing:
+            net, again = timm.create_model(model, **options), timm.create_model(model, **options)
     except UNREADABLE as error:
         raise ConfigError(
             f"network: weights: expected a checkpoint of {model!r}, found {weights}, which is none: {_said(error)}"
         ) from None
-    # timm leaves a tensor that the file lacks as it was drawn; what two drawings differ in did not come from the file
+    if missing:
+        raise ConfigError(f"network: weights: expected all of {model!r}, found none for {missing[0]} in {weights}")
+    # some models fill themselves otherwise; what two drawings differ in did not come from the file
     state: dict[str, Tensor] = net.state_dict()
     for name, other in again.state_dict().items():
         if not torch.isfinite(state[name]).all():
@@ -134,6 +139,24 @@ def _filled(model: str, options: dict[str, Any], weights: Path) -> nn.Module:
         if not torch.equal(state[name], other):
             raise ConfigError(f"network: weights: expected all of {model!r}, found none for {name} in {weights}")
     return net  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _missing() -> Iterator[list[str]]:
+    """Names that a model finds no tensor for while it is filled: timm leaves what a file lacks as it was drawn, and goes on."""
+    names: list[str] = []
+    real = nn.Module.load_state_dict
+
+    def noted(*args: Any, **options: Any) -> Any:
+        found = real(*args, **options)
+        names.extend(found.missing_keys)
+        return found
+
+    nn.Module.load_state_dict = noted  # type: ignore[method-assign]
+    try:
+        yield names
+    finally:
+        nn.Module.load_state_dict = real  # type: ignore[method-assign]
 
 
 def _said(error: Exception) -> str:
