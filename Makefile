@@ -1,4 +1,4 @@
-# make setup · card · look · benchmark · export · predict · test · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
+# make setup · card · look · benchmark · export · predict · test · fuzz · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
 #
 #   make card FOLDER=<folder or archive> NAME=<name>       config/datasets/<name>.yaml, drafted from what lies there; FORCE=yes replaces one
 #   make look CONFIG=<file> [MIRROR=...]                    its data, verified and sliced, on a page: before anything is trained
@@ -7,6 +7,7 @@
 #   make export RUN=<folder of a fine-tuning> [OUT=...]     a network with all that it needs; or CONFIG=... METHOD=gd+lr BUDGET=8: all repeats
 #   make predict MODEL=<folder> IMAGES=<folder> OUT=<folder>   labels of images; FORCE=yes replaces those that are there
 #   make test-slow                                          tests that train networks or run whole workflows, for minutes
+#   make fuzz [TARGET=nifti] [COUNT=1000] [SEED=0]         corrupted inputs by the thousand; NUMBER=<case>: one of them again
 #   make test-slurm                                         tests on a real SLURM, which it installs: as root, in no cluster
 #   make same-bits                                          changed code that gives the same bits keeps its keys
 #   make docs                                               what is generated of README.md, docs/ and config/schemas
@@ -27,7 +28,7 @@ export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 export MPLCONFIGDIR := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: help setup card look benchmark export predict test test-slow test-slurm lint docs same-bits check prune
+.PHONY: help setup card look benchmark export predict test test-slow test-slurm fuzz lint docs same-bits check prune
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -68,6 +69,10 @@ test-slow: $(READY)
 
 test-slurm: $(READY)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm
+
+fuzz: $(READY)
+	@$(BIN)/python tests/fuzz/fuzz.py --count="$(or $(COUNT),1000)" --seed="$(or $(SEED),0)" $(if $(TARGET),--target="$(TARGET)") \
+	  $(if $(NUMBER),--number="$(NUMBER)")
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -19,7 +19,7 @@ from glocalseg.data.acquire.verify import verify
 from glocalseg.data.cards.card import Card
 from glocalseg.data.draft.guessed.frame import SIZES, propose_frame
 from glocalseg.data.draft.guessed.values import structures_of
-from glocalseg.data.draft.layout import DraftError
+from glocalseg.data.draft.layout import DraftError, listed
 from glocalseg.data.draft.make import Draft, draft_card, split_counts, unpacked
 from glocalseg.data.draft.subjects import guess_subjects
 from glocalseg.data.draft.write import card_text
@@ -180,6 +180,15 @@ def test_subjects_are_told_from_names(tmp_path: Path, volumes: list[str], subjec
     found = guess_subjects(volumes, tmp_path)
     assert found.count == subjects
     assert found.told == (subjects < len(volumes))
+
+
+def test_a_name_with_a_line_end_has_a_subject(tmp_path: Path) -> None:
+    assert guess_subjects(["a_1", "b\n2", "c_3"], tmp_path).of == {name: name for name in ("a_1", "b\n2", "c_3")}
+
+
+def test_a_list_that_nests_without_end_is_none(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text("[" * 100_000, encoding="utf-8")
+    assert listed(tmp_path) == {}
 
 
 def test_a_table_goes_before_names(tmp_path: Path) -> None:

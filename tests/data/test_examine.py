@@ -277,9 +277,72 @@ def test_nothing_but_padding_is_a_problem(root: Path) -> None:
     assert "different percentiles" in problem.expected
 
 
-def test_a_window_beside_the_intensities_is_told(root: Path) -> None:
-    (text,) = notes(look(root, window=[1000, 2000]))
-    assert "lie outside the card's window (1000.0, 2000.0)" in text
+# ---------------------------------------------------------------- windows
+
+SOFT = [-160, 240]  # Hounsfield units
+
+
+def hounsfield(voxels: np.ndarray) -> np.ndarray:
+    """Air around and fat in a body; structure 1 about 60, structure 2 about 100."""
+    body = np.where(label_voxels() == 2, 100, np.where(label_voxels() == 1, 60, -90))
+    return np.where(outside()[..., None], -1000, body) + voxels - image_voxels()
+
+
+def scan(root: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    noise = np.random.default_rng(0).normal(0, 10, SHAPE).astype(np.float32)
+    hu = hounsfield(image_voxels() + noise)
+    write(root / IMAGE, change(hu).astype(np.float32), AFFINE)
+
+
+def test_air_outside_of_a_window_is_what_it_is_for(root: Path) -> None:
+    scan(root, lambda hu: hu)
+    assert notes(look(root, window=SOFT)) == []
+    assert notes(look(root, window=SOFT, label=False)) == []
+    scan(root, lambda hu: np.where(outside()[..., None], -1024, hu))
+    assert notes(look(root, window=SOFT)) == []
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_a_window_beside_the_intensities_is_a_problem(root: Path, label: bool) -> None:
+    (problem,) = look(root, window=[1000, 2000], label=label).problems
+    assert problem.expected == "intensities that the card's window (1000.0, 2000.0) keeps apart"
+    assert problem.found.endswith(": all become 0")
+    (problem,) = look(root, window=[-2000, -1000], label=label).problems
+    assert problem.found.split(": ", 1)[1].startswith("all become 1")
+    (problem,) = look(root, window=[-100000, 200000], label=label).problems
+    assert "of the window" in problem.found
+
+
+def test_ct_without_its_intercept_is_a_problem_by_name(root: Path) -> None:
+    scan(root, lambda hu: hu + 1024)  # air is about 24, within the window
+    (problem,) = look(root, window=SOFT).problems
+    assert problem.expected == "structures within the card's window (-160.0, 240.0)"
+    median = float(np.median(load_image(make_card().reading, root / IMAGE).voxels[label_voxels() > 0]))
+    assert f"whose median is {median:g}, 0.0% become 0 and 100.0% become 1" in problem.found
+    assert "without their rescale intercept" in problem.found
+    (text,) = notes(look(root, window=SOFT, label=False))  # more than a quarter of it is body
+    assert "without their rescale intercept" in text
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_a_body_that_becomes_one_value_is_a_problem_whatever_lies_around_it(root: Path, label: bool) -> None:
+    scan(root, lambda hu: np.where(outside()[..., None], 0, hu + 1024))
+    (problem,) = look(root, window=SOFT, label=label).problems
+    found = problem.found
+    assert found.split("of which ")[1].startswith("0.0% become 0 and 100.0% become 1; hardly any") or "median" in found
+    assert "rescale intercept" in found
+    (problem,) = look(root, window=SOFT, label=label, padding=0).problems
+    assert "all become 1" in problem.found
+
+
+def test_structures_that_a_window_clips_are_told(root: Path) -> None:
+    scan(root, lambda hu: np.where(label_voxels() > 0, hu + 400, hu))
+    (text,) = notes(look(root, window=SOFT))
+    assert "of the labelled voxels, whose median is 46" in text
+    assert text.endswith("0.0% become 0 and 100.0% become 1 by the card's window (-160.0, 240.0)")
+    scan(root, lambda hu: np.where(label_voxels() > 0, hu - 900, hu))  # lungs
+    (text,) = notes(look(root, window=SOFT))
+    assert "100.0% become 0 and 0.0% become 1" in text
 
 
 # ---------------------------------------------------------------- losses

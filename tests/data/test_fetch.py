@@ -49,6 +49,8 @@ class Server:
     said_length: bool = True  # in the answer to a range behind the file's end
     break_after: list[int] = field(default_factory=list)  # bytes after which an answer breaks off, answer by answer
     statuses: list[int] = field(default_factory=list)  # failures before the first real answer
+    headers: dict[str, str] = field(default_factory=dict)  # further ones of an answer with the file
+    reason: str | None = None  # what is said beside a failure's number
     pause: float = 0.0  # seconds between two kilobytes
     requests: list[dict[str, str]] = field(default_factory=list)
     on_request: Any = None
@@ -67,7 +69,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             if server.on_request:
                 server.on_request()
             if server.statuses:
-                self.send_error(server.statuses.pop(0))
+                self.send_error(server.statuses.pop(0), server.reason)
                 return
             start = self._start()
             if start and start >= len(server.content):
@@ -79,6 +81,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 return
             body = server.content[start:]
             self.send_response(206 if start else 200)
+            for name, value in server.headers.items():
+                self.send_header(name, value)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
             if server.length:
@@ -186,8 +190,8 @@ def test_a_server_without_ranges_is_read_from_the_start(server: Server, archive:
 
 def test_a_break_that_the_server_hides_is_caught_by_the_size(server: Server, archive: bytes, tmp_path: Path) -> None:
     server.content, server.break_after, server.length = archive, [20_000], False
-    with pytest.raises(FetchError, match=f"expected {len(archive)} bytes, found 20000"):
-        _fetch(_card(archive, server.url), tmp_path)
+    open_sealed(_fetch(_card(archive, server.url), tmp_path) / "fetched.json")
+    assert server.sent_ranges() == [None, "bytes=20000-"]
 
 
 def test_a_file_that_changed_between_two_tries_is_read_from_the_start(
@@ -296,6 +300,45 @@ def test_a_refusal_is_not_tried_again(server: Server, archive: bytes, tmp_path: 
     with pytest.raises(FetchError, match="expected HTTP 200 or 206, found 404"):
         _fetch(_card(archive, server.url), tmp_path)
     assert len(server.requests) == 1
+
+
+def test_what_a_server_says_is_one_line_that_ends(server: Server, archive: bytes, tmp_path: Path) -> None:
+    server.statuses, server.reason = [404], "\x1b[31m" + "x" * 5000
+    with pytest.raises(FetchError) as caught:
+        _fetch(_card(archive, server.url), tmp_path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("length", ["\u00b2", "9" * 5000, "-1"])
+def test_a_length_that_is_no_number_is_not_believed(server: Server, archive: bytes, tmp_path: Path, length: str) -> None:
+    server.content, server.length, server.headers = archive, False, {"Content-Length": length}
+    open_sealed(_fetch(_card(archive, server.url), tmp_path) / "fetched.json")
+
+
+def test_an_address_that_is_none_ends_in_one_line(archive: bytes, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match=r"mirror: expected a folder or url, found 'http://\[/[^\n]*$"):
+        _fetch(_card(archive, None), tmp_path, mirror="http://[")
+    with pytest.raises(FetchError, match=r"mirror: expected a folder or url, found '\\x00'$"):
+        _fetch(_card(archive, None), tmp_path, mirror="\0")
+
+
+@pytest.mark.parametrize("note", ["[" * 100_000, '{"validator": "\u540d"}', '{"validator": "a\\nb"}', "\0"])
+def test_a_damaged_note_of_a_download_is_left_out(server: Server, archive: bytes, tmp_path: Path, note: str) -> None:
+    server.content = archive
+    (tmp_path / "x.tar").write_bytes(archive[:1000])
+    (tmp_path / "x.tar.json").write_text(note, encoding="utf-8")
+    download(f"{server.url}/x.tar", tmp_path / "x.tar", size=None, retry=QUICK)
+    assert (tmp_path / "x.tar").read_bytes() == archive
+
+
+def test_a_file_of_unknown_size_leaves_room_on_the_disk(
+    server: Server, archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.content, server.length = archive, False
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1, 1, 1000))
+    with pytest.raises(FetchError, match=r"of free disk space for x\.tar, found 0\.00 GB"):
+        download(f"{server.url}/x.tar", tmp_path / "x.tar", size=None, retry=QUICK)
 
 
 def test_no_server_is_a_clear_error(archive: bytes, tmp_path: Path) -> None:

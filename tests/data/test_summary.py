@@ -104,6 +104,56 @@ def test_a_structure_that_vanishes_from_a_volume_is_told(loss: tuple[float, ...]
     assert f"tiny: nothing of 'one' is left by {by} in 1 of 2 volumes: a" in notes
 
 
+def test_what_resampling_takes_from_one_volume_no_other_gives_back() -> None:
+    """Half of the volumes with next to nothing left and half with twice as much: no loss in the sum."""
+    thin = [one(f"v{i}", losses={"one": (1296, 2 if i % 2 else 2590, 2 if i % 2 else 2590)}) for i in range(8)]
+    problems, notes = told(*thin)
+    assert problems == [
+        "tiny: expected at most 10.0% of 'one' lost by resampling where it loses, found 49.9%, made up for by what other volumes "
+        "gain: 99.8% of v1, 99.8% of v3, 99.8% of v5, ... (frame: 16 x 16 pixels of 0.5 x 0.5 mm; loss_limit in the card may "
+        "be raised)"
+    ]
+    assert notes == []
+    assert told(*thin, loss_limit=0.5)[0] == [
+        "tiny: expected half of 'one' or more left by resampling, found less in 4 of 8 volumes: 99.8% of v1, 99.8% of v3, 99.8% "
+        "of v5, ... lost (frame: 16 x 16 pixels of 0.5 x 0.5 mm; loss_limit in the card may be raised)"
+    ]
+    assert told(*thin, loss_limit=1)[0] == []
+
+
+def test_what_resampling_takes_from_a_single_volume() -> None:
+    sound = [one(f"v{i:02d}", losses={"one": (1000, 1010, 1010)}) for i in range(19)]
+    problems, notes = told(*sound, one("w", losses={"one": (100, 80, 80)}))  # 10 pixels wide: may be chance
+    assert problems == []
+    assert notes == ["tiny: resampling loses more than 10.0% of 'one' in 1 of 20 volumes: 20.0% of w"]
+    problems, notes = told(*sound, one("w", losses={"one": (100, 40, 40)}))  # of 400 pixels more than half: no chance
+    assert len(problems) == 1
+    assert "found less in 1 of 20 volumes: 60.0% of w lost" in problems[0]
+    assert notes == []
+
+
+def test_a_few_pixels_may_vanish_from_few_volumes_and_not_from_many() -> None:
+    sound = [one(f"v{i:02d}", losses={"one": (1000, 1000, 1000)}) for i in range(18)]
+    gone = [one(f"w{i}", losses={"one": (2, 0, 0)}) for i in range(3)]  # 8 pixels of the frame
+    assert told(*sound, gone[0]) == (
+        [],
+        [
+            "tiny: resampling loses more than 10.0% of 'one' in 1 of 19 volumes: 100.0% of w0",
+            "tiny: nothing of 'one' is left by resampling in 1 of 19 volumes: w0",
+        ],
+    )
+    problems, _ = told(*sound, *gone)
+    assert len(problems) == 1
+    assert (
+        "half of 'one' or more left by resampling, found less in 3 of 21 volumes: 100.0% of w0, 100.0% of w1" in problems[0]
+    )
+
+
+def test_losses_and_gains_by_chance_need_no_word() -> None:
+    areas = [(1000, 1000 + d, 1000 + d) for d in (-90, 80, -60, 50, -20, 45)]
+    assert told(*(one(f"v{i}", losses={"one": a}) for i, a in enumerate(areas))) == ([], [])
+
+
 def test_notes_that_differ_in_numbers_alone_are_one() -> None:
     notes = [
         Note("a", "1.5% of its voxels hold -1024"),
@@ -116,4 +166,13 @@ def test_notes_that_differ_in_numbers_alone_are_one() -> None:
         "a and one more file: 1.5% of its voxels hold -1024 (numbers of the first)",
         "b and one more file: its lengths are in metres",
         "e: alone",
+    ]
+
+
+def test_notes_of_one_file_stay_apart() -> None:
+    """Structures may be called s1 and s2."""
+    notes = [Note("heart", "'s1' loses 2.0%"), Note("heart", "'s2' loses 3.0%"), Note("lung", "'s1' loses 4.0%")]
+    assert [str(n) for n in gather(notes)] == [
+        "heart and one more file: 's1' loses 2.0% (numbers of the first)",
+        "heart: 's2' loses 3.0%",
     ]

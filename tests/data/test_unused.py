@@ -175,7 +175,17 @@ def test_shadows_are_one_note(root: Path) -> None:
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"shadow")
-    assert _scan(root) == ([], [f"{root}: 4 files that are hidden are not used, such as __MACOSX"])
+    shadows = f"{root}: 3 files that are hidden are not used, such as ._a.nii.gz"
+    assert _scan(root) == ([], ["__MACOSX: what macOS adds to archives, 1 file, of which nothing is used", shadows])
+
+
+def test_what_macos_adds_is_one_note_with_its_files(root: Path) -> None:
+    for name in ("._readme", "t1/._a.nii.gz", "t1/._b.nii.gz", "t1/d.nii.gz"):
+        (root / "__MACOSX" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "__MACOSX" / name).write_bytes(b"resources")
+    text = "__MACOSX: what macOS adds to archives, 4 files, of which nothing is used"
+    assert _scan(root) == ([], [f"{text}; one file looks like data all the same: d.nii.gz"])
+    assert _scan(root, ignore=["__MACOSX"]) == ([], [])
 
 
 def test_a_linked_folder_is_the_folder(root: Path) -> None:

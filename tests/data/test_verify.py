@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from nifti_layouts import image_voxels, label_voxels, make_card, save, write_acdc, write_list, write_msd
 
-from glocalseg.data.acquire.lock.changes import stat
+from glocalseg.data.acquire.examine.case import examine
+from glocalseg.data.acquire.lock.changes import changes, stat
 from glocalseg.data.acquire.verify import Verified, VerifyError, accept, verify
 from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.pieces import PIECES, piece_name
@@ -143,6 +144,55 @@ def test_the_record_holds_what_later_steps_need_to_know(root: Path, tmp_path: Pa
     pieces = tmp_path / "raw" / PIECES
     assert content["pieces"] == {piece_name(v): sha256_file(pieces / piece_name(v)) for v in CASES}
     assert content["losses"]["one"] == {"native": 12.0, "resampled": 12.0, "framed": 12.0}
+
+
+@pytest.mark.parametrize("name", [IMAGE, LABEL])
+def test_a_file_that_is_replaced_while_it_is_verified_is_named(
+    root: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_and_replaced(*arguments: Any) -> Any:
+        found = examine(*arguments)
+        if found.case.volume == "case_02":
+            save(root / name, image_voxels(50) if name == IMAGE else label_voxels((2, 1, 2)))
+        return found
+
+    monkeypatch.setattr("glocalseg.data.acquire.verify.examine", read_and_replaced)
+    assert problems(make_card(), root) == [
+        f"{name}: expected a file that stays as it is while it is verified, found one that was changed or replaced meanwhile"
+    ]
+
+
+def test_a_label_that_is_replaced_before_the_record_is_written_is_another_file(root: Path, tmp_path: Path) -> None:
+    found, lock = verify(make_card(), root), tmp_path / "tiny.lock.json"
+    save(root / LABEL, label_voxels((2, 1, 2)))
+    accept(found, record=tmp_path / "verified.json", lock=lock, code="x")
+    record = json.loads((tmp_path / "verified.json").read_text(encoding="utf-8"))
+    assert [p.file for p in changes(make_card(), root, record, "the lock")] == [str(root / LABEL)]
+
+
+# ---------------------------------------------------------------- facts while there are problems
+
+
+def test_what_is_known_of_volumes_with_problems_is_among_the_facts(root: Path) -> None:
+    (root / LABEL).write_bytes(b"broken")
+    found = verify(make_card(), root)
+    table = found.facts
+    assert found.complete
+    assert table["volume"].tolist() == CASES
+    assert table["slices"].tolist() == [4, 4, 4]
+    assert table["voxels_1"].isna().tolist() == [False, True, False]
+    (root / IMAGE).write_bytes(b"broken")
+    assert verify(make_card(), root).facts["slices"].isna().tolist() == [False, True, False]
+    assert verify(make_card(), root).facts["labelled"].all()
+
+
+def test_who_is_in_which_list_is_not_known_while_cases_are_not(root: Path) -> None:
+    assert verify(make_card(), root).complete
+    assert not verify(make_card(volumes=4), root).complete
+    save(root / "imagesTr/unknown.nii.gz", image_voxels(8))
+    assert not verify(make_card(), root).complete
+    (root / "dataset.json").unlink()
+    assert verify(make_card(), root).facts.empty
 
 
 def test_pieces_of_an_interrupted_verification_are_written_anew(root: Path, tmp_path: Path) -> None:

@@ -129,3 +129,22 @@ def test_predictions_come_back_by_volume_all_or_some(tmp_path: Path):
     assert list(read_predictions(tmp_path / PREDICTIONS, ["volumes"])) == ["volumes"]
     with pytest.raises(KeyError):
         read_predictions(tmp_path / PREDICTIONS, ["nobody"])
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "another"])
+def test_damaged_predictions_are_one_line(tmp_path: Path, damage: str):
+    path = tmp_path / PREDICTIONS
+    write_predictions(path, {"a": np.zeros((2, 3, 4), np.uint8)})
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4] ^= 255
+    path.write_bytes({"cut": data[:-30], "empty": b"", "flipped": data, "another": b"x" * 100}[damage])
+    with pytest.raises(CorruptedError, match=r"predictions\.npz: expected predictions as they were written, found [^\n]+$"):
+        read_predictions(path)
+
+
+def test_predictions_that_are_no_labels_are_named(tmp_path: Path):
+    np.savez(tmp_path / PREDICTIONS, volumes=np.array(["a"]), prediction0=np.zeros((2, 3)))
+    with pytest.raises(
+        CorruptedError, match=r"npz: a: expected labels \(D, H, W\) of uint8, found float64 of shape \(2, 3\)"
+    ):
+        read_predictions(tmp_path / PREDICTIONS)

@@ -1,7 +1,7 @@
 """Corrupted inputs by the thousand: each must end in a clear line or in a right result (``make fuzz``).
 
-A *target* is a module of ``targets``: what it corrupts, through which doors of the library the input goes, and what is right. Every
-case is drawn from (seed, target, number), so that it can be made again by its number, and runs in a process of its own kind
+A *target* is a module of ``targets``: what it corrupts, through which doors of the library the input goes, and what is right.
+Every case is drawn from (seed, target, number), so that it can be made again by its number, and runs in a process of its own kind
 (``worker.py``) that may take neither long nor much memory. The input of a case that failed is kept.
 
     python tests/fuzz/fuzz.py --count 1000 --seed 0 [--target nifti] [--number 17] [--out tmp/fuzz]
@@ -85,7 +85,7 @@ class _Worker:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=HERE.parents[1]
             )
-            if (first := self._answer(START)).get("what") != "ready":
+            if self._answer(START).get("what") != "ready":
                 return {"kind": "", "what": "", "failure": NEVER}
         assert self._process.stdin is not None
         self._process.stdin.write(f"{number}\n".encode())
@@ -104,6 +104,8 @@ class _Worker:
             piece = os.read(self._process.stdout.fileno(), 1 << 16) if ready else b""
             if not piece:
                 found = f"nothing after {seconds:g} s: it hangs" if not ready else "its process ended"
+                if not ready:
+                    self._process.kill()
                 code = self.close()
                 return {"kind": "", "what": "", "failure": f"{found} (exit status {code})"}
             self._answers += piece

@@ -24,6 +24,7 @@ from glocalseg.evaluation.predictions import read_predictions
 from glocalseg.models.about import ABOUT, README, SCORES, WEIGHTS, About, ModelError, read_about
 from glocalseg.models.export import export
 from glocalseg.models.predict import predict_volume
+from glocalseg.models.repeats import require_repeats
 from glocalseg.models.trained import TrainedModel
 from glocalseg.networks.timm_encoder import ensure_torchvision
 from glocalseg.plan.jobs import Job, Plan
@@ -162,12 +163,115 @@ def test_repeats_are_averaged(root: Path, plan: Plan, tmp_path: Path, monkeypatc
     assert any((found != of).any() for of in alone)
 
 
-def test_repeats_that_do_not_belong_together_are_named(folder: Path, tmp_path: Path) -> None:
+DIFFERENT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "axis": (lambda c: c["preparation"].update(slice_axis="A"), "preparation slice_axis 'A' in place of 'S'"),
+    "data": (lambda c: c["data"].update(name="other"), "data set 'other' in place of 'made_up'"),
+    "slices": (
+        lambda c: c["provenance"]["run"]["spec"].update(data="0123456789"),
+        "fine-tuning data '0123456789' in place of",
+    ),
+    "budget": (
+        lambda c: c["provenance"]["run"]["spec"]["split"].update(budget=2),
+        "fine-tuning split budget 2 in place of 1",
+    ),
+    "regime": (
+        lambda c: c["provenance"]["run"]["spec"].update(regime="r"),
+        "fine-tuning regime 'r' in place of 'supervised'",
+    ),
+    "code": (lambda c: c["provenance"]["run"]["spec"].update(code="c"), "fine-tuning code 'c' in place of"),
+    "start": (
+        lambda c: c["provenance"]["run"]["spec"].update(start="k"),
+        "fine-tuning pretrained True in place of False",
+    ),
+    "option": (
+        lambda c: c["provenance"]["run"]["spec"]["config"].update(steps=7),
+        "fine-tuning config steps 7 in place of 12",
+    ),
+    "network": (lambda c: c["network"].update(batchnorm_momentum=0.2), "network batchnorm_momentum 0.2 in place of 0.1"),
+    "nothing": (lambda c: c["provenance"].clear(), "fine-tuning .* None in place of"),
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_repeats_that_do_not_belong_together_are_named(folder: Path, tmp_path: Path, what: str) -> None:
     shutil.copytree(folder, tmp_path / "all/a")
     other = shutil.copytree(folder, tmp_path / "all/b")
-    change(other, lambda content: content["preparation"].update(slice_axis="A"))
-    with pytest.raises(ModelError, match=r"all/b: expected images and labels as those of .*all/a.*found others$"):
+    edit, message = DIFFERENT[what]
+    change(other, edit)
+    expected = "all/b: expected a repeat of .*all/a, which differs in draw and seed alone, to be averaged with it, found"
+    with pytest.raises(ModelError, match=f"{expected} ({message})"):
         TrainedModel.load(tmp_path / "all")
+
+
+def test_methods_and_data_sets_in_one_folder_are_never_averaged(root: Path, plan: Plan, tmp_path: Path) -> None:
+    """As where everything was exported below models/, and that folder is given."""
+    for method in ("random", "random+mean_teacher"):
+        export_job(root, plan, jobs_of(plan, method)[0], tmp_path / "models" / method)
+    with pytest.raises(ModelError, match=r"found fine-tuning regime 'mean_teacher' in place of 'supervised'$"):
+        TrainedModel.load(tmp_path / "models")
+
+
+def test_a_repeat_is_counted_once(folder: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        shutil.copytree(folder, tmp_path / "all" / name)
+    with pytest.raises(ModelError, match=r"all/b: expected every repeat once, to be averaged, found .*all/a again$"):
+        TrainedModel.load(tmp_path / "all")
+
+
+def test_a_folder_of_several_models_is_none(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "models/several/a")
+    with pytest.raises(ModelError, match=r"found no model\.json right in it .*; give one model, such as .*models/several$"):
+        TrainedModel.load(tmp_path / "models")
+    shutil.copytree(folder, tmp_path / "models/one")
+    with pytest.raises(
+        ModelError, match=r"models: expected one model, found several, such as .*/one and .*/several: give one$"
+    ):
+        TrainedModel.load(tmp_path / "models")
+
+
+@pytest.mark.parametrize(
+    "others", [{}, {"code": "c"}, {"split": {"kind": "lists", "test": ["d"], "train": ["b"], "validation": ["c"]}}]
+)
+def test_seed_draw_and_what_follows_from_them_may_differ(folder: Path, others: dict[str, Any]) -> None:
+    def described(label: str, spec: dict[str, Any], before: dict[str, Any]) -> About:
+        return read_about(folder).model_copy(
+            update={
+                "label": label,
+                "weights": label,
+                "provenance": {"run": {"spec": spec}, "pretraining": [{"spec": before}]},
+            }
+        )
+
+    lists = {"kind": "lists", "test": ["d"], "train": ["a"], "validation": ["b"]}
+    first = {"key": "1", "seed": 0, "start": "p", "split": lists}
+    one = described("d gd n1 c1 seed0", first, {"key": "p", "seed": 0, "start": None})
+    other = described(
+        "d my-name n1 c2 seed1",
+        {**first, "key": "2", "seed": 1, "start": "q", **others},
+        {"key": "q", "seed": 1, "start": None},
+    )
+    if "code" in others:
+        with pytest.raises(ModelError, match="found fine-tuning code 'c' in place of None"):
+            require_repeats([Path("a"), Path("b")], [one, other])
+    else:
+        require_repeats([Path("a"), Path("b")], [one, other])
+
+
+def test_where_a_pretraining_is_unknown_names_decide(folder: Path) -> None:
+    def described(label: str, start: str) -> About:
+        spec = {"split": {}, "start": start}
+        return read_about(folder).model_copy(
+            update={"label": label, "weights": label, "provenance": {"run": {"spec": spec}}}
+        )
+
+    one = described("d gd n1 c1 seed0", "p")
+    require_repeats([Path("a"), Path("b")], [one, described("d gd n1 c2 seed0", "q")])
+    for label, found in (
+        ("d lr n1 c1 seed0", "method 'd lr' in place of 'd gd'"),
+        ("d gd n2 c1 seed0", "budget '2' in place of '1'"),
+    ):
+        with pytest.raises(ModelError, match=f"found {found}$"):
+            require_repeats([Path("a"), Path("b")], [one, described(label, "q")])
 
 
 # ---------------------------------------------------------------- labels
@@ -256,6 +360,7 @@ def test_a_description_that_was_changed(copy: Path) -> None:
     ("edit", "message"),
     [
         (lambda c: c.update(threads=0), "threads: Input should be greater"),
+        (lambda c: c.update(threads=10**9), "threads: Input should be less"),
         (lambda c: c.update(preparation=None), "preparation"),
         (lambda c: c["network"].update(channels=[10**9] * 4), r"blocks\.0\.0\.0\.bias: expected shape \(1000000000,\)"),
         (lambda c: c["network"].update(levels=9), "expected at most 4"),
@@ -288,7 +393,8 @@ def test_weights_that_are_missing_damaged_or_cut_off(copy: Path) -> None:
     ("edit", "message"),
     [
         (lambda t: t.pop("head.2.weight"), r"head.2.weight: expected shape \(3, 8, 3, 3\), found no such tensor"),
-        (lambda t: t.update({"more": torch.zeros(1)}), "expected the network's tensors alone, found more"),
+        (lambda t: t.update({"more": torch.zeros(1)}), "expected the network's tensors alone, found 'more'"),
+        (lambda t: t.update({"\x1b\n": torch.zeros(1)}), r"alone, found '\\x1b\\n' as well$"),
         (lambda t: t.update({"head.2.weight": torch.zeros(4, 8, 3, 3)}), r"found \(4, 8, 3, 3\)"),
         (lambda t: t["head.2.weight"].fill_(torch.nan), "head.2.weight: expected finite numbers"),
     ],

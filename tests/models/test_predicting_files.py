@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from small_run import random_model, turned, volume, write_nifti
 
 from glocalseg.data.images.volumes import Image, load_image
-from glocalseg.data.readers.base import ReaderError
+from glocalseg.data.readers.base import Note, ReaderError
 from glocalseg.models.about import ModelError
-from glocalseg.models.predict import images_in, predict_file, predict_files, predict_volume, reading_of
+from glocalseg.models.checks import summed
+from glocalseg.models.images import images_in, not_labelled
+from glocalseg.models.predict import predict_file, predict_files, predict_volume, reading_of
 from glocalseg.models.trained import TrainedModel
 
 NUMBER = 2  # of the volume that most tests use
@@ -209,9 +211,118 @@ def test_folders_without_images(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"right in it, found nothing$"):
         images_in(tmp_path)
     (tmp_path / "imagesTs").mkdir()
+    (tmp_path / "lost.nii.gz").symlink_to(tmp_path / "nowhere")
     (tmp_path / "scan.mha").write_text("")
-    with pytest.raises(ModelError, match=r"right in it, found imagesTs, scan.mha$"):
+    with pytest.raises(ModelError, match=r"found imagesTs, lost\.nii\.gz \(a link to nothing \(.*nowhere\)\), scan\.mha$"):
         images_in(tmp_path)
+
+
+# ---------------------------------------------------------------- files that are not labelled
+
+
+def test_every_file_that_looks_like_an_image_is_labelled_or_named(model: TrainedModel, images: Path, tmp_path: Path) -> None:
+    content = (images / "good.nii.gz").read_bytes()
+    (images / "B.NII.GZ").write_bytes(content)
+    (images / "lost.nii.gz").symlink_to(tmp_path / "nowhere")
+    (images / "dir.nii.gz").mkdir()
+    for name in ("c.mha", "._good.nii.gz", "notes.txt"):
+        (images / name).write_text("something")
+    (images / "without_ending").write_bytes(content)
+    for name in ("more/x.nii.gz", "more/y.nii.gz", "labels/of_an_earlier_call.nii.gz"):
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).write_bytes(content)
+    out = images / "labels"  # labels are not images that nobody labelled
+    found = images_in(images)
+    assert [p.name for p in found] == ["B.NII.GZ", "good.nii.gz"]
+    assert {p.name for p in run(model, images, out).written} == {"B.NII.GZ", "good.nii.gz"}
+    assert gzip.decompress((out / "B.NII.GZ").read_bytes()) == gzip.decompress((out / "good.nii.gz").read_bytes())
+    problems, notes = not_labelled(images, found, out)
+    assert sorted(str(p).removeprefix(f"{images}/") for p in problems) == [
+        "c.mha: expected a NIfTI image (.nii.gz or .nii), found a file of another name",
+        "dir.nii.gz: expected an image, by its name, found a folder",
+        f"lost.nii.gz: expected an image, by its name, found a link to nothing ({tmp_path}/nowhere)",
+        "without_ending: expected a NIfTI image (.nii.gz or .nii), found a file of another name",
+    ]
+    assert [str(n).removeprefix(f"{images}") for n in notes] == [
+        "/more: 2 files are not labelled, such as x.nii.gz",
+        ": one hidden file is not labelled: ._good.nii.gz",
+    ]
+    assert not_labelled(images / "good.nii.gz", [images / "good.nii.gz"], out) == ([], [])
+
+
+def test_two_images_never_share_a_label(model: TrainedModel, images: Path, tmp_path: Path) -> None:
+    image, _, affine = volume(NUMBER + 1)
+    write_nifti(images / "Good.nii.gz", image, affine)
+    if len(images_in(images)) == 1:
+        pytest.skip("this file system takes both names for one")
+    found = run(model, images, tmp_path / "out")
+    assert [p.name for p in found.written] == ["Good.nii.gz"]
+    assert str(found.problems[0]).endswith(
+        "good.nii.gz: expected a name that no other image's label has, found that of Good.nii.gz"
+    )
+
+
+# ---------------------------------------------------------------- what is odd and labelled all the same
+
+
+def notes_of(model: TrainedModel, voxels: NDArray[Any], spacing: float, folder: Path) -> list[str]:
+    path = write_nifti(folder / "a.nii.gz", voxels, np.diag([spacing, spacing, 4.0, 1.0]))
+    return [n.text for n in predict_file(model, path)[1]]
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> TrainedModel:
+    """A model of images with three dimensions; its frame has 32 x 32 pixels of 1.5 mm."""
+    return TrainedModel.load(random_model(tmp_path / "plain", channel=0))
+
+
+def test_what_lies_beyond_the_frame_is_told(plain: TrainedModel, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 900, (64, 40, 3)).astype(np.int16)
+    told = "{} of its slices' area lies beyond what the model sees, 48 x 48 mm around the centre of a slice: all background there"
+    assert notes_of(plain, noise, 1.5, tmp_path) == [told.format("60.0%")]  # 32 x 32 of 64 x 40
+    assert notes_of(plain, noise[:32, :32], 1.5, tmp_path) == []
+    assert notes_of(plain, noise[:20, :40], 1.5, tmp_path) == [told.format("20.0%")]  # 20 x 32 of 20 x 40
+    large = np.random.default_rng(0).integers(0, 900, (232, 232, 3)).astype(np.int16)
+    assert notes_of(plain, large, 1.5, tmp_path) == [told.format("98.1%")]
+    label = label_of(write_label(plain, tmp_path))[0]
+    label[100:132, 100:132] = 0
+    assert not label.any()
+
+
+def write_label(model: TrainedModel, folder: Path) -> Path:
+    (folder / "label.nii").write_bytes(predict_file(model, folder / "a.nii.gz")[0])
+    return folder / "label.nii"
+
+
+def test_channels_that_are_not_used_are_told(model: TrainedModel, plain: TrainedModel, tmp_path: Path) -> None:
+    series = np.random.default_rng(0).integers(0, 900, (32, 32, 3, 5)).astype(np.int16)
+    text = "channel {} of 5 (counted from 0) is used, what the others show is not labelled"
+    assert notes_of(plain, series, 1.5, tmp_path) == [text.format(0)]
+    assert notes_of(model, series, 1.5, tmp_path) == [text.format(1)]
+    assert notes_of(plain, series[..., :1], 1.5, tmp_path) == []
+
+
+def test_padding_is_told_and_refused_where_it_takes_the_contrast(plain: TrainedModel, tmp_path: Path) -> None:
+    voxels = np.random.default_rng(0).integers(1, 900, (32, 32, 3)).astype(np.int16)
+    voxels[:, :18] = -32768
+    with pytest.raises(ReaderError, match=r"found 56\.2% of its voxels hold -32768, .*: contrast shrinks"):
+        notes_of(plain, voxels, 1.5, tmp_path)
+    voxels[voxels < 0] = -300
+    (note,) = notes_of(plain, voxels, 1.5, tmp_path)
+    assert note.startswith("56.2% of its voxels hold -300, its smallest value, the next is 1: outside of what was scanned?")
+
+
+def test_the_window_of_ct_is_looked_at(tmp_path: Path) -> None:
+    windowed = TrainedModel.load(random_model(tmp_path / "ct", channel=0, window=[-160, 240]))
+    hounsfield = np.random.default_rng(0).integers(-1000, 400, (32, 32, 3)).astype(np.int16)
+    assert notes_of(windowed, hounsfield, 1.5, tmp_path) == []
+    with pytest.raises(ReaderError, match=r"expected intensities that the card's window \(-160.0, 240.0\) keeps apart"):
+        notes_of(windowed, hounsfield + 2000, 1.5, tmp_path)
+
+
+def test_notes_that_say_the_same_are_one_line() -> None:
+    lines = summed([Note("a", "odd"), Note("b", "odd"), Note("b", "odder")])
+    assert lines == ["2 files, such as a: odd", "b: odder"]
 
 
 # ---------------------------------------------------------------- what is there already
@@ -244,3 +355,60 @@ def test_a_label_of_somebody_else_is_not_taken_for_this_models(model: TrainedMod
     content = (out / "good.nii.gz").read_bytes()
     (out / "good.nii.gz").write_bytes(content[:-40])
     assert "gzip file that can be read to its end" in str(run(model, images, out).problems[0])
+
+
+def test_a_label_of_an_image_that_changed_is_not_kept(model: TrainedModel, images: Path, tmp_path: Path) -> None:
+    out, (image, _, affine) = tmp_path / "out", volume(NUMBER)
+    run(model, images, out)
+    before = (out / "good.nii.gz").read_bytes()
+    other, moved = volume(NUMBER + 1)[0], affine.copy()
+    moved[0, 3] += 5
+    one_voxel, unused = image.copy(), image.copy()
+    one_voxel[3, 3, 3, 1] += 1
+    unused[..., 0] += 1
+    for changed, where, kept in (
+        (other, affine, False),
+        (one_voxel, affine, False),
+        (image, moved, False),
+        (unused, affine, True),  # a channel that the model does not see
+        (image, affine, True),
+    ):
+        write_nifti(images / "good.nii.gz", changed, where)
+        found = run(model, images, out)
+        assert (len(found.kept), len(found.skipped), len(found.written)) == ((1, 0, 0) if kept else (0, 1, 0))
+        assert (out / "good.nii.gz").read_bytes() == before
+        if not kept:
+            assert str(found.problems[0]).endswith(
+                "good.nii.gz: expected the label of the image as it is now, found that of an image of other contents (FORCE=yes "
+                "makes it again)"
+            )
+    write_nifti(images / "good.nii.gz", other, affine)
+    assert run(model, images, out, overwrite=True).written
+    assert label_of(out / "good.nii.gz")[0].shape == other.shape[:3]
+    assert run(model, images, out).kept
+
+
+def test_a_label_whose_header_or_voxels_changed_is_not_kept(model: TrainedModel, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(model, images, out)
+    label, affine, header = label_of(out / "good.nii.gz")
+    drawn = label.copy()
+    drawn[0, 0, 0] = 85 if drawn[0, 0, 0] != 85 else 420
+    shifted = affine.copy()
+    shifted[2, 3] += 1
+    for voxels, where, expected in (
+        (drawn, affine, "a label as the model made it, found one that was changed after it was written"),
+        (label, shifted, "a label with the header that its image has now, found another one"),
+    ):
+        nib.save(nib.Nifti1Image(voxels, where, header), out / "good.nii.gz")
+        assert bytes(label_of(out / "good.nii.gz")[2]["descrip"]).startswith(b"glocalseg ")
+        assert expected in str(run(model, images, out).problems[0])
+
+
+def test_an_image_that_can_no_longer_be_used_is_named_though_its_label_is_there(
+    model: TrainedModel, images: Path, tmp_path: Path
+) -> None:
+    run(model, images, tmp_path / "out")
+    (images / "good.nii.gz").write_text("hello")
+    found = run(model, images, tmp_path / "out")
+    assert (found.kept, found.skipped) == ([], [images / "good.nii.gz"])

@@ -103,12 +103,32 @@ def test_the_global_generator_is_left_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_checkpoint_without_a_layer_is_a_named_error(tmp_path: Path) -> None:
+# the second is made alike each time, and would be taken for one that came from the file
+@pytest.mark.parametrize("name", ["layer2.0.conv1.weight", "layer2.0.bn1.running_mean"])
+def test_a_checkpoint_without_a_layer_is_a_named_error(tmp_path: Path, name: str) -> None:
     tensors = timm.create_model("resnet18", pretrained=False).state_dict()
-    del tensors["layer2.0.conv1.weight"]
+    del tensors[name]
     save_file(tensors, tmp_path / "part.safetensors")
-    with pytest.raises(ConfigError, match=r"found none for layer2.0.conv1.weight in .*part.safetensors"):
+    with pytest.raises(ConfigError, match=f"found none for {name} in .*part.safetensors"):
         net(weights=str(tmp_path / "part.safetensors"))
+
+
+def test_a_checkpoint_with_numbers_that_are_none_is_a_named_error(tmp_path: Path) -> None:
+    tensors = timm.create_model("resnet18", pretrained=False).state_dict()
+    tensors["layer1.0.bn1.bias"].fill_(torch.inf)
+    save_file(tensors, tmp_path / "inf.safetensors")
+    with pytest.raises(ConfigError, match=r"weights: expected finite numbers, found others for layer1.0.bn1.bias in .*inf"):
+        net(weights=str(tmp_path / "inf.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x.pth"])
+@pytest.mark.parametrize("data", [b"", b"<html>", b"\xff" * 100])
+def test_a_file_that_is_no_checkpoint_is_one_line(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(
+        ConfigError, match=rf"^network: weights: expected a checkpoint of 'resnet18', found \S+{name}, [^\n]+$"
+    ):
+        net(weights=str(tmp_path / name))
 
 
 def test_a_checkpoint_of_the_whole_timm_model_is_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from glocalseg.config.settings import NetworkConfig
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, freeze, load_pretrained, parts_of, pretrained_tensors, save_weights
+from glocalseg.records.sealed import CorruptedError
 
 SMALL = NetworkConfig(channels=[4, 6, 8, 8])
 
@@ -67,13 +69,41 @@ def test_what_a_run_started_from_is_handed_on_as_well() -> None:
 def test_a_tensor_of_another_shape_is_named(tmp_path: Path) -> None:
     save_weights(pretrained_tensors(net(0), parts_of("decoder", 1)), tmp_path / FILE)
     wide = build_network(NetworkConfig(channels=[4, 6, 8, 10]), size=(32, 32), classes=3, seed=0)
-    with pytest.raises(ValueError, match=r"weights.safetensors: \S+: expected shape \(\d+, 10, .*found \(\d+, 8, "):
+    with pytest.raises(
+        CorruptedError, match=r"weights.safetensors: \S+: expected shape \(\d+, 10, .*found shape \(\d+, 8, "
+    ):
         load_pretrained(wide, tmp_path / FILE, running_averages=True)
 
 
-def test_a_tensor_without_a_place_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("averages", [True, False])
+def test_a_tensor_without_a_place_is_named(tmp_path: Path, averages: bool) -> None:
     save_weights({"encoder.other.weight": torch.zeros(2)}, tmp_path / FILE)
-    with pytest.raises(ValueError, match=r"encoder.other.weight: expected shape no such tensor"):
+    with pytest.raises(
+        CorruptedError, match=r"encoder.other.weight: expected no such tensor, found shape \(2,\) of float32"
+    ):
+        load_pretrained(net(0), tmp_path / FILE, running_averages=averages)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (lambda t: t.half(), r"expected shape \(4,\) of float32, found shape \(4,\) of float16"),
+        (lambda t: t * torch.nan, "expected finite numbers, found others"),
+    ],
+)
+def test_a_tensor_of_another_type_or_without_numbers_is_named(
+    tmp_path: Path, other: Callable[[Tensor], Tensor], said: str
+) -> None:
+    name = "encoder.blocks.0.0.0.bias"
+    save_weights({name: other(net(0).state_dict()[name])}, tmp_path / FILE)
+    with pytest.raises(CorruptedError, match=said):
+        load_pretrained(net(0), tmp_path / FILE, running_averages=True)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 100, b"{}"])
+def test_a_file_that_holds_no_weights_is_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / FILE).write_bytes(data)
+    with pytest.raises(CorruptedError, match=r"weights.safetensors: expected weights as safetensors, found [^\n]+$"):
         load_pretrained(net(0), tmp_path / FILE, running_averages=True)
 
 

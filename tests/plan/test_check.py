@@ -32,6 +32,12 @@ def framed(rows: int, columns: int) -> Card:
     return card(frame={"spacing": [1.5, 1.5], "size": [rows, columns]})
 
 
+def test_a_line_shows_the_beginning_of_a_long_name() -> None:
+    [line] = said(benchmark(methods=[{}, {"global": "x" * 5000}]), card())
+    assert line.startswith("methods: global: expected one of ")
+    assert len(line) < 500
+
+
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_benchmarks_have_nothing_wrong(path: Path) -> None:
     b = load_benchmark(path)

@@ -14,11 +14,11 @@ from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.acquire.lock.file import Lock, LockedCase, how_read, write_lock
 from glocalseg.data.cards.card import Card
-from glocalseg.data.splits.given import LabelledDraw, SplitLists
+from glocalseg.data.splits.given import LabelledDraw, SplitLists, SplitRule
 from glocalseg.data.splits.lists import split_spec, volumes_of
 from glocalseg.methods.catalogue import strategies
 from glocalseg.methods.pretraining.pool import Pool
-from glocalseg.plan.facts import check_facts, whole_budgets
+from glocalseg.plan.facts import check_facts, check_readable, whole_budgets
 from glocalseg.plan.make import make_plan
 
 METHODS: list[dict[str, Any]] = [{}, {"global": "gd"}]
@@ -215,6 +215,54 @@ def test_problems_of_lists_and_of_volumes_come_at_once() -> None:
         "made_up: structures: expected 'core' in a volume, found it in none",
         "made_up: splits: subjects ['nobody'] are listed in the card but not in the data, or not with a label",
     ]
+
+
+# ---------------------------------------------------------------- while a verification has problems
+
+
+def test_nothing_is_said_of_what_is_not_known() -> None:
+    table = facts()
+    assert check_readable(bench(upper_bound=True), card(), table, complete=True) == []
+    for missing in (["v0"], volumes("train", table, card()), volumes("validation", table, card()), list(table["volume"])):
+        some = table.astype({"slices": float, "voxels_1": float, "voxels_2": float})
+        some.loc[some["volume"].isin(missing), ["slices", "voxels_1", "voxels_2"]] = float("nan")
+        for complete in (True, False):
+            assert check_readable(bench(upper_bound=True), card(), some, complete=complete) == []
+    assert check_readable(bench(), card(), pd.DataFrame(), complete=False) == []
+
+
+def test_partitions_are_compared_with_the_volumes_that_could_be_read() -> None:
+    table = facts(slices=[float("nan"), *[3.0] * 8])
+    c = card()
+    [line] = check_readable(bench(), c, table, complete=True)
+    assert line.startswith("pretrain_global.partitions: expected at most 3, as there are slices in v")
+    assert "v0" not in line
+    [line] = check_readable(bench(), c, table, complete=False)  # two are tested and two validate: four are left
+    assert line == "pretrain_global.partitions: expected at most 3, as there are slices in v5, v6, v7, v8, found 4"
+
+
+def test_short_volumes_that_may_all_be_tested_are_no_problem_yet() -> None:
+    splits = card().splits
+    assert isinstance(splits, SplitRule)
+    apart = splits.test + splits.validation
+    few = facts(slices=[3] * apart + [20] * (9 - apart))
+    assert check_readable(bench(), card(), few, complete=False) == []
+    more = facts(slices=[2] * apart + [3] + [20] * (8 - apart))
+    [line] = check_readable(bench(), card(), more, complete=False)
+    assert line == f"pretrain_global.partitions: expected at most 3, as there are slices in v{apart}, found 4"
+    lists = card(splits=LISTS)
+    named = facts(subject=["a", "b", "c", "t", "d", "e", "f", "g", "h"], slices=3)
+    named.loc[~named["subject"].isin(LISTS.pretrain), "slices"] = 20
+    [line] = check_readable(bench(), lists, named, complete=False)
+    assert line.startswith("pretrain_global.partitions: expected at most 3")
+
+
+def test_a_batch_larger_than_all_that_can_be_pretrained_on() -> None:
+    big = {"steps": 5, "images": 72}
+    assert check_readable(bench(pretrain_global=big), card(), facts(4), complete=False) == []
+    [line] = check_readable(bench(pretrain_global=big), card(volumes=9), facts(4), complete=False)
+    assert "expected at most 71 for gd" in line
+    assert check_readable(bench(pretrain_global=big), card(volumes=10), facts(4), complete=False) == []
 
 
 # ---------------------------------------------------------------- the plan

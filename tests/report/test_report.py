@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from fabricated_runs import Size, fabricate
 
+from glocalseg.data.cards.reading import nameable
+from glocalseg.data.cards.taken import COLUMNS
 from glocalseg.evaluation.metrics import METRICS, Masks, Metric
 from glocalseg.methods.catalogue import LEVELS, regimes, strategies
 from glocalseg.plan.jobs import Plan
@@ -107,6 +109,13 @@ def test_all_tables_exist_in_three_formats_and_all_figures_in_two(made: tuple[Pl
     assert {p.name for p in (folder / "tables").iterdir()} == {f"{t}.{s}" for t in TABLES for s in ("csv", "md", "tex")}
     expected = {f"toy_a-{f}.{s}" for f in FIGURES for s in ("svg", "png")}
     assert {p.name for p in (folder / "figures").iterdir()} == expected
+
+
+def test_no_structure_can_be_called_as_a_column_of_a_table(made: tuple[Plan, Path]):
+    tables = list(made[1].rglob("*.csv"))
+    columns = {column for path in tables for column in pd.read_csv(path, nrows=1).columns}
+    assert {"against_random", "first_slice", "learning_rate", "value"} <= columns <= COLUMNS
+    assert not any(nameable(column) for column in columns)
 
 
 def test_names_that_mean_something_to_a_format_are_escaped(made: tuple[Plan, Path]):

@@ -47,7 +47,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(tree: Path, target: str, **variables: Any) -> subprocess.CompletedProcess[str]:
     """Call make in a tree, with the environment that these tests run in."""
     given = {"VENV": sys.prefix, "CONFIG": "config/small.yaml", **variables}
-    call = ["make", "--no-print-directory", "-o", f"{sys.prefix}/.installed", target, *(f"{name}={value}" for name, value in given.items())]
+    installed = f"{sys.prefix}/.installed"
+    call = ["make", "--no-print-directory", "-o", installed, target, *(f"{name}={value}" for name, value in given.items())]
     return subprocess.run(call, cwd=tree, env=environment(), capture_output=True, text=True, timeout=300)
 
 

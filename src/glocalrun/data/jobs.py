@@ -19,7 +19,7 @@ from glocalseg.data.files.cases import scan_cases
 from glocalseg.data.slices.pieces import PIECES, Pieces
 from glocalseg.data.slices.prepare import prepare
 from glocalseg.plan.entries import code_of
-from glocalseg.plan.facts import check_facts
+from glocalseg.plan.facts import check_facts, check_readable
 from glocalseg.plan.make import verified_record
 from glocalseg.records.sealed import open_sealed
 from glocalseg.stages.specs import DataSpec
@@ -37,7 +37,10 @@ def check(call: Call) -> list[str]:
     lock = lock_of(card)
     pieces = call.record.parent / PIECES
     found = verify(card, root_of(card), lock=lock, pieces=pieces, workers=call.workers)
-    problems, notes = check_facts(call.plan.benchmark, card, found.facts) if not found.problems else ([], [])
+    if found.problems:
+        asked = check_readable(call.plan.benchmark, card, found.facts, complete=found.complete)
+        raise VerifyError(card, found.problems, asked)
+    problems, notes = check_facts(call.plan.benchmark, card, found.facts)
     if problems:
         raise ConfigError("\n".join(problems))
     accept(found, record=call.record, lock=lock, code=code_of("data"))

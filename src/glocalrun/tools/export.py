@@ -15,7 +15,9 @@ from glocalseg.data.cards.card import load_cards
 from glocalseg.models.about import README, About, ModelError
 from glocalseg.models.export import export, require_new
 from glocalseg.models.readme import readme_of_several
+from glocalseg.plan.facts import whole_budgets
 from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.make import facts
 from glocalseg.plan.phases import PHASES, RUN
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import CorruptedError, read_record
@@ -41,7 +43,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="folder of a fine-tuning, or its run.json")
     parser.add_argument("--config", type=Path, help="configuration whose method is exported, with --method and --budget")
     parser.add_argument("--method")
-    parser.add_argument("--budget", help="number of labelled volumes, or all")
+    parser.add_argument("--budget", help="number of labelled volumes, a percentage of the configuration, or all")
     parser.add_argument("--dataset", help="where the configuration has several")
     parser.add_argument("--out", type=Path, help=f"new folder; by default below {MODELS}")
     args = parser.parse_args()
@@ -82,7 +84,7 @@ def repeats(config: Path, method: str, budget: str, dataset: str | None, out: Pa
     for job in jobs:
         if job not in done:
             print(f"not finished, left out: {job.label}")
-    out = out or MODELS / f"{jobs[0].dataset}-{method}-n{budget}"
+    out = out or MODELS / f"{jobs[0].dataset}-{method}-n{jobs[0].budget}"
     require_new(out)
     scores = {job.start: job.record for job in plan.of("score") if job.record.is_file()}
     abouts: dict[str, About] = {}
@@ -96,18 +98,30 @@ def repeats(config: Path, method: str, budget: str, dataset: str | None, out: Pa
 
 def chosen(plan: Plan, method: str, budget: str, dataset: str | None) -> list[Job]:
     """The repeats of a method with a budget. Raises ModelError that lists what there is."""
-    found = plan.of("finetune")
+    found, shares = plan.of("finetune"), _percentages(plan)
     for what, wanted, of in (
-        ("DATASET", dataset, lambda job: job.dataset),
-        ("METHOD", method, lambda job: job.name),
-        ("BUDGET", budget, lambda job: str(job.budget)),
+        ("DATASET", dataset, lambda job: {job.dataset}),
+        ("METHOD", method, lambda job: {job.name}),
+        ("BUDGET", budget, lambda job: {str(job.budget), *shares[job.dataset].get(str(job.budget), ())}),
     ):
-        there = list(dict.fromkeys(of(job) for job in found))
+        there = list(dict.fromkeys(name for job in found for name in sorted(of(job))))
         if wanted is None and len(there) == 1:
             continue
         if wanted not in there:
             raise ModelError(f"{what}: expected one of {', '.join(there)}, found {wanted or 'none'}")
-        found = [job for job in found if of(job) == wanted]
+        found = [job for job in found if wanted in of(job)]
+    return found
+
+
+def _percentages(plan: Plan) -> dict[str, dict[str, set[str]]]:
+    """By data set and number of volumes: the budgets that the configuration writes as percentages of its training pool."""
+    written = [budget for budget in plan.benchmark.budgets if isinstance(budget, str)]
+    found: dict[str, dict[str, set[str]]] = {name: {} for name in plan.benchmark.datasets}
+    for name, card in plan.cards.items() if written else ():
+        known = facts(card, CARDS)
+        for budget in written:
+            (whole,) = whole_budgets(plan.benchmark.model_copy(update={"budgets": [budget]}), card, known)
+            found[name].setdefault(str(whole), set()).add(budget)
     return found
 
 

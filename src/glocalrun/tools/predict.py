@@ -27,7 +27,9 @@ def main() -> None:
     # cuBLAS reads it when it starts: with workspaces of one size it sums in one order
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     from glocalseg.models.about import ModelError
-    from glocalseg.models.predict import images_in, predict_files
+    from glocalseg.models.checks import summed
+    from glocalseg.models.images import images_in, not_labelled
+    from glocalseg.models.predict import predict_files
     from glocalseg.models.trained import TrainedModel
 
     try:
@@ -42,12 +44,17 @@ def main() -> None:
             f"{args.model}: {len(model.nets)} network{'s' if len(model.nets) > 1 else ''}, on {model.device.describe()['name']}"
         )
         outcome = predict_files(model, images, args.out, overwrite=args.overwrite)
+        others, beside = not_labelled(args.images, images, args.out)
     except (ModelError, OSError) as error:
         sys.exit(str(error))
-    for note in outcome.notes:
-        print(note)
+    notes = [*beside, *outcome.notes]
+    for line in summed(notes):
+        print(line)
     if outcome.kept:
         print(f"{len(outcome.kept)} labels were there already and are left as they are (FORCE=yes makes them again)")
     print(f"{len(outcome.written)} labels written to {args.out.resolve()}")
-    if outcome.skipped:
-        sys.exit("\n".join([f"{len(outcome.skipped)} of {len(images)} images skipped:", *map(str, outcome.problems)]))
+    if noted := {note.file for note in outcome.notes}:
+        print(f"{len(noted)} of {len(images)} images have notes, which stand above: look at their labels")
+    if skipped := len(outcome.skipped) + len(others):
+        lines = [f"{skipped} of {len(images) + len(others)} images skipped:", *map(str, [*outcome.problems, *others])]
+        sys.exit("\n".join(lines))

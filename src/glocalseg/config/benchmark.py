@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from glocalseg.config.lines import shown
 from glocalseg.config.model import Amount, ConfigError, Model, Name, parse, read_yaml
 from glocalseg.config.settings import Settings
 
@@ -137,7 +138,7 @@ def _put(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
             inside[section] = {}
         if not isinstance(inside, dict) or not isinstance(inside.get(section), dict):
             there = ", ".join(sorted(raw)) if i == 0 else "settings as the benchmark has them"
-            raise ConfigError(f"{where}: {path}: expected one of {there}, found {section!r}")
+            raise ConfigError(f"{where}: {path}: expected one of {there}, found {shown(section)}")
         inside = inside[section]
     inside[last] = value
 

@@ -110,7 +110,9 @@ Options = dict[str, Any]
 class Settings(Model):
     """Everything that shapes a number of a run, and that a single method may set otherwise (``set`` of its line)."""
 
-    threads: int = Field(default=1, ge=1, le=MOST_THREADS, description="CPU threads of one job: fixed, because sums depend on it")
+    threads: int = Field(
+        default=1, ge=1, le=MOST_THREADS, description="CPU threads of one job: fixed, because sums depend on it"
+    )
     network: NetworkConfig = NetworkConfig()
     pool: Percent | None = Field(
         default=None,

@@ -12,17 +12,17 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
-from glocalseg.data.acquire.examine.case import PIXELS
-from glocalseg.data.cards.reading import Preparation, Reading
-from glocalseg.data.files.names import NIFTI
+from glocalseg.data.cards.reading import Reading
 from glocalseg.data.images.nifti import read_nifti
 from glocalseg.data.images.placement import place
 from glocalseg.data.images.volumes import Image
 from glocalseg.data.readers.base import Note, Problem, ReaderError
-from glocalseg.data.slices.geometry import canonical_grid, resampled_size, to_canonical
+from glocalseg.data.slices.geometry import to_canonical
 from glocalseg.data.slices.prepare import PrepareError, prepare_image
 from glocalseg.evaluation.predict import label_images
-from glocalseg.models.about import ModelError
+from glocalseg.models.checks import channel_notes, check_image
+from glocalseg.models.images import label_name, same_names
+from glocalseg.models.label_file import label_file, require_own
 from glocalseg.models.trained import TrainedModel
 from glocalseg.records.files import write_atomic
 from glocalseg.records.progress import Progress
@@ -39,41 +39,41 @@ class Outcome:
     notes: list[Note] = field(default_factory=list)
 
 
-def images_in(path: Path) -> list[Path]:
-    """The NIfTI images of a folder, sorted, without hidden files; or the file itself. Raises ModelError if there is none."""
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise ModelError(f"{path}: expected an image, or a folder of images, found nothing there")
-    there = sorted(p for p in path.iterdir() if not p.name.startswith("."))
-    found = [p for p in there if p.is_file() and p.name.endswith(NIFTI)]
-    if not found:
-        names = ", ".join(p.name for p in there[:3]) + (", ..." if len(there) > 3 else "")
-        raise ModelError(f"{path}: expected NIfTI images ({' or '.join(NIFTI)}) right in it, found {names or 'nothing'}")
-    return found
+@dataclass(frozen=True)
+class Seen:
+    """An image file that can be labelled: its header, what was read of it, and what is odd about it."""
+
+    header: Nifti1Header
+    image: Image
+    notes: list[Note]
 
 
 def predict_files(model: TrainedModel, images: Sequence[Path], out: Path, *, overwrite: bool) -> Outcome:
     """Write a label file for every image, called like it, into ``out``; an image that cannot be used is skipped.
 
     Args:
-        overwrite: make labels again that are there already; without it, one that this model did not write is a problem.
+        overwrite: make labels again that are there already; without it, one that this model did not write, or wrote of an image
+            of other contents, is a problem.
     """
-    outcome = Outcome()
+    outcome, again = Outcome(), same_names(images)
     with Progress("labelling", len(images), "images") as progress:
-        for image in images:
-            target = out / (image.name if image.name.endswith(NIFTI) else f"{image.name}.nii.gz")
+        for path in images:
+            target = out / label_name(path)
             try:
+                if path in again:
+                    found = f"that of {again[path].name}"
+                    raise ReaderError([Problem(str(path), "a name that no other image's label has", found)])
+                seen = look_at(model, path)
                 if target.exists() and not overwrite:
-                    _require_own(model, target)
+                    require_own(target, seen.header, seen.image, about=model.about, key=model.key)
                     outcome.kept.append(target)
                 else:
-                    label, notes = predict_file(model, image)
-                    write_atomic(target, gzip.compress(label, mtime=0) if target.name.endswith(".gz") else label)
+                    content = _labelled(model, seen, name=str(path))
+                    write_atomic(target, gzip.compress(content, mtime=0) if _is_packed(target) else content)
                     outcome.written.append(target)
-                    outcome.notes += notes
+                outcome.notes += seen.notes
             except ReaderError as error:
-                outcome.skipped.append(image)
+                outcome.skipped.append(path)
                 outcome.problems += error.problems
             progress.add()
     return outcome
@@ -85,13 +85,20 @@ def predict_file(model: TrainedModel, path: Path) -> tuple[bytes, list[Note]]:
     Raises:
         ReaderError: if the file is none, or the image cannot be used.
     """
-    read = read_nifti(path, channel=model.about.image.channel)
-    where = place(read.header, read.values.shape, path, counts=model.about.image.header)
+    seen = look_at(model, path)
+    return _labelled(model, seen, name=str(path)), seen.notes
+
+
+def look_at(model: TrainedModel, path: Path) -> Seen:
+    """An image file as a model reads it. Raises ReaderError if it is none, or the image cannot be used."""
+    about = model.about
+    read = read_nifti(path, channel=about.image.channel)
+    where = place(read.header, read.values.shape, path, counts=about.image.header)
     if where.affine is None:
         raise ReaderError(where.problems)
     image = Image(np.asarray(read.values, np.float32), where.affine)
-    label = predict_volume(model, image, name=str(path))
-    return _file_like(read.header, label, _by(model)), [*read.notes, *where.notes]
+    odd = [*channel_notes(read, about.image.channel, name=str(path)), *check_image(about.preparation, image, name=str(path))]
+    return Seen(read.header, image, [*read.notes, *where.notes, *odd])
 
 
 def predict_volume(model: TrainedModel, image: Image, *, name: str = "image") -> NDArray[np.integer[Any]]:
@@ -104,14 +111,18 @@ def predict_volume(model: TrainedModel, image: Image, *, name: str = "image") ->
     Raises:
         ReaderError: if its affine or its intensities are not those of an image.
     """
+    check_image(model.about.preparation, image, name=name)
+    return _label(model, image, name)
+
+
+def _labelled(model: TrainedModel, seen: Seen, *, name: str) -> bytes:
+    return label_file(seen.header, seen.image, _label(model, seen.image, name), key=model.key)
+
+
+def _label(model: TrainedModel, image: Image, name: str) -> NDArray[np.integer[Any]]:
+    """The label of an image that was checked; as ``predict_volume``."""
     preparation, voxels = model.about.preparation, image.voxels
-    if bad := int(np.count_nonzero(~np.isfinite(voxels))):
-        raise ReaderError([Problem(name, "finite voxels", f"{bad} of {voxels.size} are NaN or infinite")])
-    if not voxels.size or voxels.min() == voxels.max():
-        found = f"{voxels.flat[0]:g} everywhere" if voxels.size else f"shape {voxels.shape}"
-        raise ReaderError([Problem(name, "an image that is not constant", found)])
     try:
-        _check_scale(preparation, image, name)
         framed = prepare_image(preparation, image, name=name)
         # where each voxel goes: so the way back is that of to_canonical, whatever that does
         places, _ = to_canonical(np.arange(voxels.size).reshape(voxels.shape), image.affine, preparation.slice_axis)
@@ -125,46 +136,10 @@ def predict_volume(model: TrainedModel, image: Image, *, name: str = "image") ->
     return model.about.file_values(stored.reshape(voxels.shape))
 
 
-def _check_scale(preparation: Preparation, image: Image, name: str) -> None:
-    """Raise ReaderError where slices have no size that the network could be shown, ValueError where their axes cannot be told."""
-    (_, height, width), spacing = canonical_grid(image.voxels.shape, image.affine, preparation.slice_axis)
-    rows, columns = resampled_size((height, width), spacing[1:], preparation.frame.spacing)
-    if not PIXELS[0] <= min(rows, columns) <= max(rows, columns) <= PIXELS[1]:
-        found = f"{rows} x {columns} (stored: {height} x {width} of {spacing[1]:.4g} x {spacing[2]:.4g} mm)"
-        expected = f"slices of {PIXELS[0]} to {PIXELS[1]} pixels on a side at the spacing of the model's frame"
-        raise ReaderError([Problem(name, expected, found)])
+def _is_packed(target: Path) -> bool:
+    return target.name.lower().endswith(".gz")
 
 
 def reading_of(model: TrainedModel) -> Reading:
     """How an image file is read for a model: the channel and the geometry that its card lets count."""
     return Reading.model_validate({"reader": "folders", "subject": {"pattern": "(.*)"}, **model.about.image.model_dump()})
-
-
-def _file_like(header: Nifti1Header, label: NDArray[np.integer[Any]], by: str) -> bytes:
-    """A label as a NIfTI file: of another file's header, as it stands, the geometry, and nothing that may name a patient."""
-    own: Any = header.copy()
-    own.set_data_shape(label.shape)
-    own.set_data_dtype(label.dtype)
-    own.set_slope_inter(1, 0)
-    for name in ("descrip", "aux_file", "db_name", "intent_name"):
-        if name in own:
-            own[name] = b""
-    for name in ("cal_min", "cal_max", "intent_code", "intent_p1", "intent_p2", "intent_p3"):
-        own[name] = 0
-    own["descrip"], own["magic"], own["vox_offset"] = by.encode(), own.single_magic, own.single_vox_offset
-    values = label.astype(label.dtype.newbyteorder(own.endianness))
-    return bytes(own.binaryblock) + bytes(4) + values.tobytes(order="F")  # four bytes: no extensions follow
-
-
-def _by(model: TrainedModel) -> str:
-    """What a label's header says of who wrote it."""
-    return f"glocalseg {model.key}"
-
-
-def _require_own(model: TrainedModel, target: Path) -> None:
-    """Raise ReaderError if a file that is there is no label, whole, that this model wrote."""
-    header: Any = read_nifti(target, channel=None).header
-    by = bytes(header["descrip"]).rstrip(b"\0").decode(errors="replace")
-    if by != _by(model):
-        found = f"one of {by!r}" if by.startswith("glocalseg ") else "a file that no model wrote"
-        raise ReaderError([Problem(str(target), f"nothing there yet, or a label of this model ({_by(model)!r})", found)])

@@ -14,6 +14,7 @@ from glocalseg.config.lines import shown
 from glocalseg.config.model import ConfigError
 from glocalseg.evaluation.predict import inference_copy
 from glocalseg.models.about import ABOUT, WEIGHTS, About, ModelError, read_about
+from glocalseg.models.repeats import require_repeats
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import read_tensors
@@ -52,31 +53,37 @@ class TrainedModel:
         """
         folders = exported(folder)
         abouts = tuple(read_about(path) for path in folders)
-        for path, about in zip(folders, abouts, strict=True):
-            if (about.preparation, about.image) != (abouts[0].preparation, abouts[0].image):
-                raise ModelError(
-                    f"{path}: expected images and labels as those of {folders[0]}, to be averaged, found others"
-                )
+        require_repeats(folders, abouts)
         # reading weights comes first: where one file is damaged, nothing was done yet
         states = [read_weights(path / WEIGHTS, about.weights) for path, about in zip(folders, abouts, strict=True)]
         nets = [rebuild(*of) for of in zip(abouts, states, folders, strict=True)]
-        precisions = {about.network.precision for about in abouts}
-        if len(precisions) > 1:
-            raise ModelError(f"{folder}: expected one precision, found {' and '.join(sorted(precisions))}")
-        device = choose_device(precisions.pop(), threads or max(about.threads for about in abouts))
+        device = choose_device(abouts[0].network.precision, threads or abouts[0].threads)
         for net in nets:
             device.place(net)
         return cls(abouts, tuple(inference_copy(net) for net in nets), device)
 
 
 def exported(folder: Path) -> list[Path]:
-    """A folder itself if it is an exported one, else those one level below it that are. Raises ModelError if there is none."""
+    """A folder itself if it is an exported one, else those one level below it that are.
+
+    Raises:
+        ModelError: if there is none, or there are others further below, as in a folder of several models.
+    """
     if (folder / ABOUT).is_file():
         return [folder]
-    found = sorted(path.parent for path in folder.glob(f"*/{ABOUT}") if not path.parent.name.startswith("."))
+    found, further = (sorted(p.parent for p in folder.glob(f"{at}/{ABOUT}") if _is_shown(p, folder)) for at in ("*", "*/*"))
     if not found:
-        raise ModelError(f"{folder}: expected a folder that `make export` wrote, or several in it, found no {ABOUT}")
+        hint = f" right in it or one level below; give one model, such as {further[0].parent}" if further else ""
+        raise ModelError(f"{folder}: expected a folder that `make export` wrote, or several in it, found no {ABOUT}{hint}")
+    if further:
+        raise ModelError(
+            f"{folder}: expected one model, found several, such as {found[0]} and {further[0].parent}: give one"
+        )
     return found
+
+
+def _is_shown(path: Path, folder: Path) -> bool:
+    return not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def read_weights(path: Path, expected: str) -> dict[str, Tensor]:
@@ -84,7 +91,9 @@ def read_weights(path: Path, expected: str) -> dict[str, Tensor]:
     try:
         found = sha256_file(path)
     except OSError as error:
-        raise ModelError(f"{path}: expected weights as safetensors, found {type(error).__name__}: {error.strerror}") from None
+        raise ModelError(
+            f"{path}: expected weights as safetensors, found {type(error).__name__}: {error.strerror}"
+        ) from None
     if found != expected:
         raise ModelError(f"{path}: expected sha256 {expected}, found {found}: the file was changed after it was written")
     try:

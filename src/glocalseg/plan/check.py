@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from glocalseg.config.benchmark import RANDOM, Benchmark
+from glocalseg.config.lines import one_line, shortened, shown
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import Settings
 from glocalseg.data.cards.card import Card
@@ -35,13 +36,13 @@ def _methods(benchmark: Benchmark) -> Iterator[str]:
         for level, name in (("global", method.global_), ("local", method.local)):
             fitting = [n for n, entry in known.items() if entry.part in LEVELS[level]]
             if name and name not in fitting:
-                yield f"methods: {level}: expected one of {', '.join(fitting)}, found {name!r}"
+                yield f"methods: {level}: expected one of {', '.join(fitting)}, found {shown(name)}"
         if method.regime not in ways:
-            yield f"methods: regime: expected one of {', '.join(ways)}, found {method.regime!r}"
+            yield f"methods: regime: expected one of {', '.join(ways)}, found {shown(method.regime)}"
         if method.name and method.name != method.chain and set(method.name.split("+")) <= {*known, *ways, RANDOM}:
-            yield f"methods: name: expected one that is no other method's, found {method.name!r} for {method.chain!r}"
+            yield f"methods: name: expected one that is no other method's, found {shown(method.name)} for {shown(method.chain)}"
         if method.name and method.name != RANDOM and method.chain == RANDOM and not method.set_:
-            yield f"methods: name: expected none for random weights, which all others are compared with, found {method.name!r}"
+            yield f"methods: name: expected none for random weights, which others are compared with, found {shown(method.name)}"
 
 
 def _all_settings(benchmark: Benchmark) -> Iterator[tuple[str, Settings]]:
@@ -49,7 +50,7 @@ def _all_settings(benchmark: Benchmark) -> Iterator[tuple[str, Settings]]:
     yield "", benchmark.settings()
     for method in benchmark.methods:
         if method.set_:
-            yield f"methods: {method.id}: set: ", benchmark.settings(method)
+            yield f"methods: {shortened(one_line(method.id))}: set: ", benchmark.settings(method)
 
 
 def _options(benchmark: Benchmark) -> Iterator[str]:
@@ -61,7 +62,7 @@ def _options(benchmark: Benchmark) -> Iterator[str]:
                 if where and getattr(base, section).get(name) == raw:
                     continue  # said of the benchmark already
                 if name not in entries:
-                    yield f"{where}{section}: expected one of {', '.join(entries)}, found {name!r}"
+                    yield f"{where}{section}: expected one of {', '.join(entries)}, found {shown(name)}"
                 elif problem := _refused(entries[name], raw, f"{where}{section}.{name}"):
                     yield problem
 

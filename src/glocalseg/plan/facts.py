@@ -1,7 +1,7 @@
 """What a benchmark asks of a data set whose volumes are known: before anything is trained, all at once.
 
 Facts are a table with one row a volume: ``volume``, ``subject``, ``labelled``, ``slices`` and, for each class, ``voxels_<class>``
-(``data.acquire.lock.facts_of``).
+(``data.acquire.lock.facts_of``). While a verification has problems, slices and voxels may be NaN: unknown.
 """
 
 from __future__ import annotations
@@ -45,7 +45,25 @@ def whole_budgets(benchmark: Benchmark, card: Card, facts: pd.DataFrame | None) 
 
 def check_facts(benchmark: Benchmark, card: Card, facts: pd.DataFrame) -> tuple[list[str], list[str]]:
     """What cannot be run, and what is odd and runs all the same, a line each."""
-    problems = list(_structures(card, facts))
+    problems, notes = _asked(benchmark, card, facts)
+    problems = [*_structures(card, facts), *problems]
+    return [f"{card.name}: {p}" for p in dict.fromkeys(problems)], [f"{card.name}: {n}" for n in dict.fromkeys(notes)]
+
+
+def check_readable(benchmark: Benchmark, card: Card, facts: pd.DataFrame, *, complete: bool) -> list[str]:
+    """What cannot be run whatever the files hold that could not be read, a line each.
+
+    Args:
+        complete: whether these are the volumes of the data set. If not, who is in which list is not known either.
+    """
+    if facts.empty:
+        return []
+    return list(dict.fromkeys(_asked(benchmark, card, facts)[0] if complete else _whoever(benchmark, card, facts)))
+
+
+def _asked(benchmark: Benchmark, card: Card, facts: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Problems and notes of lists, partitions, batches, budgets and draws."""
+    problems: list[str] = []
     notes: list[str] = []
     try:
         validation, test = _judged(card, facts)
@@ -64,7 +82,24 @@ def check_facts(benchmark: Benchmark, card: Card, facts: pd.DataFrame) -> tuple[
             problems, notes = [*problems, *found[0]], [*notes, *found[1]]
         except ConfigError as error:
             problems += str(error).split("\n")
-    return [f"{card.name}: {p}" for p in dict.fromkeys(problems)], [f"{card.name}: {n}" for n in dict.fromkeys(notes)]
+    return problems, notes
+
+
+def _whoever(benchmark: Benchmark, card: Card, facts: pd.DataFrame) -> Iterator[str]:
+    """More partitions than slices, and batches of more volumes than there are, whichever volumes the lists get."""
+    splits = card.splits
+    apart = splits.test + splits.validation if isinstance(splits, SplitRule) else 0  # subjects that may be in no pool
+    rows = facts if isinstance(splits, SplitRule) else facts[facts["subject"].isin(splits.pretrain)]
+    fewest = rows.sort_values(["slices", "volume"]).drop_duplicates("subject")
+    for where, settings, methods in _every(benchmark):
+        if settings.pool:  # a share of it, which may have any
+            continue
+        for section, config, names in _sections(settings, methods, diagnosed=not where):
+            short = fewest[fewest["slices"] < config.partitions][apart:]
+            if len(short):
+                yield _too_many(where, section, config.partitions, int(short["slices"].min()), list(short["volume"]))
+            if card.volumes is not None and isinstance(splits, SplitRule):
+                yield from _too_large(where, section, config, names, card.volumes - apart)
 
 
 def _every(benchmark: Benchmark) -> Iterator[tuple[str, Settings, list[Method]]]:
@@ -110,7 +145,7 @@ def _structures(card: Card, facts: pd.DataFrame) -> Iterator[str]:
 
 def _validation(card: Card, facts: pd.DataFrame, volumes: Sequence[str]) -> Iterator[str]:
     rows = facts[facts["volume"].isin(volumes)]
-    if not _foreground(card, rows).any():
+    if _known(card, rows) and not _foreground(card, rows).any():
         yield (
             f"splits: validation: expected {', '.join(card.structures.values())} in one of {', '.join(volumes)}, which the "
             "weights are selected by, found none of them"
@@ -122,6 +157,11 @@ def _tested(card: Card, facts: pd.DataFrame, volumes: Sequence[str]) -> Iterator
     for number, name in card.structures.items():
         if not rows[f"voxels_{number}"].sum() and facts[f"voxels_{number}"].sum():
             yield f"splits: test: none of the tested volumes holds {name!r}, which has no score then"
+
+
+def _known(card: Card, rows: pd.DataFrame) -> bool:
+    """Whether it is known of all volumes what their labels hold."""
+    return not bool(rows[[f"voxels_{number}" for number in card.structures]].isna().any(axis=None))
 
 
 def _foreground(card: Card, rows: pd.DataFrame) -> pd.Series[bool]:
@@ -138,20 +178,26 @@ def _pretrainings(
         partitions = config.partitions
         looked_at = dict.fromkeys((*pool, *validation) if section == "pretrain_global" else pool)
         if short := [v for v in looked_at if slices[v] < partitions]:
+            yield _too_many(where, section, partitions, min(int(slices[v]) for v in short), short)
+        yield from _too_large(where, section, config, names, len(pool))
+
+
+def _too_many(where: str, section: str, partitions: int, slices: int, volumes: Sequence[str]) -> str:
+    return f"{where}{section}.partitions: expected at most {slices}, as there are slices in {_some(volumes)}, found {partitions}"
+
+
+def _too_large(where: str, section: str, config: PretrainConfig, names: Sequence[str], pool: int) -> Iterator[str]:
+    """Batches of more volumes than a pool of so many has."""
+    for name in names:
+        least, views = strategies()[name].by_partition or (0, 1)
+        each = views * config.partitions
+        if least > pool:
+            yield f"{where}splits: pretrain: expected at least {least} volumes for {name}, found {pool}"
+        elif least and (volumes := max(least, config.images // each)) > pool:
             yield (
-                f"{where}{section}.partitions: expected at most {min(int(slices[v]) for v in short)}, as there are slices in "
-                f"{_some(short)}, found {partitions}"
+                f"{where}{section}.images: expected at most {(pool + 1) * each - 1} for {name}, whose batch takes another volume "
+                f"for every {each} images and has {pool} to take, found {config.images}, {volumes} volumes"
             )
-        for name in names:
-            least, views = strategies()[name].by_partition or (0, 1)
-            if least > len(pool):
-                yield f"{where}splits: pretrain: expected at least {least} volumes for {name}, found {len(pool)}"
-            elif least and (volumes := max(least, config.images // (views * partitions))) > len(pool):
-                yield (
-                    f"{where}{section}.images: expected at most {(len(pool) + 1) * views * partitions - 1} for {name}, whose "
-                    f"batch takes another volume for every {views * partitions} images and has {len(pool)} to take, found "
-                    f"{config.images}, {volumes} volumes"
-                )
 
 
 def _batches(where: str, sections: Sequence[Section]) -> Iterator[str]:
@@ -177,6 +223,8 @@ def _labelled(benchmark: Benchmark, card: Card, facts: pd.DataFrame, budget: Bud
         orders.append(train)
         problems += _validation(card, facts, split.validation)  # fixed lists may validate each draw otherwise
         rows, where = facts[facts["volume"].isin(train)], f"budget {budget}, draw {draw}"
+        if not _known(card, rows):
+            continue
         if not _foreground(card, rows).any():
             verb = "has" if len(train) == 1 else "have"
             problems.append(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glocalseg.config.benchmark import RANDOM, Benchmark, Method
+from glocalseg.config.lines import shown
 from glocalseg.config.model import ConfigError, keyed, share_of, without
 from glocalseg.config.settings import NetworkConfig, Options, Settings
 from glocalseg.data.acquire.fetch import RECORD as FETCHED
@@ -266,7 +267,7 @@ class _Dataset:
             record = PHASES["finetune"].record(**fields, key=spec.key)
             if (other := self.methods.setdefault(str(record), method.id)) != method.id:
                 raise ConfigError(
-                    f"methods: expected methods that differ, found {other!r} and {method.id!r} with one and the same "
+                    f"methods: expected methods that differ, found {shown(other)} and {shown(method.id)} with one and the same "
                     "specification: what they set makes no difference"
                 )
             tuned = Job(

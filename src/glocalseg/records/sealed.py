@@ -1,7 +1,8 @@
 """Sealed folders: finished, with the sha256 of every file.
 
-The ``run.json`` (or ``manifest.json``) of a *sealed folder* was written last, by a rename, and holds the sha256 of every other
-file of the folder, and the digest of itself. Whoever reads the folder goes through ``open_sealed``, so an edited byte is an error.
+The ``run.json`` (or ``manifest.json``) of a *sealed folder* was written last, by a rename, and holds the sha256 of every
+other file of the folder, and the digest of itself. Whoever reads the folder goes through ``open_sealed``, so an edited byte is
+an error.
 """
 
 from __future__ import annotations

@@ -35,7 +35,12 @@ DATE = (2020, 1, 1, 0, 0, 0)
 
 @dataclass
 class Hostile:
-    """Members beside the sound ones; ``refused``: nothing may be written, None: it need not be. ``more``: sound files that are to be there."""
+    """Members beside the sound ones.
+
+    Args:
+        refused: nothing may be written; None: it need not be.
+        more: sound files that are to be there.
+    """
 
     name: str
     refused: bool | None = True
@@ -146,8 +151,21 @@ def _zip(rng: Rng, files: Files, more: Callable[[zipfile.ZipFile], None] | None 
     return out.getvalue()
 
 
-OUTSIDE = ("/evil", "../evil", "Task/../../evil", "a/../../../evil", "..", "Task/..", "C:\\evil", "C:evil", "\\\\server\\share\\evil",
-           "..\\evil", "Task\\..\\..\\evil", "//evil", "/")  # fmt: skip
+OUTSIDE = (
+    "/evil",
+    "../evil",
+    "Task/../../evil",
+    "a/../../../evil",
+    "..",
+    "Task/..",
+    "C:\\evil",
+    "C:evil",
+    "\\\\server\\share\\evil",
+    "..\\evil",
+    "Task\\..\\..\\evil",
+    "//evil",
+    "/",
+)
 
 
 def _names(rng: Rng, base: Files, archive: Path) -> tuple[str, str, bool, Files | None]:
@@ -203,11 +221,7 @@ def _hostile_tar(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
         info = tarfile.TarInfo("Task/huge")
         info.size = size
         at = int(pick(rng, (0, len(data) - 10240 if len(data) > 10240 else 0)))
-        archive.write_bytes(
-            PACKED[kind](
-                bytes(data[:at] // 512 * 512 if False else data[: at // 512 * 512]) + info.tobuf(tarfile.GNU_FORMAT)
-            )
-        )
+        archive.write_bytes(PACKED[kind](bytes(data[: at // 512 * 512]) + info.tobuf(tarfile.GNU_FORMAT)))
         return Hostile(f"{size} bytes that are not there")
     if how == 8:  # headers of headers
         return _odd_headers(rng, base, archive, kind)
@@ -219,12 +233,17 @@ def _hostile_tar(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
         inner = _tar(rng, base)
         write(lambda tar: _add(tar, "Task/inner.tar", inner))
         return Hostile("an archive in it", False, {"Task/inner.tar": inner})
-    name = pick(rng, ("nothing", "folders alone", "zeros", "gzip of nothing", "something else"))
-    data = {
-        "nothing": b"", "folders alone": _tar(rng, {}, lambda tar: _add(tar, "x", b"", type=tarfile.DIRTYPE)) if name != "zeros" else b"",
-        "zeros": bytes(20480), "gzip of nothing": gzip.compress(b""), "something else": pick(rng, (b"<html>", b"7z\xbc\xaf\x27\x1c", rng.bytes(3000))),
-    }[name]  # fmt: skip
-    archive.write_bytes(data)
+    others = {
+        "nothing": b"",
+        "folders alone": _tar(rng, {}, lambda tar: _add(tar, "x", b"", type=tarfile.DIRTYPE)),
+        "zeros": bytes(20480),
+        "gzip of nothing": gzip.compress(b""),
+        "a page": b"<html>",
+        "7z": b"7z\xbc\xaf\x27\x1c",
+        "noise": rng.bytes(3000),
+    }
+    name = pick(rng, list(others))
+    archive.write_bytes(others[name])
     return Hostile(name)
 
 
@@ -246,19 +265,29 @@ def _odd_headers(rng: Rng, base: Files, archive: Path, kind: str) -> Hostile:
     elif what == "sparse":
         members = bytes(_raw("Task/sparse", 0, tarfile.GNUTYPE_SPARSE))
     else:
-        records = {
-            "bad pax": pick(rng, (b"99999999999999999999 path=x\n", b"0 path=x\n", b"-5 path=x\n", b"abc", b"12 pathx\n", b"\xff" * 512)),
-            "pax path": _pax("path", pick(rng, ("../../evil", str(archive.parent / "evil"), "Task/dataset.json", ""))),
-            "pax size": _pax("size", pick(rng, ("99999999999999999", "-1", "abc", "1e5", "2" * 5000))),
-            "pax NUL": _pax("path", "Task/a\0b"),
-            "bad sparse": _pax("GNU.sparse.major", "1") + _pax("GNU.sparse.minor", "0") + _pax("GNU.sparse.realsize", pick(rng, ("9" * 15, "-1", "x"))),
-        }[what]  # fmt: skip
+        records = _odd_records(rng, what, archive)
         body = records + bytes(-len(records) % 512)
         members = (
             _raw("pax", len(records), tarfile.XHDTYPE) + body + _raw("Task/x", 4, tarfile.REGTYPE) + b"evil" + bytes(508)
         )
     archive.write_bytes(PACKED[kind](members + out.getvalue()))
     return Hostile(what, False, {"Task/sparse": b""}) if what == "sparse" else Hostile(what)
+
+
+BAD_RECORDS = (b"99999999999999999999 path=x\n", b"0 path=x\n", b"-5 path=x\n", b"abc", b"12 pathx\n", b"\xff" * 512)
+
+
+def _odd_records(rng: Rng, what: str, archive: Path) -> bytes:
+    if what == "bad pax":
+        return pick(rng, BAD_RECORDS)  # type: ignore[no-any-return]
+    if what == "pax path":
+        return _pax("path", pick(rng, ("../../evil", str(archive.parent / "evil"), "Task/dataset.json", "")))
+    if what == "pax size":
+        return _pax("size", pick(rng, ("99999999999999999", "-1", "abc", "1e5", "2" * 5000)))
+    if what == "pax NUL":
+        return _pax("path", "Task/a\0b")
+    size = _pax("GNU.sparse.realsize", pick(rng, ("9" * 15, "-1", "x")))
+    return _pax("GNU.sparse.major", "1") + _pax("GNU.sparse.minor", "0") + size
 
 
 def _pax(key: str, value: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Lists, tables and records of data sets through their readers: refused, or the cases that an independent look at the same file gives."""
+"""Lists, tables and records of data sets through their readers: refused, or the cases that another look at the file gives."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ from targets.nifti import card, write_cases
 
 CARD: dict[str, Any] = {"source": {"kind": "folder", "path": "cases"}}
 TABLE = "volume\tsubject\n# a word\ncase_0\tanna\ncase_1\tbert\ncase_2\tc\n"
+LINES = (  # that a table of subjects may have beside its own
+    "\t", '"', "case_0\tdora", "\0", "x" * 200_000, "a\t" + "y" * 300, "case_1.nii.gz\tx\ty", "subject\tvolume", "  ", "#",
+)  # fmt: skip
 INFO = "ED: 1\nES: 12\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\nWeight: 95.0\n"
 
 
@@ -42,8 +45,8 @@ def prepare(folder: Path) -> Base:
     write_cases(folder / "cases")
     pairs = [{"image": f"./imagesTr/case_{i}.nii.gz", "label": f"./labelsTr/case_{i}.nii.gz"} for i in range(3)]
     listing = {
-        "name": "Tiny", "modality": {"0": "MR"}, "labels": {"0": "background", "1": "one", "2": "two"}, "numTraining": 3, "numTest": 0,
-        "training": pairs, "test": [],
+        "name": "Tiny", "modality": {"0": "MR"}, "labels": {"0": "background", "1": "one", "2": "two"},
+        "numTraining": 3, "numTest": 0, "training": pairs, "test": [],
     }  # fmt: skip
     os.chdir(folder)
     used = card(**CARD)
@@ -97,8 +100,8 @@ def _table(rng: Rng, base: Base, folder: Path) -> tuple[str, Callable[[], str]]:
     for _ in range(int(rng.integers(3))):
         lines = text.split("\n")
         at = int(rng.integers(len(lines)))
-        change = pick(rng, (lines[at] + "\tx", lines[at].replace("\t", ","), "\t", '"', "case_0\tdora", "\0", "x" * 200_000, "a\t" + "y" * 300,
-                            "case_1.nii.gz\tx\ty", "subject\tvolume", lines[at] + "\r", "  ", "#"))  # fmt: skip
+        line = lines[at]
+        change = pick(rng, (*LINES, f"{line}\tx", line.replace("\t", ","), f"{line}\r"))
         text = "\n".join([*lines[:at], change, *lines[at + int(rng.integers(2)) :]])
     what, data = (
         corrupted(rng, text.encode())

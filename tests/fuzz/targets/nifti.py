@@ -1,4 +1,4 @@
-"""NIfTI files through ``examine`` and ``verify``: refused, or the voxels and the affine that nibabel gives by the header's own units."""
+"""NIfTI files through ``examine`` and ``verify``: refused, or what nibabel gives by the header's own units."""
 
 from __future__ import annotations
 
@@ -23,8 +23,42 @@ from glocalseg.data.readers.base import Case, ReaderError
 SHAPE = (20, 22, 6)
 AFFINE = np.diag([1.5, -1.25, 8.0, 1.0]) + np.array([[0, 0, 0, -20.0], [0, 0, 0, 30.0], [0, 0, 0, 5.0], [0] * 4])
 UNITS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
-EXTREMES = (0, 1, -1, 2, 3, 5, 7, 8, 16, 64, 127, 255, 256, 348, 352, 353, 512, 540, 1024, 32767, -32768, 65535, 2**31 - 1, -(2**31),
-            0.5, 1e-30, 1e-3, 0.1, 1000.0, 1e10, 3e38, float("inf"), float("-inf"), float("nan"))  # fmt: skip
+EXTREMES = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    5,
+    7,
+    8,
+    16,
+    64,
+    127,
+    255,
+    256,
+    348,
+    352,
+    353,
+    512,
+    540,
+    1024,
+    32767,
+    -32768,
+    65535,
+    2**31 - 1,
+    -(2**31),
+    0.5,
+    1e-30,
+    1e-3,
+    0.1,
+    1000.0,
+    1e10,
+    3e38,
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+)
 FIELDS = (
     "sizeof_hdr", "dim", "dim", "dim", "datatype", "bitpix", "pixdim", "pixdim", "pixdim", "vox_offset", "scl_slope", "scl_inter",
     "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "srow_x", "srow_y",
@@ -43,8 +77,8 @@ class Base:
 def card(**changes: Any) -> Card:
     base: dict[str, Any] = {
         "name": "tiny", "title": "Tiny", "modality": "MR", "subjects": 3, "licence": "none", "citation": ["nobody"],
-        "source": {"kind": "folder", "path": "unused"}, "reader": "folders", "structures": {1: "one", 2: "two"}, "slice_axis": "S",
-        "frame": {"spacing": [1.5, 1.5], "size": [32, 32]}, "subject": {"pattern": r"^(case_\d+)$"},
+        "source": {"kind": "folder", "path": "unused"}, "reader": "folders", "structures": {1: "one", 2: "two"},
+        "slice_axis": "S", "frame": {"spacing": [1.5, 1.5], "size": [32, 32]}, "subject": {"pattern": r"^(case_\d+)$"},
         "splits": {"kind": "rule", "test": 1, "validation": 1, "seed": 0}, "loss_limit": 1,
     }  # fmt: skip
     return Card.model_validate({**base, **changes})

@@ -6,8 +6,9 @@ until the slice store is made of it.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from glocalseg.data.acquire.examine.case import Examined, examine
 from glocalseg.data.acquire.examine.summary import gather, summarise
-from glocalseg.data.acquire.listed import compare_with_list
+from glocalseg.data.acquire.listed import compare_channels, compare_with_list
 from glocalseg.data.acquire.lock.changes import stat
 from glocalseg.data.acquire.lock.file import (
     Lock,
@@ -46,22 +47,34 @@ RECORD = "verified.json"
 
 
 class VerifyError(RuntimeError):
-    """A data set that is not what its card says: holds every problem, one line each."""
+    """A data set that is not what its card says: holds every problem, one line each.
 
-    def __init__(self, card: Card, problems: list[Problem]) -> None:
+    Args:
+        asked: what a benchmark asks of the data besides and does not get, a line each.
+    """
+
+    def __init__(self, card: Card, problems: list[Problem], asked: Sequence[str] = ()) -> None:
         self.problems = problems
-        lines = "\n".join(f"  {p}" for p in problems)
-        super().__init__(f"{card.name}: {len(problems)} problem{'s' if len(problems) > 1 else ''}\n{lines}")
+        told = [*map(str, problems), *asked]
+        lines = "\n".join(f"  {line}" for line in told)
+        super().__init__(f"{card.name}: {len(told)} problem{'s' if len(told) > 1 else ''}\n{lines}")
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found of a data set. ``examined`` is without the prepared arrays; ``losses`` are in the record."""
+    """What was found of a data set. ``examined`` is without the prepared arrays; ``losses`` are in the record.
+
+    Args:
+        stats: size and date of every file, from before it was read.
+        complete: whether ``examined`` are the cases of the data set, whatever may be wrong with their files.
+    """
 
     card: Card
     examined: list[Examined]
     problems: list[Problem]
     notes: list[Note]
+    stats: dict[str, list[int]]
+    complete: bool
 
     @property
     def cases(self) -> dict[str, LockedCase]:
@@ -75,8 +88,23 @@ class Verified:
 
     @property
     def facts(self) -> pd.DataFrame:
-        """One row a volume: volume, subject, labelled, slices, voxels of each class."""
-        return facts_of(self.cases, self.card.preparation)
+        """One row a volume: volume, subject, labelled, slices, voxels of each class; NaN for what problems leave unknown."""
+        import pandas as pd
+
+        sound = {e.case.volume for e in self.examined if not e.problems}
+        table = facts_of({v: case for v, case in self.cases.items() if v in sound}, self.card.preparation)
+        others = [
+            {"volume": e.case.volume, "subject": e.case.subject, "labelled": e.case.label is not None}
+            | {"slices": math.nan if e.slices is None else e.slices}
+            | ({} if e.case.label is not None else {f"voxels_{number}": 0 for number in self.card.structures})
+            for e in self.examined
+            if e.case.volume not in set(table.get("volume", ()))
+        ]
+        if not others:
+            return table
+        columns = ["volume", "subject", "labelled", "slices", *(f"voxels_{number}" for number in self.card.structures)]
+        rows = [*table.to_dict("records"), *others]
+        return pd.DataFrame(rows, columns=columns).sort_values("volume", ignore_index=True)
 
 
 def verify(card: Card, root: Path, *, lock: Path | None = None, pieces: Path | None = None, workers: int = 1) -> Verified:
@@ -89,19 +117,32 @@ def verify(card: Card, root: Path, *, lock: Path | None = None, pieces: Path | N
         workers: processes; the result does not depend on it.
     """
     scan = scan_cases(card.reading, root)
+    files = [path for case in scan.cases for path in (case.image, case.label) if path is not None]
+    stats = {str(path): stat(path) for path in files}  # before they are read: what is written meanwhile is then another file
     examined = list(_examine_all(card, scan.cases, pieces, workers))
-    problems = [*scan.problems, *(p for e in examined for p in e.problems)]
-    notes = [*scan.notes, *compare_with_list(card, scan.said), *(n for e in examined for n in e.notes)]
+    counts = list(_counts(card, root, scan.cases)) if scan.cases else []
+    problems = [*scan.problems, *(p for e in examined for p in e.problems), *counts]
+    problems += [
+        Problem(str(path), "a file that stays as it is while it is verified", "one that was changed or replaced meanwhile")
+        for path in files
+        if stat(path) != stats[str(path)]
+    ]
+    channels = {e.case.image: e.channels for e in examined if e.image is not None}
+    listed, taken = compare_with_list(card, scan.said), compare_channels(card, scan.said, channels)
+    problems += [*listed[0], *taken[0]]
+    notes = [*scan.notes, *listed[1], *taken[1], *(n for e in examined for n in e.notes)]
     if scan.cases:
-        problems += _counts(card, root, scan.cases)
         more = summarise(card, examined)
         problems, notes = [*problems, *more[0]], [*notes, *more[1]]
+    strangers: list[Problem] = []
     before = locked(lock, card.reading) if lock is not None else None
     if before is not None and lock is not None:
         known, what = {v: c.content for v, c in before.cases.items()}, advice(lock)
-        problems += check_cases(scan.cases, known, what)
+        strangers = check_cases(scan.cases, known, what)
+        problems += strangers
         problems += check_contents(scan.cases, {e.case.volume: (e.image, e.label) for e in examined}, known, what)
-    return Verified(card, examined, problems, gather(notes))
+    complete = not scan.problems and not counts and not strangers
+    return Verified(card, examined, problems, gather(notes), stats, complete)
 
 
 def accept(verified: Verified, *, record: Path, lock: Path | None, code: str) -> None:
@@ -122,7 +163,6 @@ def accept(verified: Verified, *, record: Path, lock: Path | None, code: str) ->
     if lock is not None and locked(lock, card.reading) is None:
         write_lock(lock, found)
     contents = {volume: case.content for volume, case in found.cases.items()}
-    files = [path for e in verified.examined for path in (e.case.image, e.case.label) if path is not None]
     payload = {
         "dataset": card.name,
         "identity": identity_of(contents),
@@ -132,7 +172,7 @@ def accept(verified: Verified, *, record: Path, lock: Path | None, code: str) ->
         "notes": [str(note) for note in verified.notes],
         "losses": _losses(verified.examined),
         "contents": {volume: list(content) for volume, content in contents.items()},
-        "stats": {str(path): stat(path) for path in files},
+        "stats": verified.stats,
         "code": code,
         "pieces": _pieces(record.parent / PIECES),
         "files": {},

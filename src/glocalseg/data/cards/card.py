@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from glocalseg.config.kinds import FoundByFile
+from glocalseg.config.lines import shown
 from glocalseg.config.model import ConfigError, Name, parse, read_yaml
 from glocalseg.data.acquire.sources.base import Source
 from glocalseg.data.cards.reading import Preparation, Reading
@@ -71,5 +72,5 @@ def load_cards(names: list[str], folder: Path) -> dict[str, Card]:
     there = sorted(p.stem for p in folder.glob("*.yaml"))
     for name in names:
         if name not in there:
-            raise ConfigError(f"datasets: expected one of {', '.join(there)} (cards in {folder}), found {name!r}")
+            raise ConfigError(f"datasets: expected one of {', '.join(there)} (cards in {folder}), found {shown(name)}")
     return {name: load_card(folder / f"{name}.yaml") for name in names}

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from glocalseg.config.kinds import FoundByFile
 from glocalseg.config.model import Model
+from glocalseg.data.cards.taken import AVERAGES, COLUMNS, MISSING
+from glocalseg.data.files.names import folded
 from glocalseg.data.readers.base import Reader, SubjectRule
 
 Axis = Literal["R", "L", "A", "P", "S", "I"]
-AVERAGES = {"mean", "all"}  # names that tables give to all structures together
-MISSING = {  # what programs that read a table take for an empty cell
-    "", "na", "n/a", "nan", "-nan", "none", "null", "nil", "<na>", "#na", "#n/a", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan",
-    "-1.#qnan",
-}  # fmt: skip
 
 
 def nameable(name: str) -> bool:
     """Whether a structure can be called so, and still be that in a cell of a table."""
-    known = name.lower() in AVERAGES | MISSING
+    known = folded(name) in AVERAGES | MISSING | COLUMNS
     return not known and name == name.strip() and name.isprintable() and not set(name) & {",", '"'}
 
 
@@ -85,11 +82,45 @@ class Preparation(Model):
         if bad := [name for name in names if not nameable(name)]:
             raise ValueError(
                 "structures need names that stand in a cell of a table: no space around them, no comma, quotation mark, tab or "
-                f"line break, and none of mean, all, NA, nan, none, null; found {', '.join(map(repr, bad))}"
+                "line break, and none of mean, all, NA, nan, none, null or of a table's columns, such as file, step, subject; "
+                f"found {', '.join(map(repr, bad))}"
             )
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"structures need different names (label_values merges values), found {twice} more than once")
+        texts = [folded(name) for name in names]  # to many a program and disk, and to many an eye, these are one
+        if alike := [name for name, text in zip(names, texts, strict=True) if texts.count(text) > 1]:
+            raise ValueError(
+                "structures need names that differ in more than letter case or how a letter with an accent is stored, found "
+                f"{', '.join(map(ascii, alike))}"
+            )
         return structures
+
+    @field_validator("label_values")
+    @classmethod
+    def _of_classes(cls, label_values: dict[int, int], info: ValidationInfo) -> dict[int, int]:
+        structures = info.data.get("structures")  # nothing where those are wrong, which is told
+        if structures is None:
+            return label_values
+        if bad := sorted(set(label_values.values()) - set(structures) - {0}):
+            raise ValueError(f"expected classes that structures names, found {bad}")
+        if number := label_values.get(0, 0):
+            raise ValueError(
+                f"expected 0 to be background or not listed, found class {number} ({structures[number]!r}) for it"
+            )
+        return label_values
+
+    @field_validator("stray_values")
+    @classmethod
+    def _of_no_class(cls, stray_values: list[int], info: ValidationInfo) -> list[int]:
+        structures, listed = info.data.get("structures"), info.data.get("label_values")
+        if structures is None or listed is None:
+            return stray_values
+        named = listed or {number: number for number in structures}
+        if both := sorted(value for value in set(stray_values) if named.get(value, 0)):
+            classes = ", ".join(f"{value} ({structures[named[value]]!r})" for value in both)
+            where = "label_values" if listed else "structures"
+            raise ValueError(f"expected values of no class, found those of classes by {where}: {classes}")
+        return stray_values
 
     @field_validator("percentiles")
     @classmethod
@@ -104,13 +135,6 @@ class Preparation(Model):
         if window is not None and not window[0] < window[1]:
             raise ValueError("expected the lower intensity first")
         return window
-
-    @model_validator(mode="after")
-    def _known_classes(self) -> Self:
-        bad = set(self.label_values.values()) - set(self.structures) - {0}
-        if bad:
-            raise ValueError(f"label_values maps to classes {sorted(bad)} that structures does not name")
-        return self
 
     @property
     def classes(self) -> int:

@@ -73,10 +73,8 @@ def guess_subjects(volumes: list[str], root: Path) -> Subjects:
     for pattern in (*_leading(volumes), ENDS, LETTER):
         if (of := _groups(pattern, volumes)) and _merges(of) and _like_people(of):
             return Subjects({"pattern": pattern}, of, "names differ in their ends only, and those come again", told=True)
-    pattern = _plain(volumes)
-    return Subjects(
-        {"pattern": pattern}, _groups(pattern, volumes), "each volume is taken for a subject of its own", told=False
-    )
+    themselves = {volume: volume for volume in volumes}  # one with a line end in its name, too, which no pattern finds
+    return Subjects({"pattern": _plain(volumes)}, themselves, "each volume is taken for a subject of its own", told=False)
 
 
 def _groups(pattern: str, volumes: list[str]) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glocalseg.data.files.names import NIFTI, folded, is_file, left_out, name_problem
+from glocalseg.data.files.names import NIFTI, folded, is_file, left_out, looks_like_data, name_problem
 from glocalseg.data.files.unused import Unused, sweep
 from glocalseg.data.readers.base import Case, Note, Problem, ReaderError, Said, Scan, SubjectNames
 
@@ -167,6 +167,7 @@ def _told(unused: Unused, root: Path, kind: str) -> Iterator[Note]:
         yield Note(str(root), _count(more, f"that no case uses, in {len(unused.elsewhere) - FOLDERS} more folders"))
     if unused.left:
         yield Note(str(root), _count(unused.left, f"that reader {kind!r} knows and leaves"))
+    yield from _resources(unused.resources)
     if unused.shadows:
         yield Note(
             str(root),
@@ -174,6 +175,16 @@ def _told(unused: Unused, root: Path, kind: str) -> Iterator[Note]:
                 unused.shadows, "that are hidden are not used" if len(unused.shadows) > 1 else "that is hidden is not used"
             ),
         )
+
+
+def _resources(folders: Mapping[Path, list[Path]]) -> Iterator[Note]:
+    """What macOS added to an archive, and what else was put there."""
+    for folder, files in folders.items():
+        count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
+        text = f"what macOS adds to archives, {count}, of which nothing is used"
+        if data := [path for path in files if not path.name.startswith(".") and looks_like_data(path.name)]:
+            text += f"; {_count(data, 'look like data all the same' if len(data) > 1 else 'looks like data all the same')}"
+        yield Note(str(folder), text)
 
 
 def _count(files: list[Path], what: str) -> str:

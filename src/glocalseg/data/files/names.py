@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 NIFTI = (".nii.gz", ".nii")
+RESOURCES = "__MACOSX"  # a folder of what macOS knows of other files, in archives that it packs
 VOLUMES = re.compile(
     r"\.(nii|hdr|img|mha|mhd|nrrd|nhdr|dcm|dicom|ima|mgz|mgh|mnc|gipl|raw|zraw|npy|npz|h5|hdf5|mat|tiff?)(?![a-z0-9])"
 )
@@ -56,12 +57,12 @@ def folded(name: str) -> str:
 
 def hidden(name: str) -> bool:
     """Whether a file or folder is none of the data's: hidden, or left by an operating system."""
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+    return name.startswith(".") or name in (RESOURCES, "Thumbs.db", "desktop.ini")
 
 
 def is_shadow(name: str) -> bool:
     """Whether a hidden name is worth a word: it is called like data."""
-    return name == "__MACOSX" or (hidden(name) and looks_like_data(name.lstrip("._")))
+    return hidden(name) and looks_like_data(name.lstrip("._"))
 
 
 def looks_like_data(name: str) -> bool:

@@ -7,16 +7,29 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glocalseg.data.files.names import NIFTI, hidden, holds_data, is_file, is_shadow, looks_like_data, what_is_there
+from glocalseg.data.files.names import (
+    NIFTI,
+    RESOURCES,
+    hidden,
+    holds_data,
+    is_file,
+    is_shadow,
+    looks_like_data,
+    what_is_there,
+)
 
 
 @dataclass
 class Tree:
-    """All below a folder, links followed: files, what is called like a volume and is no file, shadows, folders not read."""
+    """All below a folder, links followed: files, what is called like a volume and is no file, shadows, folders not read.
+
+    ``resources`` are the files below each ``__MACOSX``, which macOS adds to archives.
+    """
 
     files: list[Path] = field(default_factory=list)
     odd: list[Path] = field(default_factory=list)
     shadows: list[Path] = field(default_factory=list)
+    resources: dict[Path, list[Path]] = field(default_factory=dict)
     unread: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -29,6 +42,7 @@ class Unused:
     elsewhere: dict[Path, list[Path]] = field(default_factory=dict)
     left: list[Path] = field(default_factory=list)
     shadows: list[Path] = field(default_factory=list)
+    resources: dict[Path, list[Path]] = field(default_factory=dict)
     unread: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -50,7 +64,9 @@ def look(root: Path) -> Tree:
         inner = []
         for name in names:
             path = folder / name
-            if hidden(name):
+            if name == RESOURCES and os.path.isdir(path):
+                tree.resources[path] = _files(path)
+            elif hidden(name):
                 if is_shadow(name):
                     tree.shadows.append(path)
             elif is_file(path):
@@ -84,7 +100,11 @@ def sweep(
     real = _Real()
     known, leaving, near = {real.of(p) for p in used}, {real.of(p) for p in left}, {real.folder(p) for p in folders}
     tree = look(root)
-    found = Unused(shadows=[p for p in tree.shadows if not ignored(p)], unread=tree.unread)
+    found = Unused(
+        shadows=[p for p in tree.shadows if not ignored(p)],
+        resources={folder: files for folder, files in tree.resources.items() if not ignored(folder)},
+        unread=tree.unread,
+    )
     for path in _data(tree.files):
         if real.of(path) in known or ignored(path):
             continue
@@ -102,6 +122,11 @@ def sweep(
         else:
             found.elsewhere.setdefault(path.parent, []).append(path)
     return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files below a folder, in order of names; a folder that is linked to is left out."""
+    return sorted(Path(top) / name for top, _, names in os.walk(folder) for name in names)
 
 
 def _data(files: list[Path]) -> Iterator[Path]:

@@ -37,11 +37,13 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Nifti:
-    """What a file holds: ``values`` (X, Y, Z) of one channel, with the header's scaling applied, in the order of the file."""
+    """What a file holds: ``values`` (X, Y, Z) of one of its ``channels``, with the header's scaling applied, in the order of the
+    file."""
 
     header: Nifti1Header
     values: NDArray[np.generic]
     notes: list[Note] = field(default_factory=list)
+    channels: int = 1
 
 
 def read_nifti(path: Path, *, channel: int | None) -> Nifti:
@@ -88,7 +90,7 @@ def _read(stream: Stream, path: Path, channel: int | None) -> Nifti:
             Note(str(path), f"its header says {header['bitpix']} bits a voxel and type {dtype.name}: the type is used")
         )
     stored: NDArray[np.generic] = np.frombuffer(raw, dtype).reshape(shape[:3], order="F")
-    return Nifti(header, _scaled(header, stored, path, notes, label=channel is None), notes)
+    return Nifti(header, _scaled(header, stored, path, notes, label=channel is None), notes, shape[3])
 
 
 def _header(stream: Stream, path: Path) -> Nifti1Header:

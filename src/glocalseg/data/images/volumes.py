@@ -52,12 +52,16 @@ class Label:
 
 @dataclass(frozen=True)
 class Found:
-    """What could be read of a file: ``affine`` and ``voxels`` (X, Y, Z), None without them, and what was met."""
+    """What could be read of a file: ``affine`` and ``voxels`` (X, Y, Z), None without them, and what was met.
+
+    ``channels`` is how many volumes the file holds, of which ``voxels`` are one.
+    """
 
     voxels: NDArray[Any] | None
     affine: NDArray[np.float64] | None
     problems: list[Problem]
     notes: list[Note]
+    channels: int = 1
 
 
 def look_at_image(reading: Reading, path: Path) -> Found:
@@ -157,7 +161,7 @@ def _look(reading: Reading, path: Path, channel: int | None) -> Found:
     except ReaderError as error:
         return Found(None, None, error.problems, [])
     where = place(read.header, read.values.shape, path, counts=reading.header)
-    return Found(read.values, where.affine, where.problems, [*read.notes, *where.notes])
+    return Found(read.values, where.affine, where.problems, [*read.notes, *where.notes], read.channels)
 
 
 def _digest(values: NDArray[np.generic], kind: str, affine: NDArray[np.float64]) -> str:

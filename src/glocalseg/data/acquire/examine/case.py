@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glocalseg.data.acquire.examine.intensities import check_intensities
+from glocalseg.data.acquire.examine.labels import Centre, centres_of
+from glocalseg.data.acquire.examine.twins import sample_of
+from glocalseg.data.acquire.examine.window import check_window
 from glocalseg.data.cards.reading import Preparation, Reading
 from glocalseg.data.images.placement import CORNER_TOLERANCE, corners_apart, sides_of
 from glocalseg.data.images.volumes import (
@@ -54,7 +57,8 @@ class Loss:
 
 @dataclass(frozen=True)
 class Examined:
-    """What one case gave: ``image`` and ``label`` are the digests of their contents, ``losses`` by name of the structure.
+    """What one case gave: ``image`` and ``label`` are the digests of their contents, ``losses`` and ``centres`` (mm
+    from the first voxel in canonical orientation) by name of the structure, ``sample`` some of the image's voxels.
 
     What could not be found out is None; ``prepared`` also where there are problems, or where a bias field is to be removed.
     """
@@ -68,6 +72,10 @@ class Examined:
     losses: dict[str, Loss] = field(default_factory=dict)
     prepared: Prepared | None = None
     padded: bool = False  # whether the image holds the card's padding
+    centres: dict[str, Centre] = field(default_factory=dict)
+    sample: NDArray[np.float32] | None = field(default=None, compare=False)
+    slices: int | None = None
+    channels: int = 1  # volumes that the image's file holds, of which the card's is taken
 
 
 def examine(reading: Reading, preparation: Preparation, case: Case) -> Examined:
@@ -92,16 +100,26 @@ def examine(reading: Reading, preparation: Preparation, case: Case) -> Examined:
             values = count_values(label.voxels)
             problems += _check_values(preparation, case.label, values)
             problems += _check_pair(case.label, image, label)
+    if preparation.window is not None and image.voxels is not None and ends is not None:
+        labelled = None
+        if label is not None and label.voxels is not None and label.voxels.shape == image.voxels.shape:
+            labelled = map_labels(preparation, label.voxels)[0] > 0
+        more = check_window(preparation, image.voxels, labelled, case.image)
+        problems, notes = problems + more[0], notes + more[1]
     whole_image = Image(image.voxels, image.affine) if image.voxels is not None and image.affine is not None else None
     whole_label = (
         Label(label.voxels, label.affine) if label and label.voxels is not None and label.affine is not None else None
     )
-    prepared, losses = None, {}
+    prepared: Prepared | None = None
+    losses: dict[str, Loss] = {}
+    centres: dict[str, Centre] = {}
     if whole_image and not problems:
         if not preparation.bias_correction:
             prepared = prepare_read(preparation, case, whole_image, whole_label, ends=ends)
         if whole_label:
-            losses = _losses(preparation, whole_label, prepared)
+            native, spacing = _canonical(preparation, whole_label, prepared)
+            losses = _losses(preparation, native, spacing)
+            centres = centres_of(native, spacing, preparation.structures)
     return Examined(
         case=case,
         problems=tuple(problems),
@@ -112,6 +130,10 @@ def examine(reading: Reading, preparation: Preparation, case: Case) -> Examined:
         losses=losses,
         prepared=prepared,
         padded=padded,
+        centres=centres,
+        sample=sample_of(whole_image.voxels, whole_image.affine) if whole_image else None,
+        slices=_slices(preparation, whole_image) if whole_image else None,
+        channels=image.channels,
     )
 
 
@@ -125,17 +147,25 @@ def _facts(image: Image, values: dict[float, int]) -> Facts:
     )
 
 
+def _slices(preparation: Preparation, image: Image) -> int:
+    return canonical_grid(image.voxels.shape, image.affine, preparation.slice_axis)[0][0]
+
+
 def axes_of(affine: NDArray[np.float64]) -> str:
     """Towards where the stored axes go, such as RAS."""
     return "".join(str(code) for code in nib.orientations.aff2axcodes(affine))
 
 
-def _losses(preparation: Preparation, label: Label, prepared: Prepared | None) -> dict[str, Loss]:
-    """What resampling and frame leave of each structure that the label has."""
+def _canonical(
+    preparation: Preparation, label: Label, prepared: Prepared | None
+) -> tuple[NDArray[np.uint8], tuple[float, float, float]]:
     if prepared is not None:
-        native, spacing = prepared.native_label, prepared.spacing
-    else:
-        native, spacing = to_canonical(map_labels(preparation, label.values)[0], label.affine, preparation.slice_axis)
+        return prepared.native_label, prepared.spacing
+    return to_canonical(map_labels(preparation, label.values)[0], label.affine, preparation.slice_axis)
+
+
+def _losses(preparation: Preparation, native: NDArray[np.uint8], spacing: tuple[float, float, float]) -> dict[str, Loss]:
+    """What resampling and frame leave of each structure that the label has."""
     size = resampled_size((native.shape[1], native.shape[2]), spacing[1:], preparation.frame.spacing)
     resampled = resample_label(native, size)
     framed = fit(resampled, preparation.frame.size)

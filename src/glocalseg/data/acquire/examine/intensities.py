@@ -76,7 +76,7 @@ def check_intensities(preparation: Preparation, image: NDArray[np.float32], path
     if problem := indistinct(preparation, ends, name=str(path)):
         return Intensities([problem], notes, padded=padded)
     if preparation.window is not None:
-        return Intensities([], notes + _outside_window(preparation.window, float(low), float(high), path), ends, padded)
+        return Intensities([], notes, ends, padded)  # ``window`` looks what it leaves
     apart = [found for side in (1, -1) if (found := _apart(preparation, body, side, float(ends[1] - ends[0])))]
     harmful = [a for a in apart if a.value != 0 and a.beyond and a.shrinks >= HARM]  # 0 around an organ is usual in MR
     expected = f"percentiles {preparation.percentiles} of what was scanned"
@@ -121,13 +121,3 @@ def _apart(preparation: Preparation, body: NDArray[np.float32], side: int, taken
         return None
     shrinks = taken / float(high - low) if high > low else np.inf
     return Apart(float(value), count / body.size, float(following), shrinks, gap > float(last - first))
-
-
-def _outside_window(window: tuple[float, float], low: float, high: float, path: Path) -> list[Note]:
-    if low < window[1] and window[0] < high:
-        return []
-    return [
-        Note(
-            str(path), f"its intensities, {low:g} to {high:g}, lie outside the card's window {window}: all become one value"
-        )
-    ]
