@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from nifti_layouts import image_voxels, label_voxels, make_card, save, write_acdc, write_list, write_msd
 
-from glocalseg.data.acquire.lock.changes import changes
+from glocalseg.data.acquire.lock.changes import compare, stat
 from glocalseg.data.acquire.verify import accept, verify
 from glocalseg.data.cards.card import Card
 from glocalseg.data.images import volumes
@@ -35,7 +35,9 @@ def verified(card: Card, root: Path) -> dict[str, Any]:
 
 
 def said(card: Card, root: Path, content: dict[str, Any]) -> list[str]:
-    return [str(p).replace(f"{root}/", "") for p in changes(card, root, content, "what was verified")]
+    known = {volume: tuple(content) for volume, content in content["contents"].items()}
+    found = compare(card, root, known, content["stats"], "what was verified")  # type: ignore[arg-type]
+    return [str(p).replace(f"{root}/", "") for p in found.problems]
 
 
 def test_data_that_is_what_it_was_is_not_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +126,41 @@ def test_a_file_that_is_broken_now_is_named(root: Path) -> None:
     (line,) = said(card, root, content)
     assert line.startswith(f"{IMAGE}: expected")
     assert len(line.splitlines()) == 1
+
+
+def test_what_was_never_read_here_is_read_once_and_what_is_right_is_remembered(root: Path) -> None:
+    card = make_card()
+    content = verified(card, root)
+    known = {volume: tuple(content) for volume, content in content["contents"].items()}
+    counted: list[int] = []
+
+    def told(files: int) -> Callable[[], None]:
+        counted.append(files)
+        return lambda: counted.append(-1)
+
+    first = compare(card, root, known, {}, "it", told=told)  # type: ignore[arg-type]
+    assert (first.problems, first.stats) == ([], content["stats"])
+    assert counted == [6, *[-1] * 6]
+    _edit(LABEL)(root)
+    for _ in range(2):  # what is wrong is read, and named, until it is mended
+        counted.clear()
+        (problem,) = (found := compare(card, root, known, first.stats, "it", told=told)).problems  # type: ignore[arg-type]
+        assert str(problem) == f"{root / LABEL}: expected the contents of it, found others"
+        assert counted == [1, -1]
+        assert found.stats == {path: at for path, at in first.stats.items() if not path.endswith(LABEL)}
+    counted.clear()
+    assert compare(card, root, known, {**first.stats, str(root / LABEL): stat(root / LABEL)}, "it", told=told).problems == []  # type: ignore[arg-type]
+    assert counted == []
+
+
+def test_files_of_a_volume_that_is_not_known_are_not_remembered(root: Path) -> None:
+    card = make_card()
+    content = verified(card, root)
+    known = {volume: tuple(content) for volume, content in content["contents"].items()}
+    _add(root)
+    found = compare(card, root, known, {}, "it")  # type: ignore[arg-type]
+    assert len(found.problems) == 1
+    assert not [path for path in found.stats if "case_04" in path]
 
 
 def test_a_machine_without_the_data_has_nothing_to_compare(root: Path) -> None:

@@ -126,10 +126,71 @@ def test_mmwhs(tmp_path: Path) -> None:
     assert (card.reader.kind, card.subjects, card.label_values) == ("mmwhs", 4, {0: 0, 205: 1, 420: 2})
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "image_ending", "label_ending"),
+    [
+        ("all", "all", "", "_seg"),
+        ("all", "all", "_img", "_mask"),
+        ("all", "all", "-t1", ".label"),
+        ("all", "all", "img", "gt"),
+        ("img", "msk", "_img", "_mask"),
+        ("img", "msk", "", "_manual_seg"),
+        ("imagesTr", "labelsTr", "_0000", ""),
+        ("a/images", "b", "_0000", "_label"),
+        (".", "masks", "", "_mask"),
+        (".", ".", "", "_seg"),
+    ],
+)
+def test_endings_of_names_are_found(tmp_path: Path, images: str, labels: str, image_ending: str, label_ending: str) -> None:
+    for i, name in enumerate(NAMES):
+        label = _ring(i)
+        save(tmp_path / images / f"{name}{image_ending}.nii.gz", _image(label, i), THICK)
+        if name != "case06":
+            save(tmp_path / labels / f"{name}{label_ending}.nii.gz", label, THICK)
+    draft, text, card = _draft(tmp_path)
+    options = card.reader.model_dump()
+    assert draft.layout.root / options["images"] == tmp_path / images
+    assert draft.layout.root / options["labels"] == tmp_path / labels
+    assert (options["kind"], options["image_ending"], options["label_ending"]) == ("folders", image_ending, label_ending)
+    assert (card.volumes, card.labels, draft.layout.pairs, draft.layout.others) == (7, "some", 6, [])
+    assert "ignore" not in yaml.safe_load(text)
+    assert [case.volume for case in draft.layout.cases] == NAMES
+    assert verify(card, draft.layout.root).problems == []
+
+
+def test_names_without_endings_go_before_names_with_one(tmp_path: Path) -> None:
+    _write(tmp_path, [f"{name}_img" for name in NAMES])
+    assert set(_draft(tmp_path)[2].reader.model_dump(exclude_defaults=True)) == {"kind", "images", "labels"}
+
+
+def test_other_channels_of_a_volume_are_left_out_by_name(tmp_path: Path) -> None:
+    for i, name in enumerate(NAMES):
+        for end, seed in (("_0000", i), ("_0001", 50 + i), ("_0002[x]", 70 + i)):
+            save(tmp_path / f"imagesTr/{name}{end}.nii.gz", _image(_ring(i), seed), THICK)
+        save(tmp_path / f"labelsTr/{name}.nii.gz", _ring(i), THICK)
+    draft, text, card = _draft(tmp_path)
+    assert card.reader.model_dump(exclude_defaults=True) == {"kind": "folders", "image_ending": "_0000"}
+    assert card.ignore == ["*_0001.nii*", "*_0002[[]x].nii*"]
+    assert "7 files *_0001.nii*" in text
+    assert len(draft.layout.others) == 2
+    assert draft.layout.others[0].endswith("images in imagesTr that end in _0001, labels in labelsTr")
+    assert verify(card, draft.layout.root).problems == []
+
+
+def test_an_image_of_few_whole_numbers_is_no_label(tmp_path: Path) -> None:
+    for i, name in enumerate(NAMES):
+        label = _ring(i)
+        image = np.clip(_image(label, i), 0, 255).astype(np.uint8)
+        image[0, 0, 0] = 0
+        save(tmp_path / f"{name}.nii.gz", image, THICK)
+        save(tmp_path / f"{name}_seg.nii.gz", label.astype(np.uint8), THICK)
+    assert _draft(tmp_path)[2].reader.model_dump()["label_ending"] == "_seg"
+
+
 def test_no_layout_is_one_line_with_what_is_there(tmp_path: Path) -> None:
     for i in range(3):
         save(tmp_path / f"imagesTr/c{i}_0000.nii.gz", _image(_ring(i)), THICK)
-        save(tmp_path / f"labelsTr/c{i}_label.nii.gz", _ring(i), THICK)
+        save(tmp_path / f"labelsTr/label_c{i}.nii.gz", _ring(i), THICK)
     (tmp_path / "x.dcm").write_bytes(b"")
     with pytest.raises(DraftError) as caught:
         _draft(tmp_path)
@@ -141,12 +202,36 @@ def test_no_layout_is_one_line_with_what_is_there(tmp_path: Path) -> None:
         "3 .nii.gz in imagesTr",
         "3 .nii.gz in labelsTr",
         "1 .dcm in .",
-        "'c0_label'",
+        "'c0_0000'",
     ):
         assert part in said
     (tmp_path / "empty").mkdir()
     with pytest.raises(DraftError, match=r"empty: expected a layout .*, found no file"):
         _draft(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "said"),
+    [
+        ("image", "label", "the case's name before each (case00_image.nii.gz), or add the reader"),
+        ("seg", "vol", "the case's name before each (case00_seg.nii.gz), or add the reader"),
+        ("{name}", "{name}_seg", "put all files into one folder, where their names tell which belong together"),
+        ("img/{name}", "msk/{name}", "expected a layout of one of the readers"),
+    ],
+)
+@pytest.mark.parametrize("cases", [4, 20])
+def test_a_folder_for_each_case_is_one_line_that_says_what_to_do(
+    tmp_path: Path, image: str, label: str, said: str, cases: int
+) -> None:
+    for i in range(cases):
+        name = f"case{i:02d}"
+        voxels = _ring(i)
+        save(tmp_path / name / f"{image.format(name=name)}.nii.gz", _image(voxels, i), THICK)
+        save(tmp_path / name / f"{label.format(name=name)}.nii.gz", voxels, THICK)
+    with pytest.raises(DraftError) as caught:
+        _draft(tmp_path)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_too_few_subjects_with_labels_is_one_line(tmp_path: Path) -> None:
@@ -174,12 +259,70 @@ def test_too_few_subjects_with_labels_is_one_line(tmp_path: Path) -> None:
         (["siteA_01", "siteA_02", "siteB_01", "siteB_02", "siteC_01", "siteC_02"], 6),  # places have no number of their own
         (["p1_001", "p1_002", "p2_003", "p2_004", "p3_005", "p3_006"], 6),  # numbers that go on are those of volumes
         (["Müller, A.", "{b}", "c d"], 3),
+        ([f"{year}_{k:03d}" for year in range(2019, 2023) for k in range(4)], 16),  # years are no people
+        ([f"site{s}_{k:02d}" for s in range(5) for k in range(5)], 25),  # nor are places
+        ([f"Hospital-{s}_{k:02d}" for s in range(5) for k in range(5)], 25),
+        ([f"center_{s}-{k}" for s in range(5) for k in range(5)], 25),
+        ([f"fold{s}_{k}" for s in range(5) for k in range(5)], 25),
+        ([f"{split}_{k}" for split in ("train1", "train2", "test1", "val1") for k in range(3)], 12),
+        ([f"2019-0{m}_{k:02d}" for m in range(1, 6) for k in range(5)], 25),
+        ([f"2019030{d}_{k}" for d in range(1, 6) for k in range(5)], 25),
+        ([f"site{s}_scan{k}" for s in range(5) for k in range(5)], 25),
+        ([f"{year}_t{k}" for year in (2018, 2019, 2020) for k in (1, 2, 3)], 9),
+        ([f"site{s}_p{p}_{k}" for s in range(3) for p in range(2) for k in (1, 2)], 6),  # people of a place are
+        ([f"2019_{p}_{side}" for p in range(100, 104) for side in "LR"], 4),
+        ([f"2019_{p:02d}_{side}" for p in range(1, 21) for side in "LR"], 20),  # no months
+        ([f"sethe{p}_{k}" for p in range(3) for k in (1, 2)], 3),
     ],
 )
 def test_subjects_are_told_from_names(tmp_path: Path, volumes: list[str], subjects: int) -> None:
     found = guess_subjects(volumes, tmp_path)
     assert found.count == subjects
     assert found.told == (subjects < len(volumes))
+
+
+def test_a_group_that_is_taken_for_a_person_is_named(tmp_path: Path) -> None:
+    found = guess_subjects(["p01_01", "p01_02", "p02_01", "p02_02", "p03_01", "p03_02"], tmp_path)
+    assert found.why.endswith("'p01' is taken for one person")
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        ("volume\tage\tsubject\n", "table"),
+        ("Subject\tage\tVOLUME\n", "table"),
+        ("", "pattern"),
+        ("volume\tage\tperson\n", "pattern"),
+        ("what\tever\tsubject\n", "pattern"),
+    ],
+)
+def test_a_table_is_proposed_by_its_headings(tmp_path: Path, head: str, kind: str) -> None:
+    """Of seven people, two of them scanned twice at ages that others have too."""
+    people = [
+        ("c1", 61, "a"),
+        ("c2", 61, "b"),
+        ("c3", 63, "a"),
+        ("c4", 64, "d"),
+        ("c5", 65, "e"),
+        ("c6", 64, "f"),
+        ("c7", 66, "g"),
+    ]
+    order = [2, 1, 0] if head.startswith("Subject") else [0, 1, 2]
+    rows = "".join("\t".join(str(row[i]) for i in order) + "\n" for row in people)
+    (tmp_path / "info.tsv").write_text(head + rows, encoding="utf-8")
+    found = guess_subjects([volume for volume, _, _ in people], tmp_path)
+    assert list(found.rule) == [kind]
+    assert found.count == (6 if kind == "table" else 7)
+    assert found.of == {volume: person if kind == "table" else volume for volume, _, person in people}
+
+
+@pytest.mark.parametrize(
+    ("head", "proposed"), [("", True), ("volume\tsubject\n", True), ("case\tage\n", False), ("w1\tage\n", False)]
+)
+def test_two_columns_under_other_headings_are_no_subjects(tmp_path: Path, head: str, proposed: bool) -> None:
+    rows = "c1\t60\nc2\t61\nc3\t60\nc4\t63\n"
+    (tmp_path / "info.tsv").write_text(head + rows, encoding="utf-8")
+    assert guess_subjects(["c1", "c2", "c3", "c4"], tmp_path).count == (3 if proposed else 4)
 
 
 def test_a_name_with_a_line_end_has_a_subject(tmp_path: Path) -> None:

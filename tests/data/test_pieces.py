@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
     """Four volumes, the last one stored turned and padded, in files of several types."""
     root = tmp_path / "data"
     write_msd(root, CASES)
-    save(root / "imagesTr/case_02.nii.gz", image_voxels(2).astype(np.int16))
+    save(root / "imagesTr/case_02.nii.gz", image_voxels(1).astype(np.int16))
     save(root / "labelsTr/case_02.nii.gz", label_voxels(dtype=np.float32))
     affine = np.array([[0, -1.0, 0, 3], [1.0, 0, 0, 2], [0, 0, -2.0, 1], [0, 0, 0, 1]])
     voxels = image_voxels(4)

@@ -260,6 +260,10 @@ TABLE: dict[str, Any] = {"subject": {"table": "subjects.tsv"}}
         b"\xef\xbb\xbfvolume\tsubject\r\ncase_01\tanna\r\ncase_02\tanna \r\n\r\ncase_03\tben\r\n",
         b"subject\tvolume\nanna\tcase_01\nanna\tcase_02\nben\tcase_03\n",
         b"# who is who\nVolume\tSubject\tage\ncase_01.nii.gz\tanna\t3\ncase_02\tanna\ncase_03\tben\t4\n",
+        b"VOLUME\tage\tsex\tSUBJECT\ncase_01\t61\tf\tanna\ncase_02\t63\tf\tanna\ncase_03\t61\tm\tben\n",
+        b"subject\tsite\tvolume\nanna\t1\tcase_01\nanna\t2\tcase_02\nben\t1\tcase_03\n",
+        b"scan\tsubject\ncase_01\tanna\ncase_02\tanna\ncase_03\tben\n",
+        b"case_01\tanna\t\ncase_02\tanna\t\t\ncase_03\tben\n",
     ],
 )
 def test_subjects_come_from_a_table(tmp_path: Path, content: bytes) -> None:
@@ -279,6 +283,18 @@ def test_subjects_come_from_a_table(tmp_path: Path, content: bytes) -> None:
         ("case_01\tJürgen\n".encode("latin-1"), "found text that is not UTF-8 (byte 9)"),
         ("case_01\ta\ncase_02\tb\n", "subjects.tsv: expected a row for volume 'case_03', found none"),
         ("", "expected a row for volume 'case_01'"),
+        (
+            "volume\tage\ncase_01\t61\ncase_02\t63\n",
+            "found the headings 'volume', 'age', where volume and subject are needed",
+        ),
+        ("case\tage\ncase_01\t61\ncase_02\t63\n", "found the headings 'case', 'age', where volume and subject"),
+        ("volume\tage\tperson\ncase_01\t61\ta\n", "found the headings 'volume', 'age', 'person', where volume and subject"),
+        ("volume\tsubject\tsubject\ncase_01\ta\tb\n", "found the headings 'volume', 'subject', 'subject', where volume and subject"),
+        (
+            "case_01\t61\ta\ncase_02\t63\ta\n",
+            "found 3 columns without the headings volume and subject, such as 'case_01', '61', 'a'",
+        ),
+        ("volume\tage\tsubject\ncase_01\t61\n", "found the row ['case_01', '61'], a cell of which is empty"),
     ],
 )
 def test_a_broken_table_is_a_clear_problem(tmp_path: Path, content: str | bytes | None, said: str) -> None:

@@ -279,6 +279,25 @@ def test_a_share_is_another_one_with_another_seed() -> None:
     assert len(found) == 9
 
 
+def test_a_share_is_drawn_of_all_that_is_pretrained_on_and_is_the_same_whatever_is_labelled() -> None:
+    """Subjects with labels and those without are one pool: at 50% of eight subjects, four, each as likely as any other."""
+    volumes = partly([*["l"] * 6, *["u"] * 4])  # a test and a validation subject leave four with labels
+    bare = {"v006_0u", "v007_0u", "v008_0u", "v009_0u"}
+    found = []
+    for seed in range(200):
+        splits = rule(1, 1, seed)
+        pools = {
+            volumes_of(split_spec(splits, roles, budget, draw, 0.5), volumes).pretrain
+            for roles in (("pretrain",), ("pretrain", "validation"), ROLES)
+            for budget, draw in ((1, 1), (2, 3), ("all", 1))
+        }
+        (pool,) = pools
+        assert len(pool) == 4
+        found.append(len(bare & set(pool)))
+    assert set(found) == {0, 1, 2, 3, 4}
+    assert 1.8 < sum(found) / len(found) < 2.2
+
+
 def test_a_share_is_in_the_specifications_that_read_the_pool() -> None:
     for splits in (rule(5, 2, 3), lists()):
         for roles in SUBSETS:
@@ -405,6 +424,83 @@ def test_leaks_in_lists_are_found_by_names_alone(changes: dict[str, Any], said: 
     with pytest.raises(ConfigError, match=said) as caught:
         check_lists(lists(**changes))
     assert "\n" not in str(caught.value)
+
+
+def _draw(*train: str, validation: tuple[str, ...] = ("s003",)) -> dict[str, list[str]]:
+    return {"train": list(train), "validation": list(validation)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"pretrain": ["s000", "s001", "s000", "s000"]},
+            ["splits.pretrain: expected each subject once, found 's000' 3 times"],
+        ),
+        ({"test": ["s004", "s005", "s005"]}, ["splits.test: expected each subject once, found 's005' 2 times"]),
+        (
+            {"budgets": {1: [_draw("s000"), _draw("s001", "s001", "s002")]}},
+            [
+                "splits.budgets.1: train (budget 1, draw 2): expected each subject once, found 's001' 2 times",
+                "splits.budgets.1: train (draw 2): expected 1 subject, as the budget says, found 2",
+            ],
+        ),
+        (
+            {"budgets": {2: [_draw("s000", "s000")]}},
+            [
+                "splits.budgets.2: train (budget 2, draw 1): expected each subject once, found 's000' 2 times",
+                "splits.budgets.2: train (draw 1): expected 2 subjects, as the budget says, found 1",
+            ],
+        ),
+        (
+            {"budgets": {2: [_draw("s000", "s001"), _draw("s001")]}},
+            ["splits.budgets.2: train (draw 2): expected 2 subjects, as the budget says, found 1"],
+        ),
+        (
+            {"budgets": {1: [_draw("s000", validation=("s003", "s003"))]}},
+            ["splits.budgets.1: validation (budget 1, draw 1): expected each subject once, found 's003' 2 times"],
+        ),
+        ({"budgets": {0: [_draw("s000")]}}, ["splits.budgets: expected numbers of subjects from 1, found 0"]),
+        ({"budgets": {-2: []}}, ["splits.budgets: expected numbers of subjects from 1, found -2"]),
+        ({"budgets": {1: []}}, ["splits.budgets.1: expected a draw, [{train: [...], validation: [...]}], found none"]),
+        (
+            {"all": _draw("s000", "s000", validation=("s003", "s003"))},
+            [
+                "splits.all: train: expected each subject once, found 's000' 2 times",
+                "splits.all: validation: expected each subject once, found 's003' 2 times",
+            ],
+        ),
+        (
+            {"test": ["s003"]},
+            ["splits: subjects ['s003'] are in test and in validation (budget 1, draw 1), and in 2 more"],
+        ),
+    ],
+)
+def test_lists_that_repeat_or_do_not_fit_their_budget_are_one_line_each(changes: dict[str, Any], said: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_lists(lists(**changes))
+    assert str(caught.value).split("\n") == said
+
+
+def test_everything_wrong_with_lists_is_told_at_once() -> None:
+    wrong = lists(
+        pretrain=["s000", "s000", "s004"],
+        test=["s004", "s004"],
+        budgets={0: [_draw("s001")], 2: [_draw("s001"), _draw("s003")]},
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_lists(wrong)
+    assert len(str(caught.value).split("\n")) == 7
+
+
+def test_no_list_of_volumes_has_one_twice() -> None:
+    for changes, roles in (({"pretrain": ["s000", "s000"]}, ("pretrain",)), ({"test": ["s004", "s004"]}, ("test",))):
+        with pytest.raises(ConfigError, match="each subject once in a list"):
+            volumes_of(split_spec(lists(**changes), roles), table([1, 2, 1, 1, 2]))  # type: ignore[arg-type]
+
+
+def test_draws_of_lists_may_come_again() -> None:
+    check_lists(lists(budgets={1: [_draw("s000"), _draw("s000")]}))  # which is noted once the data is known
 
 
 def test_listed_subjects() -> None:

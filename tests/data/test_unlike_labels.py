@@ -35,15 +35,15 @@ def told(*examined: Examined, **changes: Any) -> list[str]:
     return notes
 
 
-def test_patients_differ(subtests: Any = None) -> None:
-    assert told(*usual(), one("large", {1: 1200, 2: 900}), one("small", {1: 60, 2: 30}), one("no two", {1: 400})) == []
+def test_patients_differ() -> None:
+    assert told(*usual(), one("large", {1: 1200, 2: 700}), one("small", {1: 60, 2: 30}), one("no two", {1: 400})) == []
     assert told(*usual(), one("none", {}), one("unlabelled", {}, labelled=False)) == []
 
 
 def test_a_structure_of_another_size_is_told() -> None:
     assert told(*usual(), one("odd", {1: 30, 2: 220}), one("dot", {1: 420, 2: 12})) == [
         "tiny: 'one' has 840 mm3 in the median volume, 10 times more or less in odd (60 mm3)",
-        "tiny: 'two' has 420 mm3 in the median volume, 10 times more or less in dot (24 mm3)",
+        "tiny: 'two' has 440 mm3 in the median volume, 10 times more or less in dot (24 mm3)",
     ]
     fine = one("fine", {1: 440 * 8, 2: 220 * 8}, shape=(40, 40, 20), spacing=(0.5, 0.5, 1.0))
     assert told(*usual(), fine) == []  # voxels are not what is compared
@@ -108,7 +108,7 @@ def test_structures_that_lie_the_other_way_round_are_told() -> None:
         (lambda v: np.where(v == 1, 2, np.where(v == 2, 1, 0)), "'two' lies on the other side of 'one' than in 5 of 6"),
         (lambda v: v[:, ::-1], "'two' lies on the other side of 'one' than in 5 of 6"),
         (lambda v: v * 0 + 1, "no voxel of background in 1 of 6 labels: case_05"),
-        (lambda v: np.where(v == 0, 1, 0), "an inverted label? 12.6% of the voxels are labelled in the median volume"),
+        (lambda v: np.where(v == 0, 1, 0), "an inverted label? 12.8% of the voxels are labelled in the median volume"),
         (lambda v: np.arange(v.size).reshape(v.shape) == 2105, "'one' is a single voxel in 1 of 6 volumes: case_05"),
     ],
 )

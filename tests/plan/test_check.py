@@ -101,7 +101,8 @@ def test_blocks_that_the_network_does_not_have() -> None:
     assert line == "pretrain_local.blocks: expected at most 3 for a U-Net of 4 levels (made_up), found 4"
 
 
-UNLISTED = LISTS.model_copy(update={"budgets": {2: LISTS.budgets[1]}})
+PAIR = LISTS.all.model_copy(update={"train": ["a", "c"]})
+UNLISTED = LISTS.model_copy(update={"budgets": {2: [PAIR]}})
 
 
 @pytest.mark.parametrize(

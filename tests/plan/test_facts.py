@@ -182,6 +182,23 @@ def test_fixed_lists_may_validate_each_draw_otherwise() -> None:
 # ---------------------------------------------------------------- budgets and draws
 
 
+def test_listed_draws_that_come_again_and_subjects_of_several_volumes_are_told() -> None:
+    draws = [LabelledDraw(train=[s], validation=["s5"]) for s in ("s0", "s1", "s0")]
+    whole = LabelledDraw(train=["s0", "s1"], validation=["s5"])
+    splits = SplitLists(kind="lists", pretrain=["s0", "s1", "s2"], test=["s8"], budgets={1: draws}, all=whole)
+    problems, notes = check_facts(bench(budgets=[1], draws=3), card(splits=splits), facts())
+    assert problems == []
+    [note] = [n for n in notes if "budget 1" in n]
+    assert note.endswith("budget 1: 1 of 3 draws label the volumes of an earlier draw once more: the card lists them so")
+    table = facts()
+    table.loc[table["volume"] == "v2", "subject"] = "s1"
+    table.loc[table["volume"] == "v3", "subject"] = "s2"
+    notes = check_facts(bench(budgets=[1], draws=2), card(splits=splits), table)[1]
+    assert [n for n in notes if "lists give" in n] == [
+        "made_up: budget 1, draw 2: its lists give 2 labelled volumes, all of each subject"
+    ]
+
+
 def test_draws_that_come_again_are_told() -> None:
     problems, notes = check_facts(bench(budgets=[1, 2], draws=7), card(), facts())
     assert problems == []

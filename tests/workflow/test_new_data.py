@@ -200,6 +200,52 @@ def test_data_that_changed_after_a_finished_run_is_named_by_the_next_call(
     assert made(finished) == []
 
 
+@pytest.mark.parametrize("cleared", ["data/raw", "data/raw and the card's number of volumes"])
+def test_data_that_was_not_verified_here_is_compared_once(finished: Path, cleared: str) -> None:
+    """Slices and results are there, so nothing is verified again; whatever the data is by now, it is looked at."""
+    if cleared == "data/raw":
+        shutil.rmtree(finished / "data/raw")
+    else:  # another record of a verification
+        card = {**CARD, "volumes": 6}
+        (finished / "config/datasets/clinic.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
+    first, second = (snakemake(finished, *CALL, *more).stdout for more in (("-n",), ()))
+    assert "clinic: its data lies here, and was not verified on this machine: 12 files are read once" in first
+    assert "compared" not in second, "it was noted"
+    assert "Nothing to be done" in snakemake(finished, *CALL).stdout
+    made(finished)
+    save(finished / "given" / LABEL, label(more=1))
+    table(finished / "given", "abbdef")
+    for _ in range(2):
+        done = snakemake(finished, *CALL)
+        assert done.returncode == 1
+        lines = [line for line in done.stdout.splitlines() if not line.startswith("Using ")]
+        assert len(lines) == 2, done.stdout
+        assert "v2: expected subject 'c', as in clinic.lock.json" in lines[0]
+        assert f"{LABEL}: expected the contents of clinic.lock.json" in lines[1]
+    save(finished / "given" / LABEL, label())
+    table(finished / "given", "abcdef")
+    assert "Nothing to be done" in snakemake(finished, *CALL).stdout
+
+
+def test_changes_are_named_by_the_first_call_after_raw_data_was_cleared(finished: Path) -> None:
+    shutil.rmtree(finished / "data/raw")
+    save(finished / "given" / IMAGE, image(99))
+    (finished / "given/labelsTr/v4.nii.gz").unlink()
+    done = snakemake(finished, *CALL)
+    assert done.returncode == 1
+    for part in (f"{IMAGE}: expected the contents of clinic.lock.json", "v4.nii.gz: expected"):
+        assert part in done.stdout
+    assert made(finished) == []
+
+
+def test_an_empty_folder_is_no_data(finished: Path) -> None:
+    shutil.rmtree(finished / "data/raw")
+    shutil.rmtree(finished / "given")
+    (finished / "given").mkdir()
+    (finished / "given/readme.txt").write_text("moved to the archive", encoding="utf-8")
+    assert "Nothing to be done" in snakemake(finished, *CALL).stdout
+
+
 def test_data_that_is_meant_to_have_changed_is_verified_again_and_has_keys_of_its_own(finished: Path) -> None:
     before = set(plan_in(finished, "clinic").jobs)
     save(finished / "given" / LABEL, label(more=1))

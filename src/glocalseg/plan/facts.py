@@ -223,6 +223,8 @@ def _labelled(benchmark: Benchmark, card: Card, facts: pd.DataFrame, budget: Bud
         orders.append(train)
         problems += _validation(card, facts, split.validation)  # fixed lists may validate each draw otherwise
         rows, where = facts[facts["volume"].isin(train)], f"budget {budget}, draw {draw}"
+        if budget not in ("all", len(train)):
+            notes.append(f"{where}: its lists give {len(train)} labelled volumes, all of each subject")
         if not _known(card, rows):
             continue
         if not _foreground(card, rows).any():
@@ -236,9 +238,9 @@ def _labelled(benchmark: Benchmark, card: Card, facts: pd.DataFrame, budget: Bud
             if not rows[f"voxels_{number}"].sum():
                 notes.append(f"{where}: the labelled volumes, {_some(train)}, have no label of {name!r}")
     if again := repeated_draws(orders, max(map(len, orders))):
+        why = "there are not enough different ones" if isinstance(card.splits, SplitRule) else "the card lists them so"
         notes.append(
-            f"budget {budget}: {len(again)} of {len(orders)} draws label the volumes of an earlier draw once more: there are not "
-            "enough different ones"
+            f"budget {budget}: {len(again)} of {len(orders)} draws label the volumes of an earlier draw once more: {why}"
         )
     return problems, notes
 

@@ -140,6 +140,12 @@ def verified_record(card: Card) -> Path:
     return fetched_record(card).parent / digest(asked)[:KEY_DIGITS] / VERIFIED
 
 
+def data_job(card: Card, lock_folder: Path) -> Job:
+    """The job that makes the slice store of a data set. Raises ConfigError if its lock file cannot be read."""
+    spec = DataSpec(code=code_of("data"), identity=identity(card, lock_folder), preparation=card.preparation)
+    return Job("data", PHASES["data"].record(dataset=card.name, key=spec.key), spec, dataset=card.name)
+
+
 @dataclass(frozen=True)
 class _Dataset:
     """The jobs of one data set."""
@@ -174,13 +180,7 @@ class _Dataset:
 
     def data(self) -> Job:
         """The slice store."""
-        card = self.card
-        spec = DataSpec(
-            code=code_of("data"),
-            identity=identity(card, self.lock_folder),
-            preparation=card.preparation,
-        )
-        return Job("data", PHASES["data"].record(dataset=card.name, key=spec.key), spec, dataset=card.name)
+        return data_job(self.card, self.lock_folder)
 
     def start(self, method: Method, settings: Settings, seed: int, data: Job) -> list[Job]:
         """The pretrainings of a method, none for random weights; what another method has in common with it is one job."""

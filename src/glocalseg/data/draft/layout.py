@@ -6,29 +6,21 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from glocalseg.config.kinds import kinds, load_kind
+from glocalseg.data.draft.pairs import paired, unused_endings
+from glocalseg.data.draft.subjects import FEWEST
 from glocalseg.data.files.names import NIFTI, nifti_stem
-from glocalseg.data.images.nifti import read_nifti
-from glocalseg.data.readers.base import Case, Problem, Reader, ReaderError, Scan, SubjectNames, SubjectRule
+from glocalseg.data.readers.base import Case, Problem, Reader, Scan, SubjectNames, SubjectRule
 
 READERS = "glocalseg.data.readers"
 LIST = "dataset.json"
 DEPTH = 3  # folders below the one given in which readers that find their files themselves are tried
 ROOTS = 60  # of them at most
-SHARED = 8  # folders that may hold a file of one name: beyond that it is one name in every case's folder
-FIRST = (
-    "_0000"  # what nnU-Net adds to the name of an image's first channel; whether files so named are a pair, the reader says
-)
-PAIRS = 12  # pairs of folders that are looked at
-LABEL_VALUES = 300  # different values that a label may have
 ANYBODY = SubjectRule(pattern="^(.+)$")
 SHOWN = 6
 
@@ -39,12 +31,17 @@ class DraftError(ValueError):
 
 @dataclass(frozen=True)
 class Layout:
-    """A reader, the folder that it gets, and what it finds there; ``others`` are further pairs of folders, not used."""
+    """A reader, the folder that it gets, and what it finds there.
+
+    ``others`` are further pairs of folders, not used; ``ignored`` patterns of files beside the images, with how many each has:
+    other channels or sequences of the same volumes.
+    """
 
     root: Path
     reader: Reader
     scan: Scan
     others: list[str] = field(default_factory=list)
+    ignored: dict[str, int] = field(default_factory=dict)
 
     @property
     def cases(self) -> list[Case]:
@@ -70,13 +67,24 @@ def find_layout(top: Path) -> Layout:
     """The layout of what lies in a folder, at any depth. Raises DraftError that says what lies there and what readers expect."""
     files = _nifti_folders(top)
     tried = [layout for root, options in _candidates(top, files) if (layout := _try(root, options)).pairs]
-    if not tried:
+    best = max(tried, key=_rank, default=None)
+    if best is None or (best.pairs == 1 and len(tried) >= FEWEST):  # one case for each of many roots
         raise DraftError(_nothing_fits(top, files))
-    best = max(tried, key=_rank)
-    others = [
-        _said(one) for one in tried if one.reader.kind == "folders" and best.reader.kind == "folders" and one is not best
-    ]
-    return Layout(best.root, best.reader, best.scan, others)
+    used = _files_of(best)
+    further = [one for one in tried if one.reader.kind == best.reader.kind == "folders" and not _files_of(one) <= used]
+    return replace(best, others=[_said(one) for one in further], ignored=_ignored(best, files, used))
+
+
+def _files_of(layout: Layout) -> set[Path]:
+    return {path for case in layout.cases for path in (case.image, case.label) if path is not None}
+
+
+def _ignored(layout: Layout, files: dict[Path, dict[str, Path]], used: set[Path]) -> dict[str, int]:
+    folder, ending = (getattr(layout.reader, name, "") for name in ("images", "image_ending"))
+    if layout.reader.kind != "folders":
+        return {}
+    images = layout.root / folder
+    return unused_endings({images: files.get(images, {})}, ending, [case.volume for case in layout.cases], used)
 
 
 def listed(root: Path) -> dict[str, Any]:
@@ -91,7 +99,7 @@ def listed(root: Path) -> dict[str, Any]:
 def _rank(layout: Layout) -> tuple[int, bool, int, int, str]:
     """A list of cases that is a little wrong is better than none; the deepest folder that holds all of it."""
     problems, own = len(layout.problems), layout.reader.kind != "folders"
-    name = str(getattr(layout.reader, "labels", "")).lower()
+    name = "".join(str(getattr(layout.reader, part, "")) for part in ("labels", "label_ending")).lower()
     called = any(word in name for word in ("label", "mask", "seg", "gt", "truth", "annot"))
     return layout.pairs - problems // 2, own, called, len(layout.root.parts), layout.reader.kind
 
@@ -107,7 +115,7 @@ def _candidates(top: Path, files: dict[Path, dict[str, Path]]) -> Iterator[tuple
     roots = _roots(top, files)
     for kind in kinds(READERS):
         if kind == "folders":
-            yield from _two_folders(files)
+            yield from paired(files)
         elif kind == "msd":
             yield from ((root, {"kind": kind, **_folders_listed(root)}) for root in roots if "training" in listed(root))
         elif kind == "acdc":
@@ -135,40 +143,6 @@ def _folders_listed(root: Path) -> dict[str, str]:
     return {key: parent for key, parent in parents.items() if (root / parent).is_dir() and not Path(parent).is_absolute()}
 
 
-# ---------------------------------------------------------------- two folders
-
-
-def _two_folders(files: dict[Path, dict[str, Path]]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Two folders with files of the same names: one holds images, the other labels, by what is in the files."""
-    files = {folder: {stem.removesuffix(FIRST): path for stem, path in stems.items()} for folder, stems in files.items()}
-    where: dict[str, list[Path]] = {}
-    for folder, stems in files.items():
-        for stem in stems:
-            where.setdefault(stem, []).append(folder)
-    shared = Counter(pair for folders in where.values() if len(folders) <= SHARED for pair in combinations(folders, 2))
-    for (one, other), _ in shared.most_common(PAIRS):
-        stem = min(set(files[one]) & set(files[other]))
-        images, labels = (one, other) if _is_label(files[other][stem]) else (other, one)
-        if _is_label(files[images][stem]) or not _is_label(files[labels][stem]):
-            continue
-        root = Path(os.path.commonpath([one, other]))
-        yield root, {"kind": "folders", **_relative(root, images, labels)}
-
-
-def _relative(root: Path, images: Path, labels: Path) -> dict[str, str]:
-    return {"images": images.relative_to(root).as_posix(), "labels": labels.relative_to(root).as_posix()}
-
-
-def _is_label(path: Path) -> bool:
-    """Whether a file holds few whole numbers."""
-    try:
-        values = read_nifti(path, channel=0).values
-    except ReaderError:
-        return False
-    found = np.unique(values)
-    return len(found) <= LABEL_VALUES and bool(np.all(found == np.round(found))) and bool(found[0] == 0)
-
-
 # ---------------------------------------------------------------- what lies there
 
 
@@ -193,13 +167,33 @@ def _nothing_fits(top: Path, files: dict[Path, dict[str, Path]]) -> str:
             counts[_ending(name), Path(folder).relative_to(top).as_posix()] += 1
     several = [f"{n} {ending} in {folder}" for (ending, folder), n in counts.most_common(SHOWN)]
     more = f" and {len(counts) - SHOWN} more kinds of files" if len(counts) > SHOWN else ""
-    hint = ""
-    first = [(folder.relative_to(top).as_posix(), min(stems)) for folder, stems in files.items()]
-    if len(first) == 2 and not set.intersection(*(set(stems) for stems in files.values())):
-        hint = (
-            f"; no name is in both folders (such as {first[0][1]!r} in {first[0][0]} and {first[1][1]!r} in {first[1][0]})"
-        )
+    hint = _a_folder_each(top, files) or _other_names(top, files)
     return f"{top}: expected a layout of one of the readers ({wanted}), found {', '.join(several) or 'no file'}{more}{hint}"
+
+
+def _other_names(top: Path, files: dict[Path, dict[str, Path]]) -> str:
+    """What is said of two folders whose names do not go together."""
+    first = [(folder.relative_to(top).as_posix(), min(stems)) for folder, stems in files.items()]
+    if len(first) != 2 or set.intersection(*(set(stems) for stems in files.values())):
+        return ""
+    return f"; no name is in both folders (such as {first[0][1]!r} in {first[0][0]} and {first[1][1]!r} in {first[1][0]})"
+
+
+def _a_folder_each(top: Path, files: dict[Path, dict[str, Path]]) -> str:
+    """What is to be done with a folder for each case, which no reader takes."""
+    several = {folder: stems for folder, stems in files.items() if len(stems) > 1}
+    if len(several) < FEWEST or len(several) * 2 < len(files):
+        return ""
+    folder = min(several)
+    shown = ", ".join(path.name for path in list(several[folder].values())[:SHOWN])
+    said = f"; a folder for each case, such as {folder.relative_to(top).as_posix()} with {shown}, is read by none of them: "
+    counts = Counter(stem for stems in several.values() for stem in stems)
+    if max(counts.values()) == 1:
+        return f"{said}put all files into one folder, where their names tell which belong together"
+    return (
+        f"{said}put the files into one folder, the case's name before each ({folder.name}_{shown.split(', ')[0]}), or add the "
+        "reader that docs/adding-a-dataset.md has under 'Another layout'"
+    )
 
 
 def _first_line(kind: str) -> str:
@@ -212,5 +206,8 @@ def _ending(name: str) -> str:
 
 
 def _said(layout: Layout) -> str:
-    reader = layout.reader
-    return f"{layout.root}: images in {getattr(reader, 'images', '')}, labels in {getattr(reader, 'labels', '')}"
+    images, labels, image, label = (
+        getattr(layout.reader, name, "") for name in ("images", "labels", "image_ending", "label_ending")
+    )
+    ends = [f" that end in {ending}" if ending else "" for ending in (image, label)]
+    return f"{layout.root}: images in {images}{ends[0]}, labels in {labels}{ends[1]}"

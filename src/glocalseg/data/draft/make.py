@@ -91,7 +91,9 @@ def draft_card(name: str, top: Path, *, source: dict[str, Any], workers: int) ->
     layout = find_layout(top)
     volumes = [case.volume for case in layout.cases]
     subjects = guess_subjects(volumes, layout.root)
-    reading = Reading.model_validate({"reader": layout.reader, "subject": subjects.rule, "labels": "some"})
+    reading = Reading.model_validate(
+        {"reader": layout.reader, "subject": subjects.rule, "labels": "some", "ignore": [*layout.ignored]}
+    )
     labelled = [case.volume for case in layout.cases if case.label is not None]
     compared = compared_volumes(subjects.of, labelled)
     extents = _extents([case for case in layout.cases if case.volume in compared])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glocalseg.data.files.table import read_table
+from glocalseg.data.files.table import look_at_table
 
 FEWEST = 3  # subjects that a rule must tell apart
 SEPARATOR = r"[_.\- ]"
@@ -37,6 +37,17 @@ KNOWN = (
 )
 ENDS = rf"^(.*?\d.*?)(?:{SEPARATOR}(?:\d{{1,3}}|[A-Za-z]))?$"
 LETTER = r"^(.*\d)[a-z]$"
+YEAR = r"(?:199\d|20[0-2]\d|203[0-5])"
+DAY = rf"{YEAR}(?:0[1-9]|1[0-2])(?:\d\d)?"
+MONTH = rf"{YEAR}{SEPARATOR}(?:0[1-9]|1[0-2])(?:{SEPARATOR}\d\d)?"  # or number 7 of a year
+PLACE = (
+    r"(?i:sites?|cent(?:er|re)|hospital|clinic|institut(?:e|ion)?|lab|scanner|vendor|machine|device|batch|group|grp|arm|cohort"
+    rf"|fold|split|part|chunk|shard|train(?:ing)?|test(?:ing)?|val(?:id|idation)?|dev|set|dataset|task|year|month)"
+    rf"(?:{SEPARATOR}?(?:\d+|[A-Za-z]))?"
+)
+WHEN_OR_WHERE = rf"(?:{YEAR}|{DAY}|{PLACE})"
+NOBODY = re.compile(rf"{WHEN_OR_WHERE}(?:{SEPARATOR}{WHEN_OR_WHERE})*")
+MAYBE = re.compile(rf"(?:{MONTH}|{WHEN_OR_WHERE})(?:{SEPARATOR}(?:{MONTH}|{WHEN_OR_WHERE}))*")
 
 
 @dataclass(frozen=True)
@@ -61,18 +72,22 @@ def guess_subjects(volumes: list[str], root: Path) -> Subjects:
     """The subjects of volumes by a table below the data's folder, or by their names."""
     for path in sorted(root.glob("*.tsv")):
         try:
-            table = read_table(path)
+            table = look_at_table(path)
         except (OSError, ValueError):
             continue
-        if set(volumes) <= set(table):
-            of = {volume: table[volume] for volume in volumes}
+        rows = table.subjects
+        stranger = not table.headed and rows and next(iter(rows)) not in volumes  # a heading that says something else
+        if set(volumes) <= set(rows) and not stranger:
+            of = {volume: rows[volume] for volume in volumes}
             return Subjects({"table": path.name}, of, f"{path.name} lists them all", told=True)
     for pattern, why in KNOWN:
-        if (of := _groups(pattern, volumes)) and _merges(of):
+        if (of := _groups(pattern, volumes)) and _merges(of) and _somebody(of):
             return Subjects({"pattern": pattern}, of, why, told=True)
     for pattern in (*_leading(volumes), ENDS, LETTER):
         if (of := _groups(pattern, volumes)) and _merges(of) and _like_people(of):
-            return Subjects({"pattern": pattern}, of, "names differ in their ends only, and those come again", told=True)
+            one = Counter(of.values()).most_common(1)[0][0]
+            why = f"names differ in their ends only, and those come again: {one!r} is taken for one person"
+            return Subjects({"pattern": pattern}, of, why, told=True)
     themselves = {volume: volume for volume in volumes}  # one with a line end in its name, too, which no pattern finds
     return Subjects({"pattern": _plain(volumes)}, themselves, "each volume is taken for a subject of its own", told=False)
 
@@ -89,6 +104,12 @@ def _merges(of: dict[str, str]) -> bool:
     return FEWEST <= len(set(of.values())) < len(of)
 
 
+def _somebody(of: dict[str, str]) -> bool:
+    """Whether groups are not called after years, places or lists, in which there are many people."""
+    names = set(of.values())
+    return sum(bool(NOBODY.fullmatch(name)) for name in names) * 2 < len(names) and not all(map(MAYBE.fullmatch, names))
+
+
 def _like_people(of: dict[str, str]) -> bool:
     """Whether groups are more likely people than places or series: numbered names, more groups than volumes in one of them,
     and ends that come again from group to group."""
@@ -96,7 +117,8 @@ def _like_people(of: dict[str, str]) -> bool:
     ends = Counter(volume[len(subject) :] for volume, subject in of.items())
     several = [volume[len(subject) :] for volume, subject in of.items() if sizes[subject] > 1]
     return (
-        all(re.search(r"\d", subject) for subject in sizes)
+        _somebody(of)
+        and all(re.search(r"\d", subject) for subject in sizes)
         and max(sizes.values()) <= len(sizes)
         and sum(ends[end] > 1 for end in several) * 2 >= len(several)
     )

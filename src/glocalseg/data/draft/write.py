@@ -80,6 +80,10 @@ def _reader(draft: Draft) -> Iterator[str]:
     for other in draft.layout.others:
         yield from comment(f"Not used: {other.replace(str(draft.layout.root), '.')}")
     yield f"reader: {flow(options) if len(options) > 1 else options['kind']}"
+    if ignored := draft.layout.ignored:
+        counts = ", ".join(f"{n} files {pattern}" for pattern, n in ignored.items())
+        yield from comment(f"Not used: {counts}: guessed to be other channels or sequences of the same volumes.")
+        yield f"ignore: [{', '.join(map(quoted, ignored))}]"
     channels = sorted({m.channels for m in draft.measured})
     if channels[-1] > 1:
         named = draft.listed.get("modality", draft.listed.get("channel_names"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -22,7 +23,8 @@ class LabelledDraw(Model):
 
 
 class SplitLists(Model):
-    """Splits fixed by the paper: lists of subjects. ``budgets`` maps a number of volumes to its draws c1, c2, ..."""
+    """Splits fixed by the paper: lists of subjects. ``budgets`` maps a number of subjects to its draws c1, c2, ...: each trains
+    on so many, on all their volumes with labels."""
 
     kind: Literal["lists"]
     pretrain: list[str]
@@ -74,18 +76,68 @@ def whole_budget(budget: int | str, pool: int) -> int:
 
 
 def check_lists(splits: SplitLists | SplitRule) -> None:
-    """Raise ConfigError if lists put a test subject into another list, or train on a subject that validates in the same draw."""
+    """Look at lists by their names alone: nothing of it would be noticed later than this.
+
+    Raises:
+        ConfigError: one line a problem: a subject that a list has twice, a training list that is longer or shorter than its
+            budget, a budget without draws or of no subject, a test subject in another list, or one that is trained on and
+            validates in the same draw.
+    """
     if isinstance(splits, SplitRule):
         return
-    test = set(splits.test)
-    require_apart(test, splits.pretrain, "test", "pretrain")
-    budgets: list[tuple[Budget, list[LabelledDraw]]] = [*splits.budgets.items(), ("all", [splits.all])]
-    for budget, draws in budgets:
+    problems = [*_repeats(splits), *_sizes(splits), *_overlaps(splits)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _every_draw(splits: SplitLists) -> Iterator[tuple[str, str, LabelledDraw]]:
+    """Every draw of lists, with its key in the card, and how people call it."""
+    for budget, draws in splits.budgets.items():
         for number, draw in enumerate(draws, 1):
-            where = f" (budget {budget}, draw {number})"
-            require_apart(test, draw.train, "test", "train", where)
-            require_apart(test, draw.validation, "test", "validation", where)
-            require_apart(set(draw.train), draw.validation, "train", "validation", where)
+            yield f"splits.budgets.{budget}", f"budget {budget}, draw {number}", draw
+    yield "splits.all", "budget all, draw 1", splits.all
+
+
+def _repeats(splits: SplitLists) -> Iterator[str]:
+    lists = [("splits.pretrain", splits.pretrain), ("splits.test", splits.test)]
+    for key, called, draw in _every_draw(splits):
+        where = "" if key == "splits.all" else f" ({called})"
+        lists += [(f"{key}: train{where}", draw.train), (f"{key}: validation{where}", draw.validation)]
+    for where, subjects in lists:
+        if again := {subject: n for subject, n in Counter(subjects).items() if n > 1}:
+            found = ", ".join(f"{subject!r} {n} times" for subject, n in again.items())
+            yield f"{where}: expected each subject once, found {found}"
+
+
+def _sizes(splits: SplitLists) -> Iterator[str]:
+    for budget, draws in splits.budgets.items():
+        if budget < 1:
+            yield f"splits.budgets: expected numbers of subjects from 1, found {budget}"
+            continue
+        if not draws:
+            yield f"splits.budgets.{budget}: expected a draw, [{{train: [...], validation: [...]}}], found none"
+        for number, draw in enumerate(draws, 1):
+            if (found := len(set(draw.train))) != budget:
+                subjects = f"{budget} subject{'s' if budget > 1 else ''}"
+                yield f"splits.budgets.{budget}: train (draw {number}): expected {subjects}, as the budget says, found {found}"
+
+
+def _overlaps(splits: SplitLists) -> Iterator[str]:
+    test = set(splits.test)
+    if said := _both(test, splits.pretrain, "test", "pretrain"):
+        yield said
+    places: dict[str, list[str]] = {}  # what is wrong in one draw is wrong in many, and needs one line
+    for _, called, draw in _every_draw(splits):
+        train = set(draw.train)
+        for first, second, name, other in (
+            (test, draw.train, "test", "train"),
+            (test, draw.validation, "test", "validation"),
+            (train, draw.validation, "train", "validation"),
+        ):
+            if said := _both(first, second, name, other):
+                places.setdefault(said, []).append(called)
+    for said, (first_place, *more) in places.items():
+        yield f"{said} ({first_place})" + (f", and in {len(more)} more" if more else "")
 
 
 def listed_subjects(splits: SplitLists | SplitRule) -> set[str]:
@@ -96,6 +148,12 @@ def listed_subjects(splits: SplitLists | SplitRule) -> set[str]:
     return {*splits.pretrain, *splits.test, *(s for d in draws for s in (*d.train, *d.validation))}
 
 
-def require_apart(first: set[str], second: Iterable[str], name: str, other: str, where: str = "") -> None:
-    if both := first & set(second):
-        raise ConfigError(f"splits: subjects {sorted(both)} are in {name} and in {other}{where}")
+def require_apart(first: set[str], second: Iterable[str], name: str, other: str) -> None:
+    """Raise ConfigError if two lists have a subject in common."""
+    if said := _both(first, second, name, other):
+        raise ConfigError(said)
+
+
+def _both(first: set[str], second: Iterable[str], name: str, other: str) -> str:
+    both = first & set(second)
+    return f"splits: subjects {sorted(both)} are in {name} and in {other}" if both else ""

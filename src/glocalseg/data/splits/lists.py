@@ -24,7 +24,7 @@ class RuleSpec(Model):
     """Some lists of a split by rule. ``roles`` are the lists asked for; a field that none of them reads is None.
 
     ``test``, ``validation`` and ``seed`` decide who is in which list, ``budget`` and ``draw`` who of the pool has labels,
-    ``share`` how much of the pretraining list is used.
+    ``share`` how much of the pretraining list is used (``_share``).
     """
 
     kind: Literal["rule"] = "rule"
@@ -174,7 +174,12 @@ def _by_rule(spec: RuleSpec, there: dict[str, list[str]], labelled: dict[str, li
 
 
 def _share(subjects: list[str], share: float | None, *, seed: int) -> list[str]:
-    """A share of the subjects, at least one, in the order given; a smaller share is in a larger one."""
+    """A share of the subjects of the pretraining list, rounded half up, at least one, in the order given.
+
+    All volumes of theirs that the list has are used, those without a label and those with one that is not looked at. Who they are
+    follows from the list and the seed alone: it is the same for every method, budget, draw and seed of a run, whichever of them
+    are labelled otherwise; and a smaller share is in a larger one.
+    """
     import numpy as np
 
     if share is None:
@@ -204,6 +209,10 @@ def _one_each(subjects: list[str], there: dict[str, list[str]], *, rng: list[int
 
 
 def _all_of(subjects: Iterable[str], there: dict[str, list[str]]) -> tuple[str, ...]:
+    subjects = list(subjects)
+    if len(set(subjects)) < len(subjects):
+        again = sorted({s for s in subjects if subjects.count(s) > 1})
+        raise ConfigError(f"splits: expected each subject once in a list, found {again} more than once")
     if missing := [s for s in subjects if s not in there]:
         raise ConfigError(f"splits: subjects {missing} are listed in the card but not in the data, or not with a label")
     return tuple(v for s in subjects for v in there[s])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ENOUGH = 3  # volumes from which one can be unlike the others
 SIDE = 2.5  # times by which rows or columns differ in mm, from which it is told
 APART = 4.0  # times by which the distance of slices differs, or their sum
-WRONG = 10.0  # times from which a length is an error: centimetres for millimetres
+WRONG = 8.0  # times from which a length is an error: centimetres for millimetres, of a volume a quarter larger or smaller
 # Share of the frame's rows and columns that the median slice fills: below it is told, and an error. Slices are one to two times
 # as large as the frame, as a rule, and in cm for mm a tenth of that.
 FILLED, EMPTY = 1 / 3, 1 / 5

@@ -26,7 +26,9 @@ LATTICE = 10  # voxels kept along each axis
 # scans of one person, a minute apart, differ in noise and stay far below.
 ALIKE = 0.9999
 TAILS = (1.0, 99.0)  # percentiles at which voxels are clipped first: one voxel of metal must not make all the others equal
-TRIED = 8  # the nearest others that an image is compared with
+PLATEAU = 0.02  # share of voxels from which the smallest or largest value is left out: beside padding all bodies are alike
+DETAIL = 0.8  # correlation of the steps from voxel to voxel: made-up scans of one geometry differ in their noise alone
+TRIED = 3  # the nearest others that an image is compared with
 TURNS = [
     (axes, sides) for axes in permutations(range(3)) for sides in product((1, -1), repeat=3)
 ]  # the grid's 48, as stored first
@@ -89,19 +91,41 @@ def _compared(reading: Reading, case: Case, other: Case, turn: Any) -> str | Non
         a, b = _standard(turned), _standard(still)
         if a is None or b is None or float(np.vdot(a, b)) < ALIKE:
             return None
+        a, b = _steps(turned), _steps(still)
+        if a is None or b is None or float(np.vdot(a, b)) < DETAIL:
+            return None
         hows.append("on another scale of intensities")
     return " and ".join(hows) or "under another header"
 
 
 def _standard(voxels: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Without its tails, of mean 0 and length 1, whatever the scale; None where nothing is left."""
+    """Without plateaus and tails, of mean 0 and length 1, whatever the scale; None where nothing is left."""
     if not np.isfinite(voxels).all():
         return None
-    low, high = np.percentile(voxels, TAILS)
+    used = np.ones(voxels.shape, bool)
+    for end in (voxels.min(), voxels.max()):
+        if np.mean(at_end := voxels == end) >= PLATEAU:
+            used &= ~at_end
+    if not used.any():
+        return None
+    low, high = np.percentile(voxels[used], TAILS)
     if not high > low:
         return None
     values = (np.clip(voxels, low, high).astype(np.float64) - low) / (high - low)
-    values -= values.mean()
+    values = np.where(used, values - values[used].mean(), 0)
+    return _of_length_1(values)
+
+
+def _steps(voxels: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """From each voxel to the next, edges no higher than three times what is usual; of length 1."""
+    steps = np.diff(voxels.astype(np.float64), axis=0)
+    if not (some := np.abs(steps[steps != 0])).size:
+        return None
+    usual = 3 * float(np.median(some))
+    return _of_length_1(np.clip(steps, -usual, usual) / usual)
+
+
+def _of_length_1(values: NDArray[np.float64]) -> NDArray[np.float32] | None:
     length = float(np.linalg.norm(values))
     return (values / length).astype(np.float32) if length > 0 else None
 
