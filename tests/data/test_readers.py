@@ -289,7 +289,10 @@ def test_subjects_come_from_a_table(tmp_path: Path, content: bytes) -> None:
         ),
         ("case\tage\ncase_01\t61\ncase_02\t63\n", "found the headings 'case', 'age', where volume and subject"),
         ("volume\tage\tperson\ncase_01\t61\ta\n", "found the headings 'volume', 'age', 'person', where volume and subject"),
-        ("volume\tsubject\tsubject\ncase_01\ta\tb\n", "found the headings 'volume', 'subject', 'subject', where volume and subject"),
+        (
+            "volume\tsubject\tsubject\ncase_01\ta\tb\n",
+            "found the headings 'volume', 'subject', 'subject', where volume and subject",
+        ),
         (
             "case_01\t61\ta\ncase_02\t63\ta\n",
             "found 3 columns without the headings volume and subject, such as 'case_01', '61', 'a'",

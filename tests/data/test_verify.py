@@ -11,7 +11,7 @@ import pytest
 from nifti_layouts import image_voxels, label_voxels, make_card, save, write_acdc, write_list, write_msd
 
 from glocalseg.data.acquire.examine.case import examine
-from glocalseg.data.acquire.lock.changes import changes, stat
+from glocalseg.data.acquire.lock.changes import compare, stat
 from glocalseg.data.acquire.verify import Verified, VerifyError, accept, verify
 from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.pieces import PIECES, piece_name
@@ -167,7 +167,8 @@ def test_a_label_that_is_replaced_before_the_record_is_written_is_another_file(r
     save(root / LABEL, label_voxels((2, 1, 2)))
     accept(found, record=tmp_path / "verified.json", lock=lock, code="x")
     record = json.loads((tmp_path / "verified.json").read_text(encoding="utf-8"))
-    assert [p.file for p in changes(make_card(), root, record, "the lock")] == [str(root / LABEL)]
+    known = {volume: tuple(content) for volume, content in record["contents"].items()}
+    assert [p.file for p in compare(make_card(), root, known, record["stats"], "the lock").problems] == [str(root / LABEL)]
 
 
 # ---------------------------------------------------------------- facts while there are problems

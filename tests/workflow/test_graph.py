@@ -203,13 +203,14 @@ def test_a_lock_file_that_came_from_elsewhere_has_the_data_verified_against_it(f
     assert len(run(finished)) == 31 + 1
 
 
-def test_a_table_beside_the_card_that_was_corrected_is_named_without_any_data(finished: Path) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_table_beside_the_card_that_was_corrected_is_named_without_any_data(finished: Path, kept: bool) -> None:
     table = finished / "config/datasets/hippocampus.subjects.tsv"
     first, second = "hippocampus_001\tsubject_001\n", "hippocampus_001\tsubject_002\n"
     text = table.read_text(encoding="utf-8")
     assert first in text
     table.write_text(text.replace(first, second), encoding="utf-8")
-    for verified in (finished / "data/raw").rglob("verified.json"):
+    for verified in () if kept else (finished / "data/raw").rglob("verified.json"):
         verified.unlink()
     result = snakemake(finished, *CALL)
     assert result.returncode == 1

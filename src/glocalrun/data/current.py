@@ -38,14 +38,12 @@ def require_current(card: Card) -> None:
         ConfigError: with a line for every volume that changed, appeared or is gone.
     """
     verified, lock = _verified(card), lock_of(card)
-    if verified and not root_of(card).is_dir():  # results came without it
-        problems = []
-    elif verified:
+    if verified and root_of(card).is_dir():
         contents = {volume: tuple(content) for volume, content in verified["contents"].items()}
         problems = _compare(card, contents, verified["identity"], verified["stats"])
     elif lock is None or (known := locked(lock, card.reading)) is None:
         problems = []
-    elif _lies_here(root_of(card)) and data_job(card, CARDS).record.is_file():
+    elif not verified and _lies_here(root_of(card)) and data_job(card, CARDS).record.is_file():
         problems = _compare(card, {volume: case.content for volume, case in known.cases.items()}, known.identity, {})
     else:
         problems = check_subjects(known, card.subject.rows, what_of(card))
