@@ -76,5 +76,5 @@ def until_too(rule):
 
 
 def no_checkpoint(rule):
-    """Take a checkpoint for the rule that it also is: a call whose plan is known needs none, and --until would stop before it."""
+    """Take a checkpoint for a mere rule. A call whose plan is known needs none, and --until would stop before it."""
     workflow.get_rule(rule).is_checkpoint = False
