@@ -53,6 +53,13 @@ def test_a_structure_in_no_volume_is_a_problem() -> None:
     assert told(one("a", values={1: 3}), one("b", facts=None))[0] == []  # its label could not be read
 
 
+def test_a_structure_that_some_volumes_lack_is_told() -> None:
+    assert told(one("a"), one("b", values={1: 9}), one("c", values={}))[1] == [
+        "tiny: one volume has no label of any structure: c",
+        "tiny: 'two' is in 1 of the 2 volumes with labels, and in those without it is background: not in b",
+    ]
+
+
 def test_volumes_without_any_structure_are_named() -> None:
     assert told(one("a"), one("b", values={}))[1] == ["tiny: one volume has no label of any structure: b"]
     assert told(one("a"), one("b", values={421: 9}), stray_values=[421])[1][0].endswith("structure: b")

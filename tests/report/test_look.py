@@ -276,7 +276,8 @@ def test_page_says_what_was_verified_who_has_no_label_and_what_is_lost(made: tup
     assert text.count('<span class="chip bare">no label</span>') == 2
     assert "u0, slices 1, 2, 3 and 4 of 8, no label" in Page(text).alts
     assert re.search(
-        r"rim</th><td>8 of 9</td><td class=\"missing\">5.0%</td><td>0.0%</td><td>5.0%</td><td>40.0% of a8<", text
+        r"rim</th><td class=\"missing\">8 of 9</td><td>5.0%</td><td>0.0%</td><td class=\"missing\">5.0%</td><td>40.0% of a8<",
+        text,
     )
 
 

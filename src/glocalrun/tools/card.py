@@ -100,7 +100,7 @@ def _checked(found: Verified) -> Iterable[str]:
         yield f"note: {note}"
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        yield f"{count}, to be mended in the files or in the card before anything runs:"
+        yield f"{count}, to be mended in the files or in the card before anything runs (`ignore: [...]` there leaves files out):"
     yield from (f"  {problem}" for problem in problems[:SHOWN])
     if len(problems) > SHOWN:
         yield f"  and {len(problems) - SHOWN} more"

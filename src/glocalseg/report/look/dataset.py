@@ -19,7 +19,10 @@ from glocalseg.report.text.fact import Fact
 
 @dataclass(frozen=True)
 class StructureRow:
-    """A structure over all labelled volumes: in how many it is, and which share of its area is lost and by what."""
+    """A structure over all labelled volumes: in how many it is, and which share of its area is lost and by what.
+
+    ``rare`` says whether it is not in all of them, ``cut`` whether the frame cuts so much off that it is told.
+    """
 
     name: str
     colour: str
@@ -28,7 +31,8 @@ class StructureRow:
     resampling: str
     frame: str
     worst: str
-    odd: bool
+    rare: bool
+    cut: bool
 
 
 def facts(card: Card, verified: Mapping[str, Any], volumes: pd.DataFrame) -> list[Fact]:
@@ -81,7 +85,7 @@ def _structure(number: int, name: str, labelled: Sequence[Volume]) -> StructureR
     there = [(v, v.areas[name]) for v in labelled if name in v.areas]
     found = f"{len(there)} of {len(labelled)}"
     if not there:
-        return StructureRow(name, structure_colour(number), found, "–", "–", "–", "–", odd=True)
+        return StructureRow(name, structure_colour(number), found, "–", "–", "–", "–", rare=True, cut=False)
     native, resampled, framed = (sum(getattr(a, part) for _, a in there) for part in ("native", "resampled", "framed"))
     worst, area = max(there, key=lambda pair: pair[1].cut)
     by_frame = 1 - framed / resampled if resampled else 0.0
@@ -93,5 +97,6 @@ def _structure(number: int, name: str, labelled: Sequence[Volume]) -> StructureR
         resampling=share(1 - resampled / native),
         frame=share(by_frame),
         worst=f"{share(area.cut)} of {worst.name}" if area.cut > 0 else "nothing",
-        odd=len(there) < len(labelled) or by_frame >= 0.01,
+        rare=len(there) < len(labelled),
+        cut=by_frame >= 0.01,
     )

@@ -79,6 +79,12 @@ def _structures(card: Card, examined: Sequence[Examined]) -> tuple[list[Problem]
     if empty := [volume for volume, classes_there in found.items() if not classes_there]:
         have = f"{len(empty)} volumes have no label" if len(empty) > 1 else "one volume has no label"
         notes.append(Note(card.name, f"{have} of any structure: {named(empty)}"))
+    some = {volume: there for volume, there in found.items() if there}
+    for number, name in card.structures.items():
+        without = [volume for volume, there in some.items() if number not in there]
+        if 0 < len(without) < len(some):
+            text = f"{name!r} is in {len(some) - len(without)} of the {len(some)} volumes with labels"
+            notes.append(Note(card.name, f"{text}, and in those without it is background: not in {named(without)}"))
     return problems, notes
 
 
