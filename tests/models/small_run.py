@@ -137,7 +137,7 @@ def export_job(root: Path, plan: Plan, job: Job, out: Path) -> Path:
     return out
 
 
-def random_model(folder: Path, *, seed: int = 0, **changes: Any) -> Path:
+def random_model(folder: Path, *, seed: int = 0, beyond: float = 0.0, **changes: Any) -> Path:
     """An exported folder whose network was never trained, and of which nobody knows a score; card's fields changed."""
     raw = {**CARD, **changes}
     preparation = Preparation.model_validate({name: raw[name] for name in Preparation.model_fields if name in raw})
@@ -147,7 +147,7 @@ def random_model(folder: Path, *, seed: int = 0, **changes: Any) -> Path:
     save_weights(net.state_dict(), folder / WEIGHTS)
     data = DataSet(
         name="made_up", title="Discs", modality="none", licence="none", citation=["none"], labelled_volumes=1,
-        labelled_subjects=1, unlabelled_volumes=0, tested_volumes=1, tested_subjects=1,
+        labelled_subjects=1, unlabelled_volumes=0, tested_volumes=1, tested_subjects=1, beyond_frame=beyond,
     )  # fmt: skip
     about = About(
         format=1,

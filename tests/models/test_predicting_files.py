@@ -289,6 +289,15 @@ def test_what_lies_beyond_the_frame_is_told(plain: TrainedModel, tmp_path: Path)
     assert not label.any()
 
 
+def test_what_the_training_volumes_lost_too_is_not_told(tmp_path: Path) -> None:
+    known = TrainedModel.load(random_model(tmp_path / "known", channel=0, beyond=0.2))
+    noise = np.random.default_rng(0).integers(0, 900, (64, 40, 3)).astype(np.int16)
+    assert notes_of(known, noise[:20, :40], 1.5, tmp_path) == []  # 20 x 32 of 20 x 40
+    (note,) = notes_of(known, noise, 1.5, tmp_path)
+    assert note.startswith("60.0% of its slices' area")
+    assert note.endswith("all background there, where its training volumes had at most 20.0%")
+
+
 def write_label(model: TrainedModel, folder: Path) -> Path:
     (folder / "label.nii").write_bytes(predict_file(model, folder / "a.nii.gz")[0])
     return folder / "label.nii"

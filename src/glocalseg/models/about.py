@@ -46,6 +46,9 @@ class DataSet(Model):
     unlabelled_volumes: int = Field(description="whose images it saw without labels, in pretraining or by its regime")
     tested_volumes: int
     tested_subjects: int
+    beyond_frame: float = Field(
+        ge=0, lt=1, description="largest share of a slice's area that its frame left out of a volume"
+    )
 
 
 class About(Model):

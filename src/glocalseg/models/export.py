@@ -17,12 +17,16 @@ from glocalseg.data.cards.card import Card
 from glocalseg.data.cards.reading import Preparation
 from glocalseg.evaluation.metrics import METRICS
 from glocalseg.models.about import ABOUT, README, SCORES, WEIGHTS, About, DataSet, ImageFile, ModelError, write_about
+from glocalseg.models.checks import beyond_frame
 from glocalseg.models.readme import readme
 from glocalseg.models.trained import read_weights, rebuild
 from glocalseg.networks.build import build_network
 from glocalseg.networks.weights import FILE
+from glocalseg.records.digest import sha256_file
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import CorruptedError, open_sealed, read_record
+
+VOLUMES = "volumes.csv"  # of a slice store
 
 
 def export(run: Path, *, store: Path, card: Card, score: Path | None, out: Path, starts: Sequence[Path] = ()) -> About:
@@ -30,7 +34,7 @@ def export(run: Path, *, store: Path, card: Card, score: Path | None, out: Path,
 
     Args:
         run: ``run.json`` of the fine-tuning.
-        store: ``manifest.json`` of its slice store, of which nothing else is read.
+        store: ``manifest.json`` of its slice store, of which the table of volumes is read as well.
         card: of the data set: title, licence, citation.
         score: ``run.json`` of its scores, None if it has none.
         out: the folder; there is nothing yet, or an empty one.
@@ -85,7 +89,7 @@ def _described(run: Path, store: Path, card: Card, score: Path | None, starts: S
         threads=spec["threads"],
         preparation=preparation,
         image=ImageFile.model_validate(manifest["image"]),
-        data=_data_set(card, record, pretrained),
+        data=_data_set(card, record, pretrained, _beyond(store, manifest, preparation)),
         scores=summary((score.parent / SCORES).read_bytes()) if score is not None else {},
         provenance={
             "run": {name: record[name] for name in ("spec", "best", "device", "environment")},
@@ -123,7 +127,16 @@ def summary(scores: bytes) -> dict[str, dict[str, float | None]]:
     return found
 
 
-def _data_set(card: Card, record: dict[str, Any], pretrained: Sequence[dict[str, Any]]) -> DataSet:
+def _beyond(store: Path, manifest: dict[str, Any], preparation: Preparation) -> float:
+    """The largest share of a slice's area that the frame left out, over all volumes of a store. Raises CorruptedError."""
+    path = store.parent / VOLUMES
+    if (found := sha256_file(path)) != (expected := manifest["files"][VOLUMES]):
+        raise CorruptedError(f"{path}: expected sha256 {expected}, found {found}")
+    sizes = pd.read_csv(path)[["resampled_height", "resampled_width"]]
+    return max(beyond_frame(preparation.frame, int(rows), int(columns)) for rows, columns in sizes.to_numpy())
+
+
+def _data_set(card: Card, record: dict[str, Any], pretrained: Sequence[dict[str, Any]], beyond: float) -> DataSet:
     split, subjects = record["split"], record["subjects"]
     unlabelled = {volume for of in pretrained for volume in of["pool"]} | set(split["unlabelled"])
     return DataSet(
@@ -137,6 +150,7 @@ def _data_set(card: Card, record: dict[str, Any], pretrained: Sequence[dict[str,
         unlabelled_volumes=len(unlabelled),
         tested_volumes=len(split["test"]),
         tested_subjects=len({subjects[v] for v in split["test"]}),
+        beyond_frame=beyond,
     )
 
 

@@ -97,7 +97,10 @@ def look_at(model: TrainedModel, path: Path) -> Seen:
     if where.affine is None:
         raise ReaderError(where.problems)
     image = Image(np.asarray(read.values, np.float32), where.affine)
-    odd = [*channel_notes(read, about.image.channel, name=str(path)), *check_image(about.preparation, image, name=str(path))]
+    odd = [
+        *channel_notes(read, about.image.channel, name=str(path)),
+        *check_image(about.preparation, image, usual=about.data.beyond_frame, name=str(path)),
+    ]
     return Seen(read.header, image, [*read.notes, *where.notes, *odd])
 
 
@@ -111,7 +114,7 @@ def predict_volume(model: TrainedModel, image: Image, *, name: str = "image") ->
     Raises:
         ReaderError: if its affine or its intensities are not those of an image.
     """
-    check_image(model.about.preparation, image, name=name)
+    check_image(model.about.preparation, image, usual=model.about.data.beyond_frame, name=name)
     return _label(model, image, name)
 
 

@@ -65,7 +65,7 @@ def _write(folder: Path, seed: int) -> None:
     save_weights(net.state_dict(), folder / WEIGHTS)
     data = DataSet(
         name="tiny", title="Tiny", modality="MR", licence="none", citation=["nobody"], labelled_volumes=1, labelled_subjects=1,
-        unlabelled_volumes=0, tested_volumes=1, tested_subjects=1,
+        unlabelled_volumes=0, tested_volumes=1, tested_subjects=1, beyond_frame=0.0,
     )  # fmt: skip
     about = About(
         format=1, label="made up", weights=sha256_file(folder / WEIGHTS), network=NETWORK, threads=1, preparation=preparation,
