@@ -230,7 +230,8 @@ def test_images_without_a_label_are_used_if_the_card_says_so(tmp_path: Path) -> 
             ("case_12", True),
         ]
         assert [c.volume for c in cases_of(make_card(), tmp_path)] == CASES
-        assert "imagesTs: 2 volumes without a label are not used ('labels: some' uses them)" in _noted(make_card(), tmp_path)
+        said = "2 volumes without a label are not used ('labels: some' uses them): case_11.nii.gz, case_12.nii.gz"
+        assert f"imagesTs: {said}" in _noted(make_card(), tmp_path)
     save(tmp_path / "imagesTs/case_13.nii.gz", image_voxels(6))
     write_list(tmp_path, CASES, test=listed)
     (said,) = _said(make_card(labels="some"), tmp_path)

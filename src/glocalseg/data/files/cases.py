@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from glocalseg.data.cards.reading import Reading
 
 NAMED = 20  # unused files of one folder that get a line each
+FEW = 5  # volumes without a label that a note names
 FOLDERS = 10  # folders from which no case comes that get a line each
 USED = "a file that a case uses (those that none is to use are named by the card's ignore)"
 
@@ -136,9 +137,10 @@ def _alike(cases: list[Case]) -> Iterator[Note]:
 def _without_label(cases: list[Case]) -> Iterator[Note]:
     bare = [c.image for c in cases if c.label is None and is_file(c.image)]
     for folder in dict.fromkeys(path.parent for path in bare):
-        count = sum(path.parent == folder for path in bare)
-        said = f"{count} volumes without a label are" if count > 1 else "one volume without a label is"
-        yield Note(str(folder), f"{said} not used ('labels: some' uses them)")
+        names = [path.name for path in bare if path.parent == folder]
+        said = f"{len(names)} volumes without a label are" if len(names) > 1 else "one volume without a label is"
+        some = ", ".join(names[:FEW]) + (", ..." if len(names) > FEW else "")
+        yield Note(str(folder), f"{said} not used ('labels: some' uses them): {some}")
 
 
 def _unused(unused: Unused, kind: str) -> Iterator[Problem]:
