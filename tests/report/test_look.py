@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,17 @@ def test_the_most_cut_off_volume_comes_first_and_then_those_with_another_flag(ma
     assert shown[2:] == sorted(set(VOLUMES) - {"a7", "a8"})
     assert "the frame cuts off 40.0% of rim" in made[2]
     assert "its label holds no structure" in made[2]
+
+
+def test_page_says_what_is_odd_about_the_benchmark(made: tuple[Plan, Path, str]) -> None:
+    plan, root, text = made
+    title = "What is odd about this benchmark with this data"
+    assert (title in text) == bool(plan.notes)
+    odd = replace(plan, notes=("toy: budget 1, draw 1: no label of 'rim' <",))
+    said = write_look(odd, root).read_text(encoding="utf-8")
+    write_look(plan, root)
+    assert title in said
+    assert "no label of &#39;rim&#39; &lt;</li>" in said
 
 
 def test_page_says_what_was_verified_who_has_no_label_and_what_is_lost(made: tuple[Plan, Path, str]) -> None:

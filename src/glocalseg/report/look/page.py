@@ -49,7 +49,7 @@ def write_look(plan: Plan, root: Path, *, volumes: int = VOLUMES, size: int = BY
     env = environment("glocalseg.report.look")
     styles = [Markup(env.get_template(name).render()) for name in ("style.css", "look.css")]  # ours: no value of a data set
     text = env.get_template("look.html").render(
-        style=Markup("\n").join(styles), benchmark=plan.benchmark, datasets=datasets, slices=SLICES
+        style=Markup("\n").join(styles), benchmark=plan.benchmark, datasets=datasets, slices=SLICES, notes=plan.notes
     )
     path = root / look_file(plan)
     write_atomic(path, text.encode())
