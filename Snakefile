@@ -15,7 +15,7 @@ wildcard_constraints:
     check="[0-9a-f]{10}",
     chain="[a-z0-9_+]+",
     budget="all|[0-9]+",
-    draw="[0-9]+",
+    repeat="r[0-9]+|c[0-9]+-p[0-9]+-f[0-9]+",
     seed="[0-9]+",
     key="[0-9a-f]{10}",
 

@@ -19,7 +19,7 @@ def line(benchmark: Path, counted: str | None, what: str, seconds: float) -> str
     Args:
         benchmark: the configuration's file; ``<stem>.run`` beside it says when the run began and what was missing.
         counted: the job's phase in the plan, None for a job that the plan does not count.
-        what: what the job did, for people: phase, data set, method, budget, draw and seed.
+        what: what the job did, for people: phase, data set, method, budget, repeat or seed.
         seconds: how long the job took.
     """
     text = f"done: {what} in {duration(seconds)}"

@@ -1,5 +1,5 @@
-# Training with labels, from every start, with every budget and draw, and its scores on the tested subjects. On a cluster, the runs of
-# a method and seed share allocations, one after another (profiles/slurm says how many): each of them takes minutes, scores seconds.
+# Training with labels, from every start, with every budget, in every repeat, and its scores on the tested subjects. On a cluster, the runs of
+# a method and repeat share allocations, one after another (profiles/slurm says how many): each of them takes minutes, scores seconds.
 
 
 rule finetune:
@@ -10,7 +10,7 @@ rule finetune:
     log:
         log_of("finetune"),
     group:
-        "finetune.{dataset}.{chain}.seed{seed}"
+        "finetune.{dataset}.{chain}.{repeat}"
     conda:
         environment
     threads: BENCHMARK.threads
@@ -36,7 +36,7 @@ rule score:
         log_of("score"),
     priority: 60
     group:
-        "score.{dataset}.{chain}.seed{seed}"
+        "score.{dataset}.{chain}.{repeat}"
     conda:
         environment
     threads: 1

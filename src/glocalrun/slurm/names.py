@@ -12,12 +12,13 @@ RULES = ("verify", "prepare", *(name for name in PHASES if name not in ("data", 
 
 
 def job_name(rule: str, jobs: Sequence[Job]) -> str:
-    """``finetune_hippocampus_gd+lr_n1_c2_seed0``; where several runs share an allocation, ``n1.2.8`` names all of them."""
+    """``finetune_hippocampus_gd+lr_n1_r2``; where several runs share an allocation, ``n1.2.8`` names all of them."""
     parts = [rule, *_values("", [job.dataset or job.name for job in jobs])]
     if any(job.dataset for job in jobs):
         parts += _values("", [job.name for job in jobs])
-    for letter, field in (("n", "budget"), ("c", "draw"), ("seed", "seed")):
-        parts += _values(letter, [getattr(job, field) for job in jobs])
+    parts += _values("n", [job.budget for job in jobs])
+    parts += _values("seed", [job.seed for job in jobs])
+    parts += _values("", [job.repeat.name if job.repeat else "" for job in jobs])
     return "_".join(parts)
 
 

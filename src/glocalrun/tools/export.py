@@ -66,7 +66,7 @@ def main() -> None:
 def one(run: Path, out: Path | None) -> Path:
     """Export one fine-tuning; the folder. Raises ConfigError, CorruptedError, ModelError."""
     finished = located(run if run.name == RUN else run / RUN)
-    parts = finished.run.parent.parts[-5:]  # method, budget, draw, seed, key
+    parts = finished.run.parent.parts[-4:]  # method, budget, repeat, key
     out = out or MODELS / "-".join([finished.dataset, *parts])
     _export(finished, out)
     return out
@@ -89,7 +89,8 @@ def repeats(config: Path, method: str, budget: str, dataset: str | None, out: Pa
     scores = {job.start: job.record for job in plan.of("score") if job.record.is_file()}
     abouts: dict[str, About] = {}
     for job in done:
-        name = f"c{job.draw}-seed{job.seed}"
+        assert job.repeat is not None
+        name = job.repeat.name
         finished = replace(located(job.record), score=scores.get(job.record))
         abouts[name] = _export(finished, out / name)
     write_atomic(out / README, readme_of_several(abouts).encode())

@@ -1,4 +1,4 @@
-"""The benchmark that a person writes: data sets x methods x budgets x draws x seeds, and how everything is trained."""
+"""The benchmark that a person writes: data sets x methods x budgets x repeats, and how everything is trained."""
 
 from __future__ import annotations
 
@@ -49,6 +49,29 @@ class Method(Model):
         return self.name or self.chain
 
 
+class Repeat(Model):
+    """One repetition of the whole experiment: its own choice of labelled volumes, pretraining and fine-tuning.
+
+    ``draw`` counts choices of labelled volumes from 1; ``pretraining`` and ``finetuning`` are seeds. Random weights are drawn by
+    the seed of the fine-tuning.
+    """
+
+    draw: int = Field(ge=1)
+    pretraining: int = Field(ge=0)
+    finetuning: int = Field(ge=0)
+
+    @classmethod
+    def joint(cls, number: int) -> Repeat:
+        """Repeat ``number``, from 1: everything that varies is its own."""
+        return cls(draw=number, pretraining=number, finetuning=number)
+
+    @property
+    def name(self) -> str:
+        """``r3``; ``c1-p2-f5`` where what varies does not go together."""
+        joint = self.draw == self.pretraining == self.finetuning
+        return f"r{self.draw}" if joint else f"c{self.draw}-p{self.pretraining}-f{self.finetuning}"
+
+
 class StatisticsConfig(Model):
     """How the report judges; no run depends on it."""
 
@@ -77,7 +100,7 @@ class Hardware(Model):
 
 
 class Benchmark(Settings):
-    """One benchmark: datasets x methods x budgets x draws x seeds, and everything that shapes a number in it."""
+    """One benchmark: datasets x methods x budgets x repeats, and everything that shapes a number in it."""
 
     name: Name
     title: str
@@ -87,8 +110,10 @@ class Benchmark(Settings):
     budgets: list[Amount] = Field(
         min_length=1, description="labelled volumes: numbers, or percentages of the training pool, such as 10%"
     )
-    draws: int = Field(ge=1)
-    seeds: list[int] = Field(min_length=1)
+    repeats: Annotated[int, Field(ge=1)] | Annotated[list[Repeat], Field(min_length=1)] = Field(
+        description="how many; repeat r has a choice of labelled volumes, a pretraining and a fine-tuning of its own, the same for "
+        "every method and budget. A list of {draw, pretraining, finetuning} for studies of what varies"
+    )
     upper_bound: bool = True
     statistics: StatisticsConfig = StatisticsConfig()
     hardware: Hardware = Hardware()
@@ -97,20 +122,25 @@ class Benchmark(Settings):
     def _unique(self) -> Self:
         for key, values in (
             ("budgets", self.budgets),
-            ("seeds", self.seeds),
+            ("repeats", [repeat.name for repeat in self.all_repeats]),
             ("datasets", self.datasets),
             ("methods", [m.id for m in self.methods]),
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} must be different from one another, found {values}")
-        if min(self.seeds) < 0:
-            raise ValueError("seeds start at 0")
-        runs = len(self.datasets) * len(self.methods) * len(self.budgets) * self.draws * len(self.seeds)
+        runs = len(self.datasets) * len(self.methods) * len(self.budgets) * len(self.all_repeats)
         if runs > MOST_RUNS:
             raise ValueError(
-                f"methods x budgets x draws x seeds must be at most {MOST_RUNS} fine-tunings of all datasets, found {runs}"
+                f"methods x budgets x repeats must be at most {MOST_RUNS} fine-tunings of all datasets, found {runs}"
             )
         return self
+
+    @property
+    def all_repeats(self) -> tuple[Repeat, ...]:
+        """Every repeat; more of them keep the first ones."""
+        if isinstance(self.repeats, int):
+            return tuple(map(Repeat.joint, range(1, self.repeats + 1)))
+        return tuple(self.repeats)
 
     def settings(self, method: Method | None = None) -> Settings:
         """The settings of a method: the benchmark's, and what its line sets otherwise. None: the benchmark's.

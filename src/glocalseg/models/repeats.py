@@ -1,4 +1,4 @@
-"""Which exported networks are repeats of one another: they differ in draw and seed alone, so that they may be averaged."""
+"""Which exported networks are repeats of one another: they differ in what a repeat has of its own, so that they may be averaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glocalseg.config.lines import shown
 from glocalseg.models.about import About, ModelError
 
 OF_A_REPEAT = ("key", "seed", "start")  # of a specification: what a repeat has of its own
-LABEL = re.compile(r"^(?P<method>.*?)(?: n(?P<budget>all|\d+))?(?: c\d+)?(?: seed-?\d+)?$", re.DOTALL)
+LABEL = re.compile(r"^(?P<method>.*?)(?: n(?P<budget>all|\d+))?(?: (r\d+|c\d+-p\d+-f\d+))?$", re.DOTALL)
 
 
 def require_repeats(folders: Sequence[Path], abouts: Sequence[About]) -> None:
@@ -20,7 +20,7 @@ def require_repeats(folders: Sequence[Path], abouts: Sequence[About]) -> None:
     for path, about in zip(folders, abouts, strict=True):
         for what, expected, found in _differences(abouts[0], about):
             raise ModelError(
-                f"{path}: expected a repeat of {folders[0]}, which differs in draw and seed alone, to be averaged with it, "
+                f"{path}: expected a repeat of {folders[0]}, which differs in what a repeat has of its own, to be averaged with it, "
                 f"found {what} {shown(found)} in place of {shown(expected)}"
             )
         if (first := seen.setdefault((about.label, about.weights), path)) != path:

@@ -14,7 +14,7 @@ from glocalseg.config.model import ConfigError, share_of
 from glocalseg.config.settings import PretrainConfig, Settings
 from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.draws import repeated_draws
-from glocalseg.data.splits.given import Budget, Role, SplitRule, draws_of, whole_budget
+from glocalseg.data.splits.given import Budget, Role, SplitRule, whole_budget
 from glocalseg.data.splits.lists import split_spec, volumes_of
 from glocalseg.methods.catalogue import strategies
 
@@ -217,7 +217,7 @@ def _labelled(benchmark: Benchmark, card: Card, facts: pd.DataFrame, budget: Bud
     problems: list[str] = []
     notes: list[str] = []
     orders: list[tuple[str, ...]] = []
-    for draw in draws_of(card.splits, budget, benchmark.draws):
+    for draw in dict.fromkeys(repeat.draw for repeat in benchmark.all_repeats):
         split = volumes_of(split_spec(card.splits, TUNED, budget, draw), facts)
         train = split.train
         orders.append(train)
@@ -237,8 +237,9 @@ def _labelled(benchmark: Benchmark, card: Card, facts: pd.DataFrame, budget: Bud
         for number, name in card.structures.items():
             if not rows[f"voxels_{number}"].sum():
                 notes.append(f"{where}: the labelled volumes, {_some(train)}, have no label of {name!r}")
-    if again := repeated_draws(orders, max(map(len, orders))):
-        why = "there are not enough different ones" if isinstance(card.splits, SplitRule) else "the card lists them so"
+    if budget != "all" and (again := repeated_draws(orders, max(map(len, orders)))):
+        listed = not isinstance(card.splits, SplitRule) and card.splits.is_listed(budget, again[0])
+        why = "the card lists them so" if listed else "there are not enough different ones"
         notes.append(
             f"budget {budget}: {len(again)} of {len(orders)} draws label the volumes of an earlier draw once more: {why}"
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from glocalseg.config.benchmark import Benchmark
+from glocalseg.config.benchmark import Benchmark, Repeat
 from glocalseg.config.model import ConfigError
 from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import Budget
@@ -17,6 +17,8 @@ from glocalseg.stages.specs import Place, Spec
 @dataclass(frozen=True)
 class Job:
     """One folder to make: what (``spec``), from what (``data``, ``start``, ``weights``), and what people call it.
+
+    A fine-tuning and its scores are of a ``repeat``; a pretraining and its diagnosis have a ``seed``, which repeats may share.
 
     ``record`` is its declared output, relative to the repository's root as all paths here. ``name`` is the method's id; of a
     pretraining its chain, or the id of the first method whose settings make it another. ``chain`` is what it is made of, and
@@ -30,7 +32,7 @@ class Job:
     name: str = ""
     chain: str = ""
     budget: Budget | None = None
-    draw: int | None = None
+    repeat: Repeat | None = None
     seed: int | None = None
     data: Path | None = None
     start: Path | None = None
@@ -39,9 +41,10 @@ class Job:
 
     @property
     def label(self) -> str:
-        """What a person calls the job: dataset, method, budget, draw and seed."""
-        parts = [self.dataset, self.name, *(f"{k}{v}" for k, v in (("n", self.budget), ("c", self.draw)) if v is not None)]
-        return " ".join([*(p for p in parts if p), *([f"seed{self.seed}"] if self.seed is not None else [])])
+        """What a person calls the job: dataset, method, budget, and repeat or seed."""
+        parts = [self.dataset, self.name, *([f"n{self.budget}"] if self.budget is not None else [])]
+        last = [self.repeat.name] if self.repeat else [f"seed{self.seed}"] if self.seed is not None else []
+        return " ".join([*(p for p in parts if p), *last])
 
     def place(self, root: Path = Path(".")) -> Place:
         """Where the job's inputs lie and its result goes, below ``root``."""

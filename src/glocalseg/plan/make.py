@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glocalseg.config.benchmark import RANDOM, Benchmark, Method
+from glocalseg.config.benchmark import RANDOM, Benchmark, Method, Repeat
 from glocalseg.config.lines import shown
 from glocalseg.config.model import ConfigError, keyed, share_of, without
 from glocalseg.config.settings import NetworkConfig, Options, Settings
 from glocalseg.data.acquire.fetch import RECORD as FETCHED
 from glocalseg.data.acquire.lock.file import facts_of, how_read, locked
 from glocalseg.data.cards.card import Card
-from glocalseg.data.splits.given import Budget, Role, draws_of
+from glocalseg.data.splits.given import Budget, Role
 from glocalseg.data.splits.lists import split_spec
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies
 from glocalseg.plan.check import check
@@ -46,7 +46,7 @@ def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: P
     """Every job of a benchmark.
 
     Args:
-        benchmark: methods, budgets, draws, seeds and all settings.
+        benchmark: methods, budgets, repeats and all settings.
         cards: the card of each of its data sets.
         lock_folder: where ``<dataset>.lock.json`` lies beside the cards, for data whose archive has no checksum.
 
@@ -162,21 +162,23 @@ class _Dataset:
         b, data = self.benchmark, self.data()
         yield data
         settings = {m.id: b.settings(m) for m in b.methods}
-        starts = {(m.id, seed): self.start(m, settings[m.id], seed, data) for seed in b.seeds for m in b.methods}
+        seeds = dict.fromkeys(repeat.pretraining for repeat in b.all_repeats)
+        starts = {(m.id, seed): self.start(m, settings[m.id], seed, data) for seed in seeds for m in b.methods}
         yield from self.pretrained.values()
-        for seed in b.seeds:
+        for seed in dict.fromkeys(repeat.finetuning for repeat in b.all_repeats):  # which random weights are drawn by
             yield self.diagnosis(b.settings(), None, RANDOM, seed, data)
+        for seed in seeds:
             for method in b.methods:
                 for job in starts[method.id, seed]:
                     yield self.diagnosis(settings[method.id], job, job.name, seed, data)
         for method in b.methods:
             for budget in whole_budgets(b, self.card, self.facts):
-                for seed in b.seeds:
-                    start = starts[method.id, seed][-1] if starts[method.id, seed] else None
-                    yield from self.tuned(method, settings[method.id], start, budget, seed, data)
+                for repeat in b.all_repeats:
+                    chain = starts[method.id, repeat.pretraining]
+                    yield from self.tuned(method, settings[method.id], chain[-1] if chain else None, budget, repeat, data)
         if b.upper_bound:
-            for seed in b.seeds:
-                yield from self.tuned(Method(), b.settings(), None, "all", seed, data)
+            for repeat in b.all_repeats:
+                yield from self.tuned(Method(), b.settings(), None, "all", repeat, data)
 
     def data(self) -> Job:
         """The slice store."""
@@ -245,42 +247,41 @@ class _Dataset:
         )  # fmt: skip
 
     def tuned(
-        self, method: Method, settings: Settings, start: Job | None, budget: Budget, seed: int, data: Job
+        self, method: Method, settings: Settings, start: Job | None, budget: Budget, repeat: Repeat, data: Job
     ) -> Iterator[Job]:
-        """The fine-tunings of a method with a budget and seed, one a draw, and the scores of each."""
+        """The fine-tuning of a method with a budget in a repeat, and its scores."""
         entry = regimes()[method.regime]
         roles = (*TUNED, *POOL) if entry.unlabelled else TUNED
-        for draw in draws_of(self.card.splits, budget, self.benchmark.draws):
-            spec = FinetuneSpec(
-                code=_code(f"finetune/{method.regime}", settings),
-                data=data.spec.key,
-                network=_network(settings),
-                threads=settings.threads,
-                seed=seed,
-                start=start.spec.key if start else None,
-                regime=method.regime,
-                options=_options(entry, settings.regimes),
-                config=settings.finetune,
-                split=split_spec(self.card.splits, roles, budget, draw, _share(settings)),
+        spec = FinetuneSpec(
+            code=_code(f"finetune/{method.regime}", settings),
+            data=data.spec.key,
+            network=_network(settings),
+            threads=settings.threads,
+            seed=repeat.finetuning,
+            start=start.spec.key if start else None,
+            regime=method.regime,
+            options=_options(entry, settings.regimes),
+            config=settings.finetune,
+            split=split_spec(self.card.splits, roles, budget, repeat.draw, _share(settings)),
+        )
+        fields = {"dataset": self.card.name, "chain": method.chain, "budget": budget, "repeat": repeat.name}
+        record = PHASES["finetune"].record(**fields, key=spec.key)
+        if (other := self.methods.setdefault(str(record), method.id)) != method.id:
+            raise ConfigError(
+                f"methods: expected methods that differ, found {shown(other)} and {shown(method.id)} with one and the same "
+                "specification: what they set makes no difference"
             )
-            fields = {"dataset": self.card.name, "chain": method.chain, "budget": budget, "draw": draw, "seed": seed}
-            record = PHASES["finetune"].record(**fields, key=spec.key)
-            if (other := self.methods.setdefault(str(record), method.id)) != method.id:
-                raise ConfigError(
-                    f"methods: expected methods that differ, found {shown(other)} and {shown(method.id)} with one and the same "
-                    "specification: what they set makes no difference"
-                )
-            tuned = Job(
-                "finetune", record, spec, self.card.name, method.id, method.chain, budget, draw, seed, data=data.record,
-                start=start.record if start else None, weights=_weights(settings),
-                parents=(data.record, start.record) if start else (data.record,),
-            )  # fmt: skip
-            yield tuned
-            scored = ScoreSpec(code=code_of("score"), data=data.spec.key, start=spec.key)
-            yield Job(
-                "score", PHASES["score"].record(**fields, key=scored.key), scored, self.card.name, method.id, method.chain,
-                budget, draw, seed, data=data.record, start=record, parents=(data.record, record),
-            )  # fmt: skip
+        tuned = Job(
+            "finetune", record, spec, self.card.name, method.id, method.chain, budget, repeat, data=data.record,
+            start=start.record if start else None, weights=_weights(settings),
+            parents=(data.record, start.record) if start else (data.record,),
+        )  # fmt: skip
+        yield tuned
+        scored = ScoreSpec(code=code_of("score"), data=data.spec.key, start=spec.key)
+        yield Job(
+            "score", PHASES["score"].record(**fields, key=scored.key), scored, self.card.name, method.id, method.chain,
+            budget, repeat, data=data.record, start=record, parents=(data.record, record),
+        )  # fmt: skip
 
 
 def _share(settings: Settings) -> float | None:

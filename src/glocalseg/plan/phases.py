@@ -47,7 +47,7 @@ def _starred(part: str) -> str:
 
 
 _RUN = "results/{phase}/{{dataset}}/{{chain}}/seed{{seed}}/{{key}}/run.json"
-_TUNED = "results/{phase}/{{dataset}}/{{chain}}/n{{budget}}/c{{draw}}/seed{{seed}}/{{key}}/run.json"
+_TUNED = "results/{phase}/{{dataset}}/{{chain}}/n{{budget}}/{{repeat}}/{{key}}/run.json"
 PHASES: dict[PhaseName, Phase] = {
     "data": Phase("Preparation", "data/slices/{dataset}/{key}/manifest.json", "data"),
     "pretrain_global": Phase("Global pretraining", _RUN.format(phase="pretrain_global"), "pretrain", trains=True),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from glocalseg.config.model import ConfigError, Model, share_of
+from glocalseg.data.splits.draws import draw_order
 
 Budget = int | Literal["all"]
 Role = Literal["pretrain", "train", "validation", "test"]
+MOST_ORDERS = 500  # that are looked at for draws beside the listed ones
 ROLES: tuple[Role, ...] = ("pretrain", "train", "validation", "test")
 
 
@@ -24,7 +27,7 @@ class LabelledDraw(Model):
 
 class SplitLists(Model):
     """Splits fixed by the paper: lists of subjects. ``budgets`` maps a number of subjects to its draws c1, c2, ...: each trains
-    on so many, on all their volumes with labels."""
+    on so many, on all their volumes with labels. Further draws, and other budgets, are drawn from the subjects of ``all``."""
 
     kind: Literal["lists"]
     pretrain: list[str]
@@ -33,8 +36,36 @@ class SplitLists(Model):
     all: LabelledDraw
 
     def draw(self, budget: Budget, draw: int) -> LabelledDraw:
-        """The labelled and validation subjects of a budget and draw (from 1)."""
-        return self.all if budget == "all" else self.budgets[budget][draw - 1]
+        """The labelled and validation subjects of a budget and draw (from 1): the listed ones first.
+
+        A draw that no list has takes the beginning of an order that depends on its number alone, so that its budgets are nested,
+        and that begins with no set which a list has, while there are such orders.
+
+        Raises:
+            ConfigError: if there are fewer subjects.
+        """
+        if budget == "all":
+            return self.all
+        listed = self.budgets.get(budget, [])
+        if draw <= len(listed):
+            return listed[draw - 1]
+        if budget > len(self.all.train):
+            raise ConfigError(f"budgets: expected at most the {len(self.all.train)} subjects of splits.all, found {budget}")
+        return LabelledDraw(train=list(self._order(draw)[:budget]), validation=self.all.validation)
+
+    def is_listed(self, budget: Budget, draw: int) -> bool:
+        """Whether a draw is one of the card's own."""
+        return budget == "all" or draw <= len(self.budgets.get(budget, []))
+
+    def _order(self, draw: int) -> tuple[str, ...]:
+        pool = {subject: (subject,) for subject in sorted(self.all.train)}
+        taken = {n: [set(d.train) for d in draws] for n, draws in self.budgets.items()}
+        new = (
+            order
+            for number in range(1, MOST_ORDERS)
+            if not any(set((order := draw_order(pool, 0, number))[:n]) in sets for n, sets in taken.items())
+        )
+        return next(islice(new, draw - 1, None), None) or draw_order(pool, 0, draw)
 
 
 class SplitRule(Model):
@@ -48,21 +79,6 @@ class SplitRule(Model):
 
 
 Splits = Annotated[SplitLists | SplitRule, Field(discriminator="kind")]
-
-
-def draws_of(splits: SplitLists | SplitRule, budget: Budget, wanted: int) -> list[int]:
-    """Numbers of the draws of a budget, from 1: as many as wanted, or as the fixed lists have; one for ``all``.
-
-    Raises:
-        ConfigError: if the fixed lists have no draw of this budget.
-    """
-    if budget == "all":
-        return [1]
-    if isinstance(splits, SplitRule):
-        return list(range(1, wanted + 1))
-    if budget not in splits.budgets:
-        raise ConfigError(f"budgets: expected one of {sorted(splits.budgets)}, which the card lists, found {budget}")
-    return list(range(1, min(wanted, len(splits.budgets[budget])) + 1))
 
 
 def part_of(share: float, whole: int) -> int:
