@@ -35,23 +35,38 @@ def test_by_hand():
     assert found.interval.estimate == pytest.approx(0.3)
     assert found.by_subject == pytest.approx(0.02 / 2)  # variance of .2 and .4 is .02
     assert found.by_repeat == pytest.approx(0.01 / 3)  # of .2, .4 and .3 it is .01
-    assert found.error**2 == pytest.approx(0.01 + 0.01 / 3 + 0.04 / 2 / 6)  # rest: .04 over 1 x 2, over 6 values
-    assert found.freedom == pytest.approx((0.01 + 0.01 / 3) ** 2 / (0.01**2 / 1 + (0.01 / 3) ** 2 / 2))
+    assert found.by_rest == pytest.approx(0.01 / 3)  # .04 over 1 x 2, over 6 values
+    assert found.error**2 == pytest.approx(0.01)  # subjects + repeats - rest
+    # (.01)^2 / (.01^2 / 1 + (.01 / 3)^2 / 2 + (.01 / 3)^2 / 2) = 0.9: not fewer than one
+    assert found.freedom == 1
     assert (found.subjects, found.repeats) == (2, 3)
 
 
 @pytest.mark.parametrize("spread", [(0.05, 0.0), (0.0, 0.03), (0.02, 0.02)])
-def test_error_is_what_resampling_subjects_and_repeats_gives(spread: tuple[float, float]):
+def test_resampling_subjects_and_repeats_gives_the_same_but_for_the_rest(spread: tuple[float, float]):
     rng = np.random.default_rng(1)
     scores = 0.5 + rng.normal(0, spread[0], (12, 1)) + rng.normal(0, spread[1], (1, 8)) + rng.normal(0, 0.04, (12, 8))
-    assert mean(scores).error == pytest.approx(bootstrap_error(scores, 8000), rel=0.03)  # Monte Carlo error 0.8%
+    found = mean(scores)
+    # the bootstrap counts the rest three times; its Monte Carlo error is 1.1%
+    assert np.sqrt(found.error**2 + 2 * found.by_rest) == pytest.approx(bootstrap_error(scores, 4000), rel=0.04)
 
 
-def test_error_is_what_resampling_gives_where_values_are_missing():
+def test_resampling_gives_the_same_where_values_are_missing():
     rng = np.random.default_rng(2)
     scores = 0.5 + rng.normal(0, 0.03, (15, 1)) + rng.normal(0, 0.03, (1, 10)) + rng.normal(0, 0.04, (15, 10))
     scores[rng.random(scores.shape) < 0.1] = np.nan
-    assert mean(scores).error == pytest.approx(bootstrap_error(scores, 8000), rel=0.06)
+    found = mean(scores)
+    assert np.sqrt(found.error**2 + 2 * found.by_rest) == pytest.approx(bootstrap_error(scores, 4000), rel=0.06)
+
+
+def test_the_squared_error_is_not_biased():
+    rng = np.random.default_rng(5)
+    errors = [
+        mean(0.5 + rng.normal(0, 0.03, (12, 1)) + rng.normal(0, 0.02, (1, 8)) + rng.normal(0, 0.06, (12, 8))).error
+        for _ in range(2000)
+    ]
+    truth = 0.03**2 / 12 + 0.02**2 / 8 + 0.06**2 / 96
+    assert np.mean(np.square(errors)) == pytest.approx(truth, rel=0.05)
 
 
 def test_with_repeats_alone_the_interval_is_students():
@@ -151,8 +166,9 @@ def test_one_wild_repeat_moves_the_mean_and_hardly_hodges_lehmann():
 
 
 def test_degrees_of_freedom_by_hand():
-    assert satterthwaite((2.0, 4), (2.0, 4)) == pytest.approx(8)
-    assert satterthwaite((2.0, 4), (0.0, 9)) == pytest.approx(4)
-    assert satterthwaite((0.0, 4), (0.0, 0)) == np.inf
+    assert satterthwaite(4.0, [(2.0, 4), (2.0, 4)]) == pytest.approx(8)
+    assert satterthwaite(2.0, [(2.0, 4), (0.0, 9)]) == pytest.approx(4)
+    assert satterthwaite(1.0, [(2.0, 4), (1.0, 9), (0.0, 0)]) == 4  # not fewer than the part with the fewest
+    assert satterthwaite(0.0, [(0.0, 4), (0.0, 0)]) == np.inf
     assert reach(9, 0.95) == pytest.approx(stats.t.ppf(0.975, 9))
     assert reach(np.inf, 0.95) == pytest.approx(1.959964, abs=1e-6)

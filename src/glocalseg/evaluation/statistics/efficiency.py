@@ -9,7 +9,7 @@ import numpy as np
 from glocalseg.evaluation.statistics.arrays import Array
 from glocalseg.evaluation.statistics.intervals import Interval, mean_of, reach
 
-STEPS = 32  # places between two budgets at which the baseline is compared
+STEPS = 16  # places between two budgets at which the baseline is compared
 
 
 def equivalent_budget(scores: Array, baseline: Array, budgets: Sequence[int], *, confidence: float) -> Interval:
@@ -47,8 +47,8 @@ def equivalent_budget(scores: Array, baseline: Array, budgets: Sequence[int], *,
     if not len(possible):  # beyond all budgets, or between two places of the grid
         return Interval(estimate, estimate, estimate)
     first, last = int(possible[0]), int(possible[-1])
-    lowest = 0.0 if first == 0 else float(volumes[first])
-    highest = np.inf if last == len(volumes) - 1 else float(volumes[last])
+    lowest = 0.0 if first == 0 else _edge(low, high, volumes, first, first - 1)
+    highest = np.inf if last == len(volumes) - 1 else _edge(low, high, volumes, last, last + 1)
     return Interval(estimate, min(lowest, estimate), max(highest, estimate))
 
 
@@ -99,5 +99,15 @@ def _crossing(gaps: Array, volumes: Array) -> float:
     i = int(gone[0])
     if i == 0:
         return float(volumes[0]) if gaps[0] == 0 else 0.0
-    share = gaps[i - 1] / (gaps[i - 1] - gaps[i])
-    return float(np.exp(np.log(volumes[i - 1]) + share * (np.log(volumes[i]) - np.log(volumes[i - 1]))))
+    return _between(gaps, volumes, i - 1, i)
+
+
+def _edge(low: Array, high: Array, volumes: Array, inside: int, outside: int) -> float:
+    """Where the interval of the difference, which holds zero at one place and not at the next, lets go of it."""
+    return _between(low if low[outside] > 0 else high, volumes, inside, outside)
+
+
+def _between(values: Array, volumes: Array, a: int, b: int) -> float:
+    """The number of volumes at which the straight line (over logarithms) between two places is zero."""
+    share = values[a] / (values[a] - values[b])
+    return float(np.exp(np.log(volumes[a]) + share * (np.log(volumes[b]) - np.log(volumes[a]))))

@@ -68,15 +68,15 @@ def failed_runs(structures: Array) -> list[FailedRun]:
     """
     means = np.array([repeat_means(s) for s in structures])  # (structures, repeats)
     overall = repeat_means(means)
+    references, cell = np.array([reference(m) for m in means]), reference(overall)
     found = []
     for repeat in np.flatnonzero(np.isfinite(overall)):
-        references = np.array([reference(m) for m in means])
         of_run = means[:, repeat]
         lost = np.flatnonzero((of_run < LOST) | (of_run < LOST_SHARE * references))
         if len(lost):
-            worst = int(lost[np.argmin(of_run[lost])])
+            worst = int(lost[of_run[lost].argmin()])
             found.append(FailedRun(int(repeat), "lost a structure", float(of_run[worst]), float(references[worst]), worst))
-        elif overall[repeat] < FAR_SHARE * (cell := reference(overall)):
+        elif overall[repeat] < FAR_SHARE * cell:
             found.append(FailedRun(int(repeat), "far below its cell", float(overall[repeat]), cell, None))
     return found
 

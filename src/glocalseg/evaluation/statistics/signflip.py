@@ -98,6 +98,7 @@ def _signs(repeats: int, rng: np.random.Generator) -> tuple[Array, bool]:
     """
     if repeats <= MAX_EXACT:
         bits = (np.arange(2 ** (repeats - 1))[:, None] >> np.arange(repeats)) & 1  # the last repeat is never turned
-        return 1.0 - 2.0 * bits, True
-    drawn = rng.choice([-1.0, 1.0], size=(DRAWN, repeats))
-    return np.vstack([np.ones((1, repeats)), drawn]), False
+        return (1 - 2 * bits).astype(np.float64), True
+    drawn: Array = rng.choice([-1.0, 1.0], size=(DRAWN + 1, repeats))
+    drawn[0] = 1.0
+    return drawn, False
