@@ -28,13 +28,17 @@ class Method(Model):
     set_: dict[str, Any] = Field(
         default={}, alias="set", description="settings of this method alone, by dotted path: {pretrain_global.steps: 500}"
     )
+    control: bool = Field(default=False, description="a row that the others are held against, and no candidate itself")
+    other_seeds: bool = Field(
+        default=False, description="the same once more with other seeds: what comes out is what chance alone gives (A/A)"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.local and not self.global_:
             raise ValueError("a local strategy starts from a global one: give both")
-        if self.set_ and not self.name:
-            raise ValueError("a method with settings of its own needs a name")
+        if (self.set_ or self.other_seeds) and not self.name:
+            raise ValueError("a method with settings or seeds of its own needs a name")
         return self
 
     @property
@@ -72,14 +76,28 @@ class Repeat(Model):
         return f"r{self.draw}" if joint else f"c{self.draw}-p{self.pretraining}-f{self.finetuning}"
 
 
-class StatisticsConfig(Model):
-    """How the report judges; no run depends on it."""
+Pair = Annotated[list[MethodName], Field(min_length=2, max_length=2)]  # a method, and what it is compared with
+PRIMARY = ("gd+lr", RANDOM)  # the paper's method and weights of no pretraining
+CLAIMS = (("gd", "gr"), ("gd_minus", "gr"), ("gd+lr", "gd"), ("gd+ld", "gd+lr"))  # what the paper says is better than what
 
-    resamples: int = Field(default=2000, ge=100)
+
+class StatisticsConfig(Model):
+    """How the report judges, declared before the run; no run depends on it."""
+
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     seed: int = 0
-    collapse_below: float = Field(
-        default=0.01, ge=0, lt=1, description="validation Dice at which a structure counts as lost"
+    margin: float = Field(
+        default=0.01, ge=0, lt=1, description="a difference of Dice up to this does not matter in practice"
+    )
+    primary: Pair | None = Field(
+        default=None,
+        description="[method, other]: the one comparison that the benchmark is made for, at its smallest budget; left out: "
+        "gd+lr and random, where the benchmark has them",
+    )
+    claims: list[Pair] | None = Field(
+        default=None,
+        description="[[method, other], ...]: what is claimed to be better than what, at every budget; left out: the paper's, as "
+        "far as the benchmark has the methods. Every method is compared with random weights besides",
     )
 
 
@@ -128,12 +146,36 @@ class Benchmark(Settings):
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} must be different from one another, found {values}")
+        self._require_methods()
         runs = len(self.datasets) * len(self.methods) * len(self.budgets) * len(self.all_repeats)
         if runs > MOST_RUNS:
             raise ValueError(
                 f"methods x budgets x repeats must be at most {MOST_RUNS} fine-tunings of all datasets, found {runs}"
             )
         return self
+
+    def _require_methods(self) -> None:
+        """Raise ValueError if a declared comparison is of a method that the benchmark does not have."""
+        known = [m.id for m in self.methods]
+        given = {"primary": [self.statistics.primary] if self.statistics.primary else [], "claims": self.statistics.claims or []}
+        for key, pairs in given.items():
+            for pair in pairs:
+                if missing := [name for name in pair if name not in known]:
+                    raise ValueError(f"statistics.{key}: expected two of {', '.join(known)}, found {shown(missing[0])}")
+                if pair[0] == pair[1]:
+                    raise ValueError(f"statistics.{key}: expected two methods, found {shown(pair[0])} twice")
+
+    @property
+    def primary(self) -> tuple[str, str] | None:
+        """The primary comparison: a method, and the other that it is compared with; None where the benchmark lacks one of them."""
+        method, other = self.statistics.primary or PRIMARY
+        return (method, other) if {method, other} <= {m.id for m in self.methods} else None
+
+    @property
+    def claims(self) -> tuple[tuple[str, str], ...]:
+        """The comparisons that are declared besides those with random weights."""
+        pairs = self.statistics.claims if self.statistics.claims is not None else CLAIMS
+        return tuple((method, other) for method, other in pairs if {method, other} <= {m.id for m in self.methods})
 
     @property
     def all_repeats(self) -> tuple[Repeat, ...]:

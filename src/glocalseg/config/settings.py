@@ -100,6 +100,11 @@ class FinetuneConfig(Model):
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps, for cosine")
     loss: Literal["dice", "dice_ce"] = "dice"
     validate_every: int = Field(default=50, ge=1)
+    selection: Literal["validation", "labelled", "none"] = Field(
+        default="validation",
+        description="which volumes choose the weights: the card's validation list, whose labels are to be paid for too; the labelled "
+        "volumes that are trained on; none: the last weights are taken",
+    )
     checkpoint_every: Annotated[int, Field(ge=1), MACHINERY] = 200
     augment: AugmentConfig = AugmentConfig()
 
