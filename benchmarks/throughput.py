@@ -135,7 +135,7 @@ def _tasks(args: argparse.Namespace, precision: str, compiled: str, root: Path) 
     card = _card(args.size)
     plan = make_plan(benchmark, {card.name: card}, lock_folder=CONFIG / "datasets")
     _write_slices(root / plan.of("data")[0].record, card)
-    for job in _one_of_each(benchmark, plan):
+    for job in _one_of_each(plan):
         spec: Any = job.spec.model_copy(update={"start": None})  # from random weights: what a step costs is the same
         inputs = open_inputs(spec, spec.split, replace(job, start=None).place(root), steps=spec.config.steps)
         stage = finetune if job.phase == "finetune" else pretrain
@@ -162,12 +162,13 @@ def _card(size: int) -> Card:
     return card.model_copy(update={"frame": frame, "subjects": SUBJECTS, "splits": splits})
 
 
-def _one_of_each(benchmark: Benchmark, plan: Plan) -> Iterator[Job]:
+def _one_of_each(plan: Plan) -> Iterator[Job]:
+    """The first training of each phase and strategy, or regime."""
     seen = set()
     for job in plan.jobs.values():
         spec: Any = job.spec
         key = (job.phase, job.chain.rpartition("+")[2] if job.phase != "finetune" else getattr(spec, "regime", ""))
-        if PHASES[job.phase].trains and key not in seen and job.seed == benchmark.seeds[0]:
+        if PHASES[job.phase].trains and key not in seen:
             seen.add(key)
             yield job
 

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from glocalseg.config.benchmark import load_benchmark
-from glocalseg.config.model import ConfigError
+from glocalseg.config.benchmark import parse_benchmark
+from glocalseg.config.model import ConfigError, read_yaml
 from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import make_plan
@@ -32,8 +32,17 @@ def sizing() -> ModuleType:
     return module
 
 
+GRID = {  # of the plans below, whatever the shipped configurations come to say
+    "methods": [{}, *({"global": name} for name in ("gr", "gd_minus", "gd", "pcl")),
+                *({"global": "gd", "local": name} for name in ("lr", "ld"))],
+    "budgets": [1, 2, 8], "repeats": 3, "upper_bound": True, "pretrain_global": {"steps": 250, "images": 96},
+    "pretrain_local": {"steps": 100, "images": 48}, "finetune": {"steps": 120, "batch": 12, "validate_every": 50},
+}  # fmt: skip
+
+
 def plan_of(name: str, **changes: Any) -> Plan:
-    benchmark = load_benchmark(HERE / "config" / f"{name}.yaml").model_copy(update=changes)
+    path = HERE / "config" / f"{name}.yaml"
+    benchmark = parse_benchmark({**read_yaml(path), **changes}, where=str(path))
     return make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
 
 
@@ -56,29 +65,30 @@ def measured(size: int, rate: float, plan: Plan) -> pd.DataFrame:
 
 
 def test_hours_by_hand(sizing: ModuleType) -> None:
-    plan = plan_of("hippocampus")
+    plan = plan_of("hippocampus", **GRID)
+    tuned = 7 * 3 * 3 + 3  # methods x budgets x repeats, and the upper bound in each repeat
     table = sizing.hours(plan, measured(32, 50.0, plan), sizing.Costs(overhead=10, validation=2)).set_index("phase")
     assert table["jobs"].to_dict() == {
         "pretrain_global": 12,
         "pretrain_local": 6,
         "diagnose": 21,
-        "finetune": 318,
-        "score": 318,
+        "finetune": tuned,
+        "score": tuned,
     }
-    steps = {"pretrain_global": 3000, "pretrain_local": 600, "diagnose": 0, "finetune": 318 * 120, "score": 0}
+    steps = {"pretrain_global": 3000, "pretrain_local": 600, "diagnose": 0, "finetune": tuned * 120, "score": 0}
     assert table["steps"].to_dict() == steps
     expected = {
         "pretrain_global": 12 * (250 * 96 / 50 + 10),
         "pretrain_local": 6 * (100 * 48 / 50 + 10),
         "diagnose": 21 * 10,
-        "finetune": 318 * (120 * 12 / 50 + 3 * 2 + 10),  # validated after 40, 80 and 120 steps
-        "score": 318 * 10,
+        "finetune": tuned * (120 * 12 / 50 + 3 * 2 + 10),  # validated after 50, 100 and 120 steps
+        "score": tuned * 10,
     }
     assert (table["hours"] * 3600).to_dict() == pytest.approx(expected)
 
 
 def test_each_data_set_takes_the_nearest_size_and_says_so(sizing: ModuleType, tmp_path: Path) -> None:
-    plan = plan_of("paper")
+    plan = plan_of("paper", repeats=3)
     for size, rate in ((64, 1000.0), (160, 200.0), (192, 100.0)):
         measured(size, rate, plan).to_csv(tmp_path / f"{size}.csv", index=False)
     table = sizing.read([tmp_path / f"{size}.csv" for size in (64, 160, 192)])

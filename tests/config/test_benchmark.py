@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from glocalseg.config.benchmark import Benchmark, Method, load_benchmark, parse_benchmark
+from glocalseg.config.benchmark import Benchmark, Method, Repeat, load_benchmark, parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
 from glocalseg.data.cards.card import load_card, load_cards
 
@@ -18,6 +18,11 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 def raw(**changes: Any) -> dict[str, Any]:
     """The quick configuration with some keys replaced."""
     return {**yaml.safe_load((CONFIG / "quick.yaml").read_text()), **changes}
+
+
+def triple(**changes: int) -> dict[str, int]:
+    """A repeat whose parts go together, with some of them replaced."""
+    return {"draw": 1, "pretraining": 1, "finetuning": 1, **changes}
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda p: p.stem)
@@ -31,7 +36,7 @@ def test_the_quick_benchmark_is_what_a_newcomer_was_promised() -> None:
     quick = load_benchmark(CONFIG / "quick.yaml")
     assert len(quick.methods) >= 6
     assert len(quick.budgets) >= 2
-    assert quick.draws >= 2
+    assert len(quick.all_repeats) >= 2
     assert quick.datasets == ["phantom"]
 
 
@@ -64,6 +69,33 @@ def test_a_name_stands_in_tables_and_the_chain_in_paths() -> None:
     assert (method.id, method.chain) == ("gd+lr-t05", "gd+lr")
     with pytest.raises(ValueError, match="settings of its own needs a name"):
         Method.model_validate({"global": "gd", "set": {"threads": 2}})
+
+
+def test_more_repeats_keep_the_first_ones() -> None:
+    few, more = (parse_benchmark(raw(repeats=number), where="some.yaml").all_repeats for number in (3, 5))
+    assert more[:3] == few
+    assert [repeat.name for repeat in more] == ["r1", "r2", "r3", "r4", "r5"]
+    for part in ("draw", "pretraining", "finetuning"):
+        assert len({getattr(repeat, part) for repeat in more}) == 5  # everything that varies is a repeat's own
+
+
+def test_a_list_says_what_goes_together_and_calls_it_so() -> None:
+    listed = [triple(), triple(draw=2), triple(draw=2, pretraining=2, finetuning=2), triple(pretraining=0, finetuning=3)]
+    repeats = parse_benchmark(raw(repeats=listed), where="some.yaml").all_repeats
+    assert [repeat.name for repeat in repeats] == ["r1", "c2-p1-f1", "r2", "c1-p0-f3"]
+    assert repeats[2] == Repeat.joint(2)
+
+
+def test_declared_comparisons_are_the_papers_as_far_as_the_methods_are_there() -> None:
+    methods = [{}, {"global": "gr"}, {"global": "gd"}, {"global": "gd", "local": "lr"}]
+    whole = parse_benchmark(raw(methods=methods), where="some.yaml")
+    assert whole.primary == ("gd+lr", "random")
+    assert whole.claims == (("gd", "gr"), ("gd+lr", "gd"))
+    less = parse_benchmark(raw(methods=methods[:3]), where="some.yaml")
+    assert (less.primary, less.claims) == (None, (("gd", "gr"),))
+    given = {"primary": ["gd", "gr"], "claims": []}
+    own = parse_benchmark(raw(methods=methods, statistics=given), where="some.yaml")
+    assert (own.primary, own.claims) == (("gd", "gr"), ())
 
 
 def quick_with(**method: Any) -> Benchmark:
@@ -127,12 +159,26 @@ def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: A
         ({"budgets": [1.5]}, ["budgets.0", "a whole number from 1", "1.5"]),
         ({"budgets": [True]}, ["budgets.0", "a whole number from 1", "True"]),
         ({"budgets": ["10%", "10%"]}, ["budgets must be different"]),
-        ({"seeds": [-1]}, ["seeds start at 0"]),
+        ({"repeats": 0}, ["repeats", "greater than or equal to 1", "0"]),
+        ({"repeats": []}, ["repeats", "at least 1"]),
+        ({"repeats": [triple(draw=0)]}, ["repeats.0.draw", "greater than or equal to 1", "0"]),
+        ({"repeats": [triple(), triple(finetuning=-1)]}, ["repeats.1.finetuning", "greater than or equal to 0", "-1"]),
+        ({"repeats": [{"draw": 1, "pretraining": 1}]}, ["repeats.0.finetuning", "required"]),
+        ({"repeats": [triple(), triple(draw=2), triple()]}, ["repeats must be different", "'r1', 'c2-p1-f1', 'r1'"]),
+        ({"draws": 5}, ["draws", "an unknown key"]),
+        ({"seeds": [0]}, ["seeds", "an unknown key"]),
+        ({"statistics": {"primary": ["gd+lr", "byol"]}}, ["statistics.primary", "expected two of random, gr", "found 'byol'"]),
+        ({"statistics": {"claims": [["gd", "gr"], ["gd+ld", "gr"]]}}, ["statistics.claims", "expected two of", "'gd+ld'"]),
+        ({"statistics": {"claims": [["gd", "gd"]]}}, ["statistics.claims", "expected two methods, found 'gd' twice"]),
+        ({"statistics": {"primary": ["gd"]}}, ["statistics.primary", "at least 2"]),
+        ({"statistics": {"margin": -0.01}}, ["statistics.margin", "greater than or equal to 0", "-0.01"]),
+        ({"finetune": {"steps": 5, "selection": "test"}}, ["finetune.selection", "'validation', 'labelled' or 'none'", "'test'"]),
+        ({"methods": [{}, {"global": "gd", "other_seeds": True}]}, ["methods.1", "seeds of its own needs a name"]),
         ({"pool": 30}, ["pool", "a percentage such as 10%", "30"]),
         ({"pool": "101%"}, ["pool", "at most 100%", "'101%'"]),
         ({"network": {"channels": [16]}}, ["network.channels", "at least 2"]),
         ({"methods": [{"local": "lr"}]}, ["methods.0", "starts from a global one"]),
-        ({"draws": "many"}, ["draws", "integer", "'many'"]),
+        ({"repeats": "many"}, ["repeats", "'many'"]),
         ({"finetune": {"steps": 10, "loss": "hinge"}}, ["finetune.loss", "'dice'", "'hinge'"]),
         ({"pretrain_global": {"steps": 0, "images": 48}}, ["pretrain_global.steps", "greater than or equal to 1", "0"]),
     ],
@@ -148,8 +194,8 @@ def test_a_wrong_value_is_one_line_with_file_key_and_value(changes: dict[str, An
 
 def test_every_problem_has_its_line() -> None:
     with pytest.raises(ConfigError) as error:
-        parse_benchmark(raw(stepz=3, draws=0), where="some.yaml")
-    assert sorted(line.split(": ")[1] for line in str(error.value).split("\n")) == ["draws", "stepz"]
+        parse_benchmark(raw(stepz=3, budgets=[0]), where="some.yaml")
+    assert sorted(line.split(": ")[1] for line in str(error.value).split("\n")) == ["budgets.0", "stepz"]
 
 
 def test_a_benchmark_survives_being_written_and_read() -> None:

@@ -85,6 +85,21 @@ def test_sizes_are_those_of_the_release(name: str, pretrain: int, test: int, eve
     assert {budget: len(listed) for budget, listed in splits.budgets.items()} == draws
 
 
+@pytest.mark.parametrize(("name", "sets"), [("acdc", 12), ("prostate", 10), ("mmwhs", 8)])
+def test_repeats_beyond_the_papers_lists_label_others_of_its_pool(name: str, sets: int) -> None:
+    card, volumes = _card(name), _volumes(name)
+    splits = card.splits
+    assert isinstance(splits, SplitLists)
+    for budget, listed in splits.budgets.items():
+        found = [splits.draw(budget, draw) for draw in range(1, sets + 1)]
+        assert found[: len(listed)] == listed
+        for number in range(len(listed) + 1, sets + 1):
+            assert set(splits.draw(budget, number).train) <= set(splits.all.train)
+            assert len(_split(card, volumes, budget, number).train) == budget
+        if budget < len(splits.all.train):  # of all there is one set
+            assert len({frozenset(d.train) for d in found}) == sets, (budget, [d.train for d in found])
+
+
 def _numbers(subjects: list[str]) -> list[int]:
     return [int("".join(c for c in s if c.isdigit())) for s in subjects]
 
@@ -146,16 +161,14 @@ def test_the_paper_can_be_planned_without_data(tmp_path: Path) -> None:
         "datasets": PAPER,
         "methods": [{}, {"global": "gd"}, {"global": "gd", "local": "lr"}],
         "budgets": [1, 2, 8],
-        "draws": 5,
-        "seeds": [0],
+        "repeats": 5,
         "pretrain_global": {"steps": 1, "images": 8},
         "pretrain_local": {"steps": 1, "images": 8},
         "finetune": {"steps": 1},
     }
     benchmark = parse_benchmark(raw, where="test")
     plan = make_plan(benchmark, {n: _card(n) for n in PAPER}, lock_folder=tmp_path)
-    per_method = (5 + 5 + 3) + (5 + 5 + 3) + (5 + 4 + 3)
-    assert len(plan.of("finetune")) == 3 * per_method + 3  # and the upper bound of each data set
+    assert len(plan.of("finetune")) == 3 * (3 * 3 * 5 + 5)  # and the upper bound of each data set in each repeat
     assert len(plan.of("data")) == 3
-    assert len(plan.of("pretrain_global")) == 3
+    assert len(plan.of("pretrain_global")) == 3 * 5
     assert {job.spec.config.partitions for job in plan.of("pretrain_global")} == {4}  # S, for every data set

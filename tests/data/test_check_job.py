@@ -25,8 +25,8 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(jobs, "root_of", lambda _: tmp_path / "data")
     monkeypatch.setattr(jobs, "lock_of", lambda _: tmp_path / "tiny.lock.json")
     raw = {
-        "name": "small", "title": "Small", "datasets": ["tiny"], "methods": [{}, {"global": "gr"}], "budgets": [1], "draws": 1,
-        "seeds": [0], "pretrain_global": {"steps": 5, "images": 24, "partitions": 20},
+        "name": "small", "title": "Small", "datasets": ["tiny"], "methods": [{}, {"global": "gr"}], "budgets": [1], "repeats": 1,
+        "pretrain_global": {"steps": 5, "images": 24, "partitions": 20},
         "pretrain_local": {"steps": 5, "images": 8, "partitions": 4}, "finetune": {"steps": 5},
     }  # fmt: skip
     plan = SimpleNamespace(benchmark=Benchmark.model_validate(raw))

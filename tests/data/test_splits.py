@@ -18,7 +18,6 @@ from glocalseg.data.splits.given import (
     SplitLists,
     SplitRule,
     check_lists,
-    draws_of,
     listed_subjects,
     whole_budget,
 )
@@ -125,11 +124,42 @@ def test_lists_are_taken_as_they_stand() -> None:
     assert split.pretrain == ("v000_0", "v001_0", "v001_1", "v002_0")
     assert split.test == ("v004_0", "v004_1")
     assert make_split(lists(), volumes, "all", 1).train == split.pretrain
-    assert draws_of(lists(), 1, 5) == [1, 2]
-    assert draws_of(rule(1, 1, 0), 1, 5) == [1, 2, 3, 4, 5]
-    assert draws_of(rule(1, 1, 0), "all", 5) == [1]
-    with pytest.raises(ConfigError, match=r"one of \[1\].*found 2"):
-        draws_of(lists(), 2, 5)
+
+
+FIVE = [f"s00{i}" for i in range(5)]  # the pool of a card whose budget 1 has two listed choices, and 3 one
+
+
+def with_more() -> SplitLists:
+    draws = {1: [_draw("s001", validation=("s007",)), _draw("s000")], 3: [_draw("s000", "s001", "s002")]}
+    return lists(pretrain=FIVE, test=["s006"], budgets=draws, all=_draw(*FIVE, validation=("s005",)))
+
+
+def test_draws_beyond_the_listed_ones_are_of_the_same_pool_and_have_sets_that_no_list_has() -> None:
+    splits = with_more()
+    assert [splits.draw(1, draw).train for draw in (1, 2)] == [["s001"], ["s000"]]
+    assert splits.draw(1, 1).validation == ["s007"]  # its own
+    assert [splits.is_listed(1, draw) for draw in (1, 2, 3)] == [True, True, False]
+    assert [splits.is_listed(3, draw) for draw in (1, 2)] == [True, False]
+    assert not splits.is_listed(2, 1)
+    assert splits.is_listed("all", 9)
+    for budget, count in ((1, 5), (2, 5), (3, 5), (4, 5)):
+        found = [splits.draw(budget, draw) for draw in range(1, count + 1)]
+        assert len({frozenset(d.train) for d in found}) == count, budget
+        for number, one in enumerate(found, 1):
+            assert set(one.train) <= set(FIVE)
+            assert len(one.train) == budget
+            if not splits.is_listed(budget, number):
+                assert one.validation == ["s005"]
+
+
+def test_draws_beyond_the_listed_ones_are_nested_and_stay_whatever_is_asked_for() -> None:
+    splits = with_more()
+    for draw in (3, 4, 5):
+        orders = [splits.draw(budget, draw).train for budget in (1, 2, 3, 4, 5)]
+        assert all(order == orders[-1][: len(order)] for order in orders)
+    assert with_more().draw(2, 4) == splits.draw(2, 4)
+    with pytest.raises(ConfigError, match="at most the 5 subjects of splits.all, found 6"):
+        splits.draw(6, 1)
 
 
 POOL = "v006_0 v002_0 v004_0 v005_0 v005_1 v009_0"

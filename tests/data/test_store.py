@@ -51,11 +51,13 @@ def test_round_trip(record: Path) -> None:
     for name in ("images", "labels", "native_labels"):
         np.testing.assert_array_equal(getattr(store, name), put[name])
         assert isinstance(getattr(store, name), np.memmap)
-    pd.testing.assert_frame_equal(store.slices, put["slices"])
     pd.testing.assert_frame_equal(store.volumes, put["volumes"])
     assert store.manifest["spec"] == {"identity": "x"}
     assert store.rows(["b_1", "a_1"]).tolist() == [2, 3, 4, 0, 1]
     assert store.rows([]).tolist() == []
+    in_order = put["slices"].set_index("volume")["position"].loc[["b_1", "a_1"]]
+    assert store.positions(["b_1", "a_1"]).tolist() == in_order.tolist()
+    assert store.positions([]).tolist() == []
     np.testing.assert_array_equal(store.native_label("b_1"), put["native_labels"][40:].reshape(3, 3, 3))
     with pytest.raises(KeyError):
         store.rows(["c_1"])
@@ -118,6 +120,5 @@ def test_volumes_and_subjects_may_be_called_na_or_like_a_number(
     write_store(tmp_path / "manifest.json", **parts)
     store = open_store(tmp_path / "manifest.json")
     assert (tuple(store.volumes["volume"]), tuple(store.volumes["subject"])) == (volumes, subjects)
-    assert tuple(store.slices["volume"].unique()) == volumes
-    assert tuple(store.slices["subject"].unique()) == subjects
+    assert tuple(store.known) == volumes
     assert store.rows(volumes).tolist() == [0, 1, 2, 3, 4]

@@ -48,7 +48,7 @@ def make_card(**changes: Any) -> Card:
 def make_benchmark(**changes: Any) -> Benchmark:
     return Benchmark.model_validate({
         "name": "toy", "title": "A <look>", "datasets": ["toy"], "methods": [{}, {"global": "gd"}], "budgets": [1, 2],
-        "draws": 2, "seeds": [0], "pretrain_global": {"steps": 2, "images": 8, "partitions": 4},
+        "repeats": 2, "pretrain_global": {"steps": 2, "images": 8, "partitions": 4},
         "pretrain_local": {"steps": 2, "images": 8},
         "finetune": {"steps": 2, "loss": "dice"}, **changes,
     })  # fmt: skip
@@ -198,16 +198,42 @@ def test_areas_are_counted_on_the_native_grid_after_resampling_and_on_the_frame(
 # ---------------------------------------------------------------- lists and partitions
 
 
-def test_draws_that_label_the_same_volumes_are_named(tmp_path: Path) -> None:
-    benchmark = make_benchmark(budgets=[1], draws=40)
-    plan = make(tmp_path, benchmark)
+def test_repeats_that_label_the_same_volumes_are_named(tmp_path: Path) -> None:
+    plan = make(tmp_path, make_benchmark(budgets=[1], repeats=40))
     store = open_store(tmp_path / plan.of("data")[0].record)
-    draws = [d for d in lists_of(plan, "toy", store.volumes).draws if d.budget == "1"]
-    first: dict[frozenset[str], int] = {}
-    for draw in draws:
-        before = first.setdefault(frozenset(draw.train), draw.draw)
-        assert draw.same == (before if before != draw.draw else None)
-    assert any(d.same for d in draws)
+    rows = [row for row in lists_of(plan, "toy", store.volumes).labelled if row.budget == "1"]
+    assert [row.repeats for row in rows] == [(f"r{number}",) for number in range(1, 41)]
+    first: dict[frozenset[str], str] = {}
+    for row in rows:
+        before = first.setdefault(frozenset(row.train), row.repeats[0])
+        assert row.same == (before if before != row.repeats[0] else None)
+    assert any(row.same for row in rows)
+    assert "the same as r" in write_look(plan, tmp_path).read_text(encoding="utf-8")
+
+
+def test_repeats_that_share_their_volumes_share_a_row(tmp_path: Path) -> None:
+    triples = [{"draw": draw, "pretraining": p, "finetuning": 1} for draw in (2, 3) for p in (1, 2)]
+    plan = make(tmp_path, make_benchmark(budgets=[1], repeats=triples))
+    rows = lists_of(plan, "toy", open_store(tmp_path / plan.of("data")[0].record).volumes).labelled
+    assert [(row.budget, row.repeats) for row in rows] == [
+        ("1", ("c2-p1-f1", "c2-p2-f1")), ("1", ("c3-p1-f1", "c3-p2-f1")), ("all", ()),
+    ]  # fmt: skip
+    assert rows[0].train != rows[1].train
+    assert not any(row.listed for row in rows)
+
+
+def test_choices_that_a_card_lists_are_marked(tmp_path: Path) -> None:
+    listed = [{"train": [name], "validation": ["a1"]} for name in ("a3", "a2")]
+    whole = {"train": ["a2", "a3", "a4"], "validation": ["a1"]}
+    splits = {"kind": "lists", "pretrain": ["a2", "a3", "a4"], "test": ["a5", "a6"], "budgets": {1: listed}, "all": whole}
+    plan = make(tmp_path, make_benchmark(budgets=[1], repeats=3), make_card(splits=splits))
+    rows = lists_of(plan, "toy", open_store(tmp_path / plan.of("data")[0].record).volumes).labelled
+    assert [(row.repeats, row.train, row.listed) for row in rows] == [
+        (("r1",), ("a3",), True), (("r2",), ("a2",), True), (("r3",), ("a4",), False), ((), ("a2", "a3", "a4"), True),
+    ]  # fmt: skip
+    text = write_look(plan, tmp_path).read_text(encoding="utf-8")
+    assert text.count('<span class="chip">listed</span>') == 3
+    assert "the others are drawn from the same pool" in text
 
 
 def test_roles_are_those_that_the_jobs_read(made: tuple[Plan, Path, str]) -> None:
@@ -216,10 +242,12 @@ def test_roles_are_those_that_the_jobs_read(made: tuple[Plan, Path, str]) -> Non
     assert [pool.readers for pool in lists.pools] == [("G^{D}",)]
     said = roles(lists)
     assert sorted(v for v, own in said.items() if "test" in own) == sorted(lists.test)
-    train = [(d.budget, d.draw) for d in lists.draws if lists.draws[0].train[0] in d.train and d.budget != "all"]
-    own = next(r for r in said[lists.draws[0].train[0]] if r.startswith("labelled"))
-    assert own.count("draw") == len({budget for budget, _ in train})
-    assert not any(set(d.train) & set(lists.test) for d in lists.draws)
+    volume = lists.labelled[0].train[0]
+    own = next(r for r in said[volume] if r.startswith("labelled"))
+    there = [row for row in lists.labelled if volume in row.train and row.budget != "all"]
+    expected = {budget: [r for row in there if row.budget == budget for r in row.repeats] for budget in ("1", "2")}
+    assert own == "labelled: " + ", ".join(f"{budget} ({', '.join(names)})" for budget, names in expected.items() if names)
+    assert not any(set(row.train) & set(lists.test) for row in lists.labelled)
 
 
 def test_a_pool_that_nobody_reads_is_shown_as_one(tmp_path: Path) -> None:

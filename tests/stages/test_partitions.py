@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from glocalseg.config.model import ConfigError
-from glocalseg.data.slices.store import SliceStore
+from glocalseg.data.slices.store import SliceStore, Volume
 from glocalseg.stages.partitions import partitions_of
 
 
 def store(**depths: int) -> SliceStore:
     """A store of which only the depths of its volumes matter."""
     nothing = np.zeros(0)
-    volumes = pd.DataFrame({"volume": list(depths), "depth": list(depths.values())})
-    return SliceStore(nothing, nothing, nothing, pd.DataFrame(), volumes, {})
+    known = {name: Volume(name, name, 0, depth, 1, 1, 1.0, 1.0, 1.0, 1, 1, 0, labelled=True) for name, depth in depths.items()}
+    return SliceStore(nothing, nothing, nothing, known, {})
 
 
 def test_every_volume_has_its_own_partitions_in_the_order_asked_for() -> None:

@@ -107,7 +107,7 @@ def test_validation_volumes_without_a_structure_are_refused_before_training(plan
     job = find(plan, "finetune", "random", 2)
     with pytest.raises(
         ConfigError,
-        match=r"made_up random n2 c1 seed0: splits: validation: expected disc, core in one of v\d, v\d, .* found none",
+        match=r"made_up random n2 r1: splits: validation: expected disc, core in one of v\d, v\d, .* found none",
     ):
         run_job(job, tmp_path)
     assert not (tmp_path / job.record.parent / "log.csv").exists()

@@ -92,7 +92,7 @@ def test_the_records_say_what_the_report_needs(done: Path, plan: Plan) -> None:
     job = find(plan, "finetune", "gd+lr", 2)
     folder = done / job.record.parent
     record = open_sealed(folder / "run.json")
-    assert record["label"] == "made_up gd+lr n2 c1 seed0"
+    assert record["label"] == "made_up gd+lr n2 r1"
     assert record["spec"] == json.loads(json.dumps(job.spec.dump()))
     assert record["spec"]["key"] == folder.name
     lists = record["split"]

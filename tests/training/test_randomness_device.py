@@ -39,7 +39,7 @@ def test_seeds_are_pinned_and_do_not_run_into_each_other() -> None:
 def test_float32_here_and_bfloat16_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for amx, expected in ((False, "float32"), (True, "bfloat16")):
-        monkeypatch.setattr(module, "has_amx", lambda amx=amx: amx)
+        monkeypatch.setattr(module, "multiplies_bfloat16", lambda native=amx: native)
         assert choose_device("auto", 1).precision == expected
         assert choose_device("float32", 1).precision == "float32"
         assert choose_device("bfloat16", 1).precision == "bfloat16"

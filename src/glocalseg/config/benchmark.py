@@ -15,6 +15,7 @@ from glocalseg.config.settings import Settings
 RANDOM = "random"  # weights of no pretraining
 MOST_RUNS = 30_000  # which are planned in seconds
 SUPERVISED = "supervised"  # the regime that a line without one has
+OTHER_SEEDS = 1_000_000  # what a method with other seeds adds to those of a repeat
 MethodName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*(\+[a-z0-9][a-z0-9_.-]*)*$")]
 
 
@@ -47,6 +48,11 @@ class Method(Model):
         parts = [p for p in (self.global_, self.local) if p] or [RANDOM]
         return "+".join(parts if self.regime == SUPERVISED else [*parts, self.regime])
 
+    def seeds(self, repeat: Repeat) -> tuple[int, int]:
+        """The seeds of its pretraining and of its fine-tuning in a repeat."""
+        added = OTHER_SEEDS if self.other_seeds else 0
+        return repeat.pretraining + added, repeat.finetuning + added
+
     @property
     def id(self) -> str:
         """How the method is called in tables and figures: its name, or its chain."""
@@ -61,8 +67,8 @@ class Repeat(Model):
     """
 
     draw: int = Field(ge=1)
-    pretraining: int = Field(ge=0)
-    finetuning: int = Field(ge=0)
+    pretraining: int = Field(ge=0, lt=OTHER_SEEDS)
+    finetuning: int = Field(ge=0, lt=OTHER_SEEDS)
 
     @classmethod
     def joint(cls, number: int) -> Repeat:

@@ -33,15 +33,14 @@ def inference_copy(net: nn.Module) -> nn.Module:
 def predict(net: nn.Module, store: SliceStore, volumes: tuple[str, ...], device: Device) -> dict[str, NDArray[np.uint8]]:
     """The predicted label of each volume, (depth, height, width) uint8 on its native grid; it depends on that volume alone."""
     folded = inference_copy(net)
-    table = store.volumes.set_index("volume")
     found = {}
     for volume in volumes:
-        row = table.loc[volume]
+        known = store.known[volume]
         found[volume] = label_images(
             (folded,),
             np.asarray(store.images[store.rows([volume])]),
-            resampled=(int(row["resampled_height"]), int(row["resampled_width"])),
-            native=(int(row["height"]), int(row["width"])),
+            resampled=(known.resampled_height, known.resampled_width),
+            native=(known.height, known.width),
             device=device,
         )
     return found

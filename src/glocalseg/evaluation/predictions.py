@@ -15,7 +15,8 @@ from glocalseg.config.lines import one_line, shortened
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import CorruptedError
 
-PREDICTIONS = "predictions.npz"
+PREDICTIONS = "predictions.npz"  # of the weights that were selected
+LAST = "predictions-last.npz"  # of those after the last step, where there was a selection
 # what numpy and zipfile raise for a damaged file: of encryption (RuntimeError), of a method or a size that there is not
 UNREADABLE = (
     OSError,

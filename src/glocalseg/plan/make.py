@@ -38,6 +38,7 @@ VERIFIED = "verified.json"
 POOL: tuple[Role, ...] = ("pretrain",)
 PROBED: tuple[Role, ...] = ("pretrain", "validation")
 TUNED: tuple[Role, ...] = ("train", "validation", "test")
+JUDGED: tuple[Role, ...] = ("train", "test")  # where nothing is held out to select weights by
 TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
 METRICS = Path(__file__).parents[1] / "evaluation" / "metrics.py"
 
@@ -162,19 +163,19 @@ class _Dataset:
         b, data = self.benchmark, self.data()
         yield data
         settings = {m.id: b.settings(m) for m in b.methods}
-        seeds = dict.fromkeys(repeat.pretraining for repeat in b.all_repeats)
-        starts = {(m.id, seed): self.start(m, settings[m.id], seed, data) for seed in seeds for m in b.methods}
+        seeds = dict.fromkeys((m.id, m.seeds(repeat)[0]) for repeat in b.all_repeats for m in b.methods)
+        methods = {m.id: m for m in b.methods}
+        starts = {(name, seed): self.start(methods[name], settings[name], seed, data) for name, seed in seeds}
         yield from self.pretrained.values()
         for seed in dict.fromkeys(repeat.finetuning for repeat in b.all_repeats):  # which random weights are drawn by
             yield self.diagnosis(b.settings(), None, RANDOM, seed, data)
-        for seed in seeds:
-            for method in b.methods:
-                for job in starts[method.id, seed]:
-                    yield self.diagnosis(settings[method.id], job, job.name, seed, data)
+        for name, seed in seeds:
+            for job in starts[name, seed]:
+                yield self.diagnosis(settings[name], job, job.name, seed, data)
         for method in b.methods:
             for budget in whole_budgets(b, self.card, self.facts):
                 for repeat in b.all_repeats:
-                    chain = starts[method.id, repeat.pretraining]
+                    chain = starts[method.id, method.seeds(repeat)[0]]
                     yield from self.tuned(method, settings[method.id], chain[-1] if chain else None, budget, repeat, data)
         if b.upper_bound:
             for repeat in b.all_repeats:
@@ -251,13 +252,14 @@ class _Dataset:
     ) -> Iterator[Job]:
         """The fine-tuning of a method with a budget in a repeat, and its scores."""
         entry = regimes()[method.regime]
-        roles = (*TUNED, *POOL) if entry.unlabelled else TUNED
+        selected = TUNED if settings.finetune.selection == "validation" else JUDGED
+        roles = (*selected, *POOL) if entry.unlabelled else selected
         spec = FinetuneSpec(
             code=_code(f"finetune/{method.regime}", settings),
             data=data.spec.key,
             network=_network(settings),
             threads=settings.threads,
-            seed=repeat.finetuning,
+            seed=method.seeds(repeat)[1],
             start=start.spec.key if start else None,
             regime=method.regime,
             options=_options(entry, settings.regimes),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from glocalseg.evaluation.statistics.arrays import RUN
 from glocalseg.methods.catalogue import strategies
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import digest, sha256_file
 from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record
-from glocalseg.stages.score import COLUMNS, SCORES
+from glocalseg.report.ledger import Payloads, ledger, pools
+from glocalseg.stages.score import COLUMNS, SCORES, SELECTED
 from glocalseg.stages.specs import PretrainSpec
 
-RUN = ["dataset", "method", "budget", "draw", "seed"]
 SCORE_COLUMNS = [*RUN, *COLUMNS]
-Payloads = Mapping[Path, Mapping[str, Any]]
-_TEXT = {"subject": str, "volume": str, "structure": str, "metric": str}
-LABELLED = ("train", "validation", "test")
-_MEAN = "mean"  # of all structures, in validation.csv
+CURVES = [*RUN, "step", "structure", "dice"]
+_TEXT = {"subject": str, "volume": str, "structure": str, "metric": str, "weights": str}
 _DIAGNOSTICS = ["position_r2", "same_place", "same_place_chance"]
-
-
-class ReportError(RuntimeError):
-    """Runs that do not belong in one report: names the run, what was expected and found."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +55,12 @@ class Stored:
 
 @dataclass(frozen=True)
 class Collected:
-    """What the report is made of. Budgets are text (``1``, ``8``, ``all``).
+    """What the report is made of. Budgets are text (``1``, ``8``, ``all``), repeats are named (``r3``).
 
-    Tables: ``scores`` (SCORE_COLUMNS); ``validation`` (run, step, structure, dice) of fine-tunings; ``pretraining`` (dataset,
-    name, seed, step, loss); ``timings`` (a row a job); ``ledger`` (a row per dataset, budget and draw, with lists of volumes);
-    ``pools`` (a row per dataset and list of unlabelled volumes, with who read it); ``collapses`` (a row per structure that a run
-    lost on the validation volumes); ``diagnostics`` (a row per dataset, pretraining and seed; ``phase`` as in
-    ``Embedding``, ``decoder``: whether decoder blocks were pretrained).
+    Tables: ``scores`` (SCORE_COLUMNS), of the weights that runs are judged by, and ``last``, of the last ones where others were
+    selected; ``validation`` (CURVES) of fine-tunings that look at their progress; ``pretraining`` (dataset, name, seed, step,
+    loss); ``timings`` (a row a job); ``ledger`` and ``pools`` (see ``report.ledger``); ``diagnostics`` (a row per dataset,
+    pretraining and seed; ``phase`` as in ``Embedding``, ``decoder``: whether decoder blocks were pretrained).
 
     ``stores`` holds what is known of each data set whose slice store is there; ``payloads`` are the records that were opened;
     ``missing`` are the jobs without one, a score only where its fine-tuning is there:
@@ -75,12 +69,12 @@ class Collected:
     """
 
     scores: pd.DataFrame
+    last: pd.DataFrame
     validation: pd.DataFrame
     pretraining: pd.DataFrame
     timings: pd.DataFrame
     ledger: pd.DataFrame
     pools: pd.DataFrame
-    collapses: pd.DataFrame
     diagnostics: pd.DataFrame
     embeddings: tuple[Embedding, ...]
     stores: dict[str, Stored]
@@ -96,7 +90,7 @@ def collect(plan: Plan, root: Path) -> Collected:
 
     Raises:
         CorruptedError: if a file is not the one that was sealed, or a folder is not that of its specification.
-        ReportError: if methods were trained or tested on different volumes in the same budget and draw.
+        ReportError: if methods were trained or tested on different volumes at the same budget in the same repeat.
     """
     there = [job for job in plan.jobs.values() if job.phase != "report" and (root / job.record).is_file()]
     records = {job.record for job in there}
@@ -110,15 +104,15 @@ def collect(plan: Plan, root: Path) -> Collected:
         if job.phase != "report" and job.record not in records and (job.phase != "score" or job.start in records)
     )  # fmt: skip
     runs = [*plan.of("pretrain_global"), *plan.of("pretrain_local"), *plan.of("diagnose"), *plan.of("finetune")]
-    validation = _stack((_log(root, job, "validation.csv") for job in tuned), [*RUN, "step", "structure", "dice"])
+    scores = _stack((_scores(root, job) for job in scored), SCORE_COLUMNS)
     return Collected(
-        scores=_stack((_scores(root, job) for job in scored), SCORE_COLUMNS),
-        validation=validation,
+        scores=scores[scores["weights"] == SELECTED].reset_index(drop=True),
+        last=scores[scores["weights"] != SELECTED].reset_index(drop=True),
+        validation=_stack((_log(root, job, "validation.csv") for job in tuned if _looked(root, job)), CURVES),
         pretraining=_stack((_log(root, job, "log.csv") for job in pretrained), ["dataset", "name", "seed", "step", "loss"]),
         timings=_timings([*pretrained, *diagnosed, *tuned, *scored], payloads),
         ledger=ledger(tuned, payloads),
         pools=pools([*pretrained, *tuned], payloads),
-        collapses=_collapses(tuned, payloads, validation, plan.benchmark.statistics.collapse_below),
         diagnostics=_diagnostics(plan, root, diagnosed),
         embeddings=tuple(_embedding(plan, root, job) for job in diagnosed),
         stores={job.dataset: stored(root / job.record) for job in there if job.phase == "data"},
@@ -172,7 +166,13 @@ def _scores(root: Path, job: Job) -> pd.DataFrame:
 
 
 def _run(job: Job) -> dict[str, Any]:
-    return {"dataset": job.dataset, "method": job.name, "budget": str(job.budget), "draw": job.draw, "seed": job.seed}
+    repeat = job.repeat.name if job.repeat else ""
+    return {"dataset": job.dataset, "method": job.name, "budget": str(job.budget), "repeat": repeat}
+
+
+def _looked(root: Path, job: Job) -> bool:
+    """Whether a fine-tuning looked at its progress: one that trains no network has none."""
+    return (root / job.record).with_name("validation.csv").is_file()
 
 
 def _log(root: Path, job: Job, name: str) -> pd.DataFrame:
@@ -187,76 +187,15 @@ def _timings(jobs: list[Job], payloads: Payloads) -> pd.DataFrame:
         timing, device = payloads[job.record].get("timing", {}), payloads[job.record].get("device", {})
         rows.append({"phase": job.phase, **_run(job), "record": str(job.record), **timing, **_device(device)})
     columns = ["phase", *RUN, "record", "wall_seconds", "train_seconds", "test_seconds", "images_per_second",
-               "peak_memory_mb", "device", "precision", "threads"]  # fmt: skip
+               "peak_memory_mb", "device", "kind", "precision", "threads"]  # fmt: skip
     table = pd.DataFrame(rows).reindex(columns=columns)
     return table.sort_values("phase", key=lambda phases: phases.map(list(PHASES).index), kind="stable")
 
 
 def _device(device: dict[str, Any]) -> dict[str, Any]:
     name = " ".join(str(device[k]) for k in ("type", "name") if device.get(k))
-    return {"device": name, "precision": device.get("precision", ""), "threads": device.get("threads")}
-
-
-def ledger(jobs: Sequence[Job], payloads: Payloads) -> pd.DataFrame:
-    """One row per dataset, budget and draw: ``train``, ``validation`` and ``test`` volumes, and ``test_subjects``, a number.
-
-    Args:
-        jobs: fine-tunings.
-        payloads: their records.
-
-    Raises:
-        ReportError: if methods used different volumes at one budget and draw, for then nothing is paired.
-    """
-    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
-    for job in jobs:
-        split, subjects = payloads[job.record]["split"], payloads[job.record]["subjects"]
-        row = {
-            "dataset": job.dataset,
-            "budget": str(job.budget),
-            "draw": job.draw,
-            **{name: tuple(split[name]) for name in LABELLED},
-            "test_subjects": len({subjects[v] for v in split["test"]}),
-        }
-        first = rows.setdefault((job.dataset, str(job.budget), job.draw or 0), row)
-        if first != row:
-            different = [k for k in row if first[k] != row[k]]
-            raise ReportError(
-                f"{job.record}: expected the volumes of the other methods at this budget and draw, "
-                f"found different lists: {', '.join(different)}"
-            )
-    return pd.DataFrame(list(rows.values()), columns=["dataset", "budget", "draw", *LABELLED, "test_subjects"])
-
-
-def pools(jobs: Sequence[Job], payloads: Payloads) -> pd.DataFrame:
-    """The lists of unlabelled volumes that were read: a row per ``dataset`` and list, ``volumes``, with its ``readers``.
-
-    Methods may read different lists, where a configuration says so; who read which is shown and nothing is refused.
-
-    Args:
-        jobs: pretrainings and fine-tunings; one that read nothing unlabelled is passed over.
-        payloads: their records.
-    """
-    readers: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for job in jobs:
-        payload = payloads[job.record]
-        volumes = tuple(payload["split"]["unlabelled"] if job.phase == "finetune" else payload["pool"])
-        if volumes:
-            readers.setdefault((job.dataset, volumes), []).append(job.name)
-    rows = [
-        {"dataset": dataset, "volumes": volumes, "readers": tuple(dict.fromkeys(names))}
-        for (dataset, volumes), names in readers.items()
-    ]
-    return pd.DataFrame(rows, columns=["dataset", "volumes", "readers"])
-
-
-def _collapses(jobs: list[Job], payloads: Payloads, validation: pd.DataFrame, limit: float) -> pd.DataFrame:
-    """Structures whose validation Dice is below the limit at the step whose weights were tested; one in no volume is none."""
-    best = pd.DataFrame(
-        [{**_run(job), "step": payloads[job.record]["best"]["step"]} for job in jobs], columns=[*RUN, "step"]
-    )
-    chosen = validation.merge(best, on=[*RUN, "step"])
-    lost = chosen[(chosen["structure"] != _MEAN) & (chosen["dice"] < limit)]
-    return lost[[*RUN, "structure"]].reset_index(drop=True)
+    known = {"kind": device.get("type", ""), "precision": device.get("precision", ""), "threads": device.get("threads")}
+    return {"device": name, **known}
 
 
 def _diagnostics(plan: Plan, root: Path, jobs: list[Job]) -> pd.DataFrame:

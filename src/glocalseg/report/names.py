@@ -37,7 +37,7 @@ _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*"]
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "×": r"$\times$", "²": "$^2$",
-    "▲": r"$^{\ast}$", "▼": r"$^{\dagger}$", "·": r"$\cdot$", "≤": r"$\leq$", "<": "$<$", ">": "$>$", "…": r"\dots{}",
+    "▲": r"$^{\ast}$", "▼": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "±": r"$\pm$", "·": r"$\cdot$", "≤": r"$\leq$", "<": "$<$", ">": "$>$", "…": r"\dots{}",
 }  # fmt: skip
 _SUPERSCRIPT = re.compile(r"\^\{([^{}]*)\}")
 
@@ -83,9 +83,21 @@ def phase_title(phase: str) -> str:
     return PHASES[cast(PhaseName, phase)].title
 
 
-def volumes(number: int | str) -> str:
-    """``1 labelled volume``, ``8 labelled volumes``."""
-    return f"{number} labelled volume{'' if str(number) == '1' else 's'}"
+def price(budget: str, selection: str, validation: Sequence[int]) -> str:
+    """What labels a number cost, in words, wherever a number of labelled volumes is shown.
+
+    ``1 + 6 for selection``: one volume to train on, six whose labels chose the weights; ``1 (selects itself)``: the labelled
+    volumes chose them; ``1 (last weights)``: nobody did; ``1``: there are no weights to choose.
+
+    Args:
+        budget: volumes to train on, or ``all``.
+        selection: as in ``FinetuneConfig``, empty without weights.
+        validation: how many volumes chose the weights; several numbers where repeats differ.
+    """
+    if selection == "validation":
+        counts = " to ".join(dict.fromkeys(str(n) for n in (min(validation, default=0), max(validation, default=0))))
+        return f"{budget} + {counts} for selection"
+    return budget + {"labelled": " (selects itself)", "none": " (last weights)"}.get(selection, "")
 
 
 def budget_order(budget: str) -> tuple[int, int]:

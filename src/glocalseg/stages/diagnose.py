@@ -36,16 +36,18 @@ def diagnose(spec: DiagnoseSpec, place: Place) -> None:
     began = time.perf_counter()
     net = copy.deepcopy(inputs.network(spec, running_averages=False))
     rng = np.random.default_rng(seed_of(spec.seed, "diagnose"))
-    held_out = set(_subjects(inputs, inputs.split.validation))
-    pool = [v for v in inputs.split.pretrain if _subjects(inputs, (v,))[0] not in held_out]
+    held_out = {inputs.store.known[v].subject for v in inputs.split.validation}
+    pool = [v for v in inputs.split.pretrain if inputs.store.known[v].subject not in held_out]
     fitted = tuple(rng.permutation(pool)[:PROBE_VOLUMES])
     volumes = (*fitted, *inputs.split.validation)
-    table = inputs.store.slices.iloc[inputs.store.rows(volumes)].reset_index(drop=True)
+    known = [inputs.store.known[v] for v in volumes]
+    depths = [v.depth for v in known]
+    volume, subject = (np.repeat(np.array(names), depths) for names in (volumes, [v.subject for v in known]))
     flat, mean, maps = _features(net, inputs, volumes, local_blocks(net, spec.blocks))
     partition = partitions_of(inputs.store, volumes, spec.partitions, spec.partition_bounds)
-    position = table["position"].to_numpy(np.float32)
-    held = table["volume"].isin(inputs.split.validation).to_numpy()
-    first, second = _unrelated(table["volume"].to_numpy(str), partition, rng)
+    position = inputs.store.positions(volumes).astype(np.float32)
+    held = np.isin(volume, inputs.split.validation)
+    first, second = _unrelated(volume, partition, rng)
     result = {
         "position_r2": position_r2(flat[~held], position[~held], flat[held], position[held]),
         "same_place": same_place_share(maps[first], maps[second]) if len(first) else None,
@@ -59,14 +61,10 @@ def diagnose(spec: DiagnoseSpec, place: Place) -> None:
         features=mean,
         position=position,
         partition=partition,
-        volume=table["volume"].to_numpy(str),
-        subject=table["subject"].to_numpy(str),
+        volume=volume,
+        subject=subject,
     )
     finish(spec, inputs, timing={"test_seconds": time.perf_counter() - began}, more={"diagnostics": result})
-
-
-def _subjects(inputs: Inputs, volumes: tuple[str, ...]) -> list[str]:
-    return [str(s) for s in inputs.store.volumes.set_index("volume").loc[list(volumes), "subject"]]
 
 
 def _features(

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glocalseg.config.model import ConfigError
+from glocalseg.data.splits.lists import Split
 from glocalseg.evaluation.overlap import dice_scores
 from glocalseg.evaluation.predict import predict
-from glocalseg.evaluation.predictions import PREDICTIONS, write_predictions
+from glocalseg.evaluation.predictions import LAST, PREDICTIONS, write_predictions
 from glocalseg.methods.catalogue import regimes
 from glocalseg.methods.finetuning.base import Regime, Slices
 from glocalseg.networks.unet import SegmentationNet
@@ -56,7 +57,10 @@ class Selection:
 
 
 def finetune(spec: FinetuneSpec, place: Place) -> None:
-    """Train, select and predict one run, and seal its folder: weights, curves, ``predictions.npz`` and its record.
+    """Train, select and predict one run, and seal its folder: weights, curves, predictions and its record.
+
+    The test volumes are predicted with the selected weights and, where there was a selection, with the last ones besides: what
+    selection is worth, and what is left without the labels that it takes, is a row of the report.
 
     Raises:
         CorruptedError, ConfigError: as ``open_inputs``; also if no validation volume holds a structure.
@@ -64,10 +68,11 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
     """
     config = spec.config
     inputs = open_inputs(spec, spec.split, place, steps=config.steps)
-    _require_validation(inputs)
+    selecting = selecting_volumes(config.selection, inputs.split)
+    _require_validation(inputs, selecting)
     net = inputs.network(spec, running_averages=False)
     task = make_task(spec, inputs, net)
-    selection = Selection(task.result, lambda: _validate(task.result, inputs))
+    selection = Selection(task.result, lambda: _validate(task.result, inputs, selecting)) if selecting else None
     schedule = Schedule(config.learning_rate, config.steps, cosine=config.schedule == "cosine", warmup=config.warmup)
     seconds, rate = train(
         place,
@@ -78,12 +83,16 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
         observer=selection,
         observe_every=config.validate_every,
     )
-    write_rows(place.folder / "validation.csv", selection.rows, ["step", "structure", "dice"])
-    task.result.load_state_dict(selection.weights)
-    save_weights(selection.weights, place.folder / FILE)
+    write_rows(place.folder / "validation.csv", selection.rows if selection else [], ["step", "structure", "dice"])
     began = time.perf_counter()
-    write_predictions(place.folder / PREDICTIONS, predict(task.result, inputs.store, inputs.split.test, inputs.device))
-    subject = dict(zip(inputs.store.volumes["volume"], inputs.store.volumes["subject"], strict=True))
+    predictions = predict(task.result, inputs.store, inputs.split.test, inputs.device)
+    if selection:
+        write_predictions(place.folder / LAST, predictions)
+        if selection.best["step"] != config.steps:
+            task.result.load_state_dict(selection.weights)
+            predictions = predict(task.result, inputs.store, inputs.split.test, inputs.device)
+    save_weights(task.result.state_dict(), place.folder / FILE)
+    write_predictions(place.folder / PREDICTIONS, predictions)
     roles = {"train": "train", "validation": "validation", "test": "test", "unlabelled": "pretrain"}
     split = {name: list(getattr(inputs.split, role)) for name, role in roles.items()}
     split["unlabelled"] = split["unlabelled"] if regimes()[spec.regime].unlabelled else []
@@ -93,10 +102,15 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
         timing={"train_seconds": seconds, "test_seconds": time.perf_counter() - began, "images_per_second": rate},
         more={
             "split": split,
-            "subjects": {v: subject[v] for names in split.values() for v in names},
-            "best": selection.best,
+            "subjects": {v: inputs.store.known[v].subject for names in split.values() for v in names},
+            "best": selection.best if selection else None,
         },
     )
+
+
+def selecting_volumes(selection: str, split: Split) -> tuple[str, ...]:
+    """The volumes whose Dice chooses the weights, as ``FinetuneConfig.selection`` says; none: the last weights are taken."""
+    return {"validation": split.validation, "labelled": split.train, "none": ()}[selection]
 
 
 def make_task(spec: FinetuneSpec, inputs: Inputs, net: SegmentationNet) -> Task:
@@ -115,20 +129,20 @@ def _slices(inputs: Inputs, *, unlabelled: bool) -> Slices:
     )
 
 
-def _require_validation(inputs: Inputs) -> None:
-    """Nothing, if a validation volume holds a structure: its Dice is then a number at every step, whatever is predicted (D20)."""
-    volumes, structures = inputs.split.validation, inputs.store.structures
-    if not any(np.isin(inputs.store.native_label(v), list(structures)).any() for v in volumes):
+def _require_validation(inputs: Inputs, volumes: tuple[str, ...]) -> None:
+    """Nothing, if a selecting volume holds a structure: its Dice is then a number at every step, whatever is predicted (D20)."""
+    structures = inputs.store.structures
+    if volumes and not any(np.isin(inputs.store.native_label(v), list(structures)).any() for v in volumes):
         raise ConfigError(
             f"{inputs.place.label}: splits: validation: expected {', '.join(structures.values())} in one of "
             f"{', '.join(volumes)}, which the weights are selected by, found none of them"
         )
 
 
-def _validate(net: nn.Module, inputs: Inputs) -> dict[str, float]:
-    """Mean Dice of each structure over the validation volumes, on their native grids."""
+def _validate(net: nn.Module, inputs: Inputs, volumes: tuple[str, ...]) -> dict[str, float]:
+    """Mean Dice of each structure over volumes, on their native grids."""
     structures = inputs.store.structures
-    found = predict(net, inputs.store, inputs.split.validation, inputs.device)
+    found = predict(net, inputs.store, volumes, inputs.device)
     cases = [dice_scores(p, inputs.store.native_label(v), structures) for v, p in found.items()]
     return {name: _mean([case[name] for case in cases]) for name in structures.values()}
 

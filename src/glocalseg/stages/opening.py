@@ -82,7 +82,12 @@ def open_inputs(spec: RunSpec, split: SplitSpec, place: Place, *, steps: int) ->
         raise CorruptedError(f"{place.weights}: expected sha256 {spec.network.weights}, found {found}")
     device = choose_device(spec.network.precision, spec.threads, compiled=spec.network.compiled, steps=steps)
     place.folder.mkdir(parents=True, exist_ok=True)
-    return Inputs(place, store, volumes_of(split, store.volumes), device, start, started)
+    return Inputs(place, store, volumes_of(split, _columns(store)), device, start, started)
+
+
+def _columns(store: SliceStore) -> dict[str, list[Any]]:
+    known = store.known.values()
+    return {name: [getattr(v, name) for v in known] for name in ("volume", "subject", "labelled")}
 
 
 def finish(spec: Spec, inputs: Inputs, *, timing: Mapping[str, float], more: Mapping[str, Any]) -> None:

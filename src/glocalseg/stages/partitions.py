@@ -16,11 +16,11 @@ def partitions_of(store: SliceStore, volumes: tuple[str, ...], partitions: int, 
     Raises:
         ConfigError: if a volume has fewer slices than there are partitions.
     """
-    depth = store.volumes.set_index("volume")["depth"]
+    depth = {v: store.known[v].depth for v in volumes}
     short = [v for v in volumes if depth[v] < partitions]
     if short:
         raise ConfigError(
-            f"partitions: expected at most {min(int(depth[v]) for v in short)}, the slices of {short[0]}, found {partitions}"
+            f"partitions: expected at most {min(depth[v] for v in short)}, the slices of {short[0]}, found {partitions}"
         )
-    labels = [partition_labels(int(depth[v]), partitions, bounds) for v in volumes]
+    labels = [partition_labels(depth[v], partitions, bounds) for v in volumes]
     return np.concatenate(labels) if labels else np.zeros(0, np.int64)

@@ -63,14 +63,13 @@ def make_task(spec: PretrainSpec, inputs: Inputs, net: SegmentationNet) -> Task:
 
 def pool_of(inputs: Inputs, volumes: tuple[str, ...], labels: NDArray[np.int64] | None, partitions: int) -> Pool:
     """The slices of volumes as a pool whose rows index ``inputs.images(volumes)``; ``labels`` None: in no partition."""
-    table = inputs.store.slices.iloc[inputs.store.rows(volumes)]
-    number = {v: i for i, v in enumerate(volumes)}
-    to = inputs.device.device
+    depths = [inputs.store.known[v].depth for v in volumes]
+    slices, to = sum(depths), inputs.device.device
     return Pool(
-        row=torch.arange(len(table), device=to),
-        volume=torch.tensor([number[v] for v in table["volume"]], device=to),
-        partition=torch.tensor(np.full(len(table), NO_PARTITION) if labels is None else labels, device=to),
-        position=torch.tensor(table["position"].to_numpy(np.float32), device=to),
+        row=torch.arange(slices, device=to),
+        volume=torch.tensor(np.repeat(np.arange(len(volumes)), depths), device=to),
+        partition=torch.tensor(np.full(slices, NO_PARTITION) if labels is None else labels, device=to),
+        position=torch.tensor(inputs.store.positions(volumes).astype(np.float32), device=to),
         partitions=partitions,
         volumes=len(volumes),
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from tqdm import tqdm
 
 from glocalseg.records.files import write_atomic
@@ -53,6 +55,16 @@ class Meter:
         self._bar.close()
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]], columns: list[str]) -> None:
-    """Write rows as CSV, atomically, with these columns."""
-    write_atomic(path, pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n").encode())
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows as CSV, atomically, with these columns; a number that is none (nan) is left empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(row.get(name)) for name in columns} for row in rows)
+    write_atomic(path, text.getvalue().encode())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):  # one of numpy's would be written with its type's name
+        return "" if value != value else float(value)
+    return value

@@ -13,37 +13,67 @@ Folder ``data/slices/<dataset>/<key>/``:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from glocalseg.records.sealed import open_sealed, seal
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from glocalseg.data.cards.reading import Preparation
 
 SLICE_COLUMNS = ["subject", "volume", "slice", "position"]
-VOLUME_COLUMNS = [
-    "volume", "subject", "first_slice", "depth", "height", "width", "spacing_depth", "spacing_height", "spacing_width",
-    "resampled_height", "resampled_width", "native_offset", "labelled",
-]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What a store knows of a volume; the columns of ``volumes.csv``, see the module's docstring."""
+
+    volume: str
+    subject: str
+    first_slice: int
+    depth: int
+    height: int
+    width: int
+    spacing_depth: float
+    spacing_height: float
+    spacing_width: float
+    resampled_height: int
+    resampled_width: int
+    native_offset: int
+    labelled: bool
+
+
+VOLUME_COLUMNS = [field.name for field in fields(Volume)]
 
 
 @dataclass(frozen=True)
 class SliceStore:
-    """A data set ready for training; arrays are memory-mapped. ``position`` of a slice is (slice + 0.5) / depth."""
+    """A data set ready for training; arrays are memory-mapped.
+
+    ``known`` are its volumes by name, in the order of their slices. ``position`` of a slice is (slice + 0.5) / depth.
+    """
 
     images: NDArray[np.float32]
     labels: NDArray[np.uint8]
     native_labels: NDArray[np.uint8]
-    slices: pd.DataFrame
-    volumes: pd.DataFrame
+    known: Mapping[str, Volume]
     manifest: dict[str, Any]
+
+    @cached_property
+    def volumes(self) -> pd.DataFrame:
+        """``known`` as a table with VOLUME_COLUMNS, for whoever counts and shows; a training imports no pandas."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(v) for v in self.known.values()], columns=VOLUME_COLUMNS)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,18 +91,22 @@ class SliceStore:
         """Number of classes, background included."""
         return len(self.structures) + 1
 
-    def rows(self, volumes: tuple[str, ...] | list[str]) -> NDArray[np.int64]:
+    def rows(self, volumes: Iterable[str]) -> NDArray[np.int64]:
         """Indices into ``images`` of all slices of the named volumes, in the order given. Raises KeyError."""
-        table = self.volumes.set_index("volume")
-        parts = [np.arange(table.at[v, "first_slice"], table.at[v, "first_slice"] + table.at[v, "depth"]) for v in volumes]
+        of = [self.known[v] for v in volumes]
+        parts = [np.arange(v.first_slice, v.first_slice + v.depth) for v in of]
         return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
+
+    def positions(self, volumes: Iterable[str]) -> NDArray[np.float64]:
+        """Relative position along the axis of all slices of the named volumes, (n,) in (0, 1), as ``rows`` has them."""
+        parts = [positions(self.known[v].depth) for v in volumes]
+        return np.concatenate(parts) if parts else np.zeros(0)
 
     def native_label(self, volume: str) -> NDArray[np.uint8]:
         """The untouched label of a volume, (depth, height, width) uint8. Raises KeyError."""
-        row = self.volumes.set_index("volume").loc[volume]
-        shape = (int(row["depth"]), int(row["height"]), int(row["width"]))
-        start = int(row["native_offset"])
-        return self.native_labels[start : start + int(np.prod(shape))].reshape(shape)
+        v = self.known[volume]
+        shape = (v.depth, v.height, v.width)
+        return self.native_labels[v.native_offset : v.native_offset + int(np.prod(shape))].reshape(shape)
 
 
 def positions(depth: int) -> NDArray[np.float64]:
@@ -84,15 +118,22 @@ def open_store(record: Path) -> SliceStore:
     """The slice store behind ``<folder>/manifest.json``, every file checked against it. Raises CorruptedError."""
     manifest = open_sealed(record)
     folder = record.parent
-    text = {"subject": str, "volume": str}  # they may be called 007, 1e5 or NA
     return SliceStore(
         images=np.load(folder / "images.npy", mmap_mode="r"),
         labels=np.load(folder / "labels.npy", mmap_mode="r"),
         native_labels=np.load(folder / "native_labels.npy", mmap_mode="r"),
-        slices=pd.read_csv(folder / "slices.csv", dtype=text, keep_default_na=False),
-        volumes=pd.read_csv(folder / "volumes.csv", dtype=text, keep_default_na=False),
+        known={v.volume: v for v in _volumes(folder / "volumes.csv")},
         manifest=manifest,
     )
+
+
+def _volumes(path: Path) -> Iterable[Volume]:
+    """The rows of a sealed ``volumes.csv``. Names are text, whatever they look like: 007, 1e5, NA."""
+    read: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": {"True": True, "False": False}.__getitem__}
+    how = {field.name: read[str(field.type)] for field in fields(Volume)}
+    with path.open(encoding="utf-8", newline="") as f:
+        for row in csv.DictReader(f):
+            yield Volume(**{name: how[name](row[name]) for name in VOLUME_COLUMNS})
 
 
 def write_store(

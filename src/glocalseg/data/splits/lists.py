@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -16,8 +16,11 @@ from glocalseg.config.model import ConfigError, Model
 from glocalseg.data.splits.draws import draw_order
 from glocalseg.data.splits.given import ROLES, Budget, Role, SplitLists, SplitRule, part_of, require_apart
 
-if TYPE_CHECKING:
-    import pandas as pd
+
+class Volumes(Protocol):
+    """A table of volumes by column: ``volume``, ``subject``, ``labelled``; a mapping of lists, or a data frame."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
 
 
 class RuleSpec(Model):
@@ -99,7 +102,7 @@ def split_spec(
     return ListSpec.model_validate(chosen_lists | ({"share": share} if "pretrain" in roles else {}))
 
 
-def volumes_of(spec: SplitSpec, volumes: pd.DataFrame) -> Split:
+def volumes_of(spec: SplitSpec, volumes: Volumes) -> Split:
     """The lists of volumes that a specification asks for.
 
     Volumes without a label are in the pretraining list alone: those of its subjects, and those of subjects that have none with a
@@ -109,14 +112,14 @@ def volumes_of(spec: SplitSpec, volumes: pd.DataFrame) -> Split:
         spec: by rule, the subjects with labels are permuted once: the first are tested, the next validate, the rest is the pool.
             A draw orders the pool (``data.splits.draws``) and takes one volume of each subject, so that the draws of a larger
             budget hold those of a smaller one.
-        volumes: one row a volume with ``volume``, ``subject`` and ``labelled``, sorted by volume.
+        volumes: one row a volume, sorted by volume.
 
     Raises:
         ConfigError: if a listed subject is not in the data, the budget exceeds the pool, a list that was asked for is empty, or
             test subjects occur elsewhere.
     """
-    there = _by_subject(volumes)
-    labelled = _by_subject(volumes[volumes["labelled"]])
+    there = _by_subject(volumes, labelled=False)
+    labelled = _by_subject(volumes, labelled=True)
     if isinstance(spec, RuleSpec):
         lists = _by_rule(spec, there, labelled)
     else:
@@ -132,14 +135,16 @@ def volumes_of(spec: SplitSpec, volumes: pd.DataFrame) -> Split:
     return split
 
 
-def _by_subject(volumes: pd.DataFrame) -> dict[str, list[str]]:
+def _by_subject(volumes: Volumes, *, labelled: bool) -> dict[str, list[str]]:
+    """All volumes, or those with a label, by subject."""
     found: dict[str, list[str]] = {}
-    for volume, subject in zip(volumes["volume"], volumes["subject"], strict=True):
-        found.setdefault(subject, []).append(volume)
+    for volume, subject, has in zip(volumes["volume"], volumes["subject"], volumes["labelled"], strict=True):
+        if has or not labelled:
+            found.setdefault(subject, []).append(volume)
     return {subject: sorted(found[subject]) for subject in sorted(found)}
 
 
-def check_hygiene(split: Split, volumes: pd.DataFrame) -> None:
+def check_hygiene(split: Split, volumes: Volumes) -> None:
     """Raise ConfigError if a test subject is in any other list, or a validation subject is trained on with labels."""
     subject = dict(zip(volumes["volume"], volumes["subject"], strict=True))
     of = {role: {subject[v] for v in getattr(split, role)} for role in ROLES}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from glocalseg.data.splits.given import Budget, SplitLists, SplitRule
 from glocalseg.data.splits.lists import Split, SplitSpec, split_spec, volumes_of
-from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import POOL
 from glocalseg.records.digest import digest
 from glocalseg.report.names import ALL, budget_order, display
@@ -16,14 +17,19 @@ from glocalseg.stages.specs import FinetuneSpec, PretrainSpec
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The labelled volumes of one budget and draw, with those that validate; ``same`` is an earlier draw with the same ones."""
+class Labelled:
+    """The labelled volumes of one budget in the repeats that label these, with those that validate.
+
+    ``repeats`` are names, none where all of them label everything. ``listed`` says whether the card lists this choice, and
+    ``same`` is the first repeat of an earlier choice of the same volumes.
+    """
 
     budget: str
-    draw: int
+    repeats: tuple[str, ...]
     train: tuple[str, ...]
     validation: tuple[str, ...]
-    same: int | None
+    listed: bool
+    same: str | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Lists:
     """The lists of a data set. Methods may read different pools."""
 
     pools: tuple[Pool, ...]
-    draws: tuple[Draw, ...]
+    labelled: tuple[Labelled, ...]
     test: tuple[str, ...]
 
 
@@ -63,61 +69,67 @@ def lists_of(plan: Plan, dataset: str, volumes: pd.DataFrame) -> Lists:
         return known[key]
 
     pools: dict[tuple[str, ...], list[str]] = {}
-    draws: dict[tuple[str, int], Split] = {}
+    found: dict[tuple[Budget, int], Split] = {}
+    repeats: dict[int, dict[str, None]] = {}
     for job in plan.jobs.values():
         if job.dataset != dataset or not isinstance(job.spec, PretrainSpec | FinetuneSpec):
             continue
         lists = split(job.spec.split)
         if lists.pretrain:
             pools.setdefault(lists.pretrain, []).append(display(job.name))
-        if isinstance(job.spec, FinetuneSpec):
-            draws.setdefault(_which(job), lists)
+        if isinstance(job.spec, FinetuneSpec) and job.budget is not None and job.repeat is not None:
+            found.setdefault((job.budget, 1 if job.budget == ALL else job.repeat.draw), lists)
+            repeats.setdefault(job.repeat.draw, {})[job.repeat.name] = None
+    splits = plan.cards[dataset].splits
     if not pools:
-        pools[split(split_spec(plan.cards[dataset].splits, POOL)).pretrain] = []
-    test = next(iter(draws.values())).test if draws else ()
+        pools[split(split_spec(splits, POOL)).pretrain] = []
+    test = next(iter(found.values())).test if found else ()
     return Lists(
         pools=tuple(Pool(names, tuple(dict.fromkeys(readers))) for names, readers in pools.items()),
-        draws=tuple(_draws(draws)),
+        labelled=tuple(_labelled(found, {draw: tuple(names) for draw, names in repeats.items()}, splits)),
         test=test,
     )
 
 
-def _which(job: Job) -> tuple[str, int]:
-    return str(job.budget), job.draw or 1
-
-
-def _draws(found: dict[tuple[str, int], Split]) -> list[Draw]:
-    """Draws by budget, each with the first one before it that labels the same volumes."""
-    rows: list[Draw] = []
-    for budget, draw in sorted(found, key=lambda which: (budget_order(which[0]), which[1])):
+def _labelled(
+    found: Mapping[tuple[Budget, int], Split], repeats: Mapping[int, tuple[str, ...]], splits: SplitLists | SplitRule
+) -> list[Labelled]:
+    """Choices by budget and draw, each with the first one before it that labels the same volumes."""
+    rows: list[Labelled] = []
+    for budget, draw in sorted(found, key=lambda which: (budget_order(str(which[0])), which[1])):
         lists = found[budget, draw]
-        same = (row.draw for row in rows if row.budget == budget and set(row.train) == set(lists.train))
-        rows.append(Draw(budget, draw, lists.train, lists.validation, next(same, None)))
+        same = (row.repeats[0] for row in rows if row.budget == str(budget) and set(row.train) == set(lists.train))
+        rows.append(
+            Labelled(
+                budget=str(budget),
+                repeats=() if budget == ALL else repeats[draw],
+                train=lists.train,
+                validation=lists.validation,
+                listed=isinstance(splits, SplitLists) and splits.is_listed(budget, draw),
+                same=next(same, None),
+            )
+        )
     return rows
 
 
 def roles(lists: Lists) -> dict[str, tuple[str, ...]]:
-    """What each volume is there for: ``test``, ``validation``, ``pool``, and ``labelled: 1 (draws 2, 3), 4 (draw 1)``."""
+    """What each volume is there for: ``test``, ``validation``, ``pool``, and ``labelled: 1 (r2, r3), 4 (r1)``."""
     found: dict[str, list[str]] = {}
     for name, volumes in (
         ("test", lists.test),
-        ("validation", _union([d.validation for d in lists.draws])),
+        ("validation", _union([row.validation for row in lists.labelled])),
         ("pool", _union([p.volumes for p in lists.pools])),
     ):
         for volume in volumes:
             found.setdefault(volume, []).append(name)
-    labelled: dict[str, dict[str, list[int]]] = {}
-    for draw in lists.draws:
-        for volume in draw.train if draw.budget != ALL else ():
-            labelled.setdefault(volume, {}).setdefault(draw.budget, []).append(draw.draw)
+    labelled: dict[str, dict[str, list[str]]] = {}
+    for row in lists.labelled:
+        for volume in row.train if row.budget != ALL else ():
+            labelled.setdefault(volume, {}).setdefault(row.budget, []).extend(row.repeats)
     for volume, budgets in labelled.items():
-        said = [f"{budget} ({_numbers(draws)})" for budget, draws in budgets.items()]
+        said = [f"{budget} ({', '.join(repeats)})" for budget, repeats in budgets.items()]
         found.setdefault(volume, []).append(f"labelled: {', '.join(said)}")
     return {volume: tuple(said) for volume, said in found.items()}
-
-
-def _numbers(draws: list[int]) -> str:
-    return f"draw{'s' if len(draws) > 1 else ''} {', '.join(map(str, draws))}"
 
 
 def _union(lists: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
