@@ -67,7 +67,7 @@ def test_how_methods_are_called(spec: dict[str, str], name: str) -> None:
 def test_a_name_stands_in_tables_and_the_chain_in_paths() -> None:
     method = Method.model_validate({"global": "gd", "local": "lr", "name": "gd+lr-t05", "set": {"threads": 2}})
     assert (method.id, method.chain) == ("gd+lr-t05", "gd+lr")
-    with pytest.raises(ValueError, match="settings of its own needs a name"):
+    with pytest.raises(ValueError, match="settings or seeds of its own needs a name"):
         Method.model_validate({"global": "gd", "set": {"threads": 2}})
 
 
@@ -161,9 +161,9 @@ def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: A
         ({"budgets": ["10%", "10%"]}, ["budgets must be different"]),
         ({"repeats": 0}, ["repeats", "greater than or equal to 1", "0"]),
         ({"repeats": []}, ["repeats", "at least 1"]),
-        ({"repeats": [triple(draw=0)]}, ["repeats.0.draw", "greater than or equal to 1", "0"]),
-        ({"repeats": [triple(), triple(finetuning=-1)]}, ["repeats.1.finetuning", "greater than or equal to 0", "-1"]),
-        ({"repeats": [{"draw": 1, "pretraining": 1}]}, ["repeats.0.finetuning", "required"]),
+        ({"repeats": [triple(draw=0)]}, ["repeats", "0.draw", "greater than or equal to 1", "0"]),
+        ({"repeats": [triple(), triple(finetuning=-1)]}, ["repeats", "1.finetuning", "greater than or equal to 0", "-1"]),
+        ({"repeats": [{"draw": 1, "pretraining": 1}]}, ["repeats", "0.finetuning", "required"]),
         ({"repeats": [triple(), triple(draw=2), triple()]}, ["repeats must be different", "'r1', 'c2-p1-f1', 'r1'"]),
         ({"draws": 5}, ["draws", "an unknown key"]),
         ({"seeds": [0]}, ["seeds", "an unknown key"]),
@@ -173,7 +173,7 @@ def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: A
         ({"statistics": {"primary": ["gd"]}}, ["statistics.primary", "at least 2"]),
         ({"statistics": {"margin": -0.01}}, ["statistics.margin", "greater than or equal to 0", "-0.01"]),
         ({"finetune": {"steps": 5, "selection": "test"}}, ["finetune.selection", "'validation', 'labelled' or 'none'", "'test'"]),
-        ({"methods": [{}, {"global": "gd", "other_seeds": True}]}, ["methods.1", "seeds of its own needs a name"]),
+        ({"methods": [{}, {"global": "gd", "other_seeds": True}]}, ["methods.1", "settings or seeds of its own needs a name"]),
         ({"pool": 30}, ["pool", "a percentage such as 10%", "30"]),
         ({"pool": "101%"}, ["pool", "at most 100%", "'101%'"]),
         ({"network": {"channels": [16]}}, ["network.channels", "at least 2"]),
