@@ -41,7 +41,7 @@ def _methods(benchmark: Benchmark) -> Iterator[str]:
             yield f"methods: regime: expected one of {', '.join(ways)}, found {shown(method.regime)}"
         if method.name and method.name != method.chain and set(method.name.split("+")) <= {*known, *ways, RANDOM}:
             yield f"methods: name: expected one that is no other method's, found {shown(method.name)} for {shown(method.chain)}"
-        if method.name and method.name != RANDOM and method.chain == RANDOM and not method.set_:
+        if method.name and method.name != RANDOM and method.chain == RANDOM and not (method.set_ or method.other_seeds):
             yield f"methods: name: expected none for random weights, which others are compared with, found {shown(method.name)}"
 
 
