@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from glocalseg.config.model import ConfigError
+from glocalseg.data.splits.lists import RuleSpec
 from glocalseg.golden import run as golden
 from glocalseg.golden.cases import DEFAULT, Case, cases
 from glocalseg.golden.inputs import Inputs
 from glocalseg.methods.catalogue import regimes, strategies
 from glocalseg.networks.timm_encoder import ensure_torchvision
 from glocalseg.plan.entries import TIMM, entries
+from glocalseg.stages.specs import FinetuneSpec
 
 RUNNABLE = [e for e in entries() if not e.endswith(TIMM) or ensure_torchvision() != "absent"]
 PLAIN = [e for e in entries() if not e.endswith(TIMM)]
@@ -67,6 +70,24 @@ def test_of_a_record_what_differs_from_run_to_run_is_left_out(tmp_path: Path) ->
     found = contents(tmp_path / "score")
     assert sorted(found) == [f"{DEFAULT}/run.json", f"{DEFAULT}/scores.csv"]
     assert not set(json.loads(found[f"{DEFAULT}/run.json"])) & set(golden.UNCOMPARED)
+    scored = pd.read_csv(tmp_path / f"score/{DEFAULT}/scores.csv")
+    values = [rows["value"].tolist() for _, rows in scored.groupby("weights")]
+    assert len(values) == 2  # of the selected and of the last weights,
+    assert values[0] != values[1]  # which are not taken for one another
+
+
+def test_a_fine_tuning_reads_a_validation_list_only_where_weights_are_selected_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[FinetuneSpec] = []
+    inputs = Inputs(tmp_path)
+    monkeypatch.setattr(inputs, "run", lambda _stage, spec, _folder: asked.append(spec))
+    for _, make in cases("finetune/supervised", inputs):
+        make(tmp_path)
+    found = {(spec.config.selection, *spec.split.roles) for spec in asked if isinstance(spec.split, RuleSpec)}
+    assert found == {
+        ("validation", "train", "validation", "test"), ("labelled", "train", "test"), ("none", "train", "test"),
+    }  # fmt: skip
 
 
 def fill(folder: Path) -> None:

@@ -49,8 +49,7 @@ BENCHMARK: dict[str, Any] = {
     "datasets": ["made_up"],
     "methods": [{}, {"regime": "mean_teacher"}],
     "budgets": [1],
-    "draws": 1,
-    "seeds": [0, 1],
+    "repeats": 2,
     "upper_bound": False,
     "network": {"channels": [8, 12, 16, 16], "precision": "float32", "batchnorm_momentum": 0.1},
     "pretrain_global": {"steps": 6, "images": 24},
@@ -147,10 +146,10 @@ def random_model(folder: Path, *, seed: int = 0, beyond: float = 0.0, **changes:
     save_weights(net.state_dict(), folder / WEIGHTS)
     data = DataSet(
         name="made_up", title="Discs", modality="none", licence="none", citation=["none"], labelled_volumes=1,
-        labelled_subjects=1, unlabelled_volumes=0, tested_volumes=1, tested_subjects=1, beyond_frame=beyond,
+        labelled_subjects=1, selecting_volumes=1, unlabelled_volumes=0, tested_volumes=1, tested_subjects=1, beyond_frame=beyond,
     )  # fmt: skip
     about = About(
-        format=1,
+        format=2,
         label="made up",
         weights=sha256_file(folder / WEIGHTS),
         network=network,

@@ -22,7 +22,7 @@ from glocalseg.data.slices.geometry import to_canonical
 from glocalseg.evaluation.metrics import METRICS
 from glocalseg.evaluation.predictions import read_predictions
 from glocalseg.models.about import ABOUT, README, SCORES, WEIGHTS, About, ModelError, read_about
-from glocalseg.models.export import export
+from glocalseg.models.export import export, summary
 from glocalseg.models.predict import predict_volume
 from glocalseg.models.repeats import require_repeats
 from glocalseg.models.trained import TrainedModel
@@ -86,7 +86,7 @@ def test_a_timm_encoder_comes_back_without_a_download(root: Path, tmp_path: Path
         pytest.skip("the extra 'timm' is not installed")
     monkeypatch.setattr(socket, "socket", None)
     network = {"encoder": "timm:resnet10t", "precision": "float32", "batchnorm_momentum": 0.1}
-    plan = small_plan(network=network, methods=[{}], seeds=[0])
+    plan = small_plan(network=network, methods=[{}], repeats=1)
     (job,) = plan.of("finetune")
     run_and_score(root, plan, job)
     folder = export_job(root, plan, job, tmp_path / "model")
@@ -106,6 +106,7 @@ def test_the_folder_holds_what_a_stranger_needs(root: Path, plan: Plan, folder: 
     assert about.provenance["run"]["spec"] == record["spec"]
     assert about.provenance["run"]["environment"] == record["environment"]
     text = (folder / README).read_text(encoding="utf-8")
+    assert "1 labelled volume of 1 subject of Discs in boxes, the labels of 1 more volume to choose its weights." in text
     for word in ("Discs in boxes", "CC0-1.0", "| 85 | core |", "Nobody: Discs", "make predict MODEL=", "research"):
         assert word in text
 
@@ -114,6 +115,7 @@ def test_the_scores_are_means_over_subjects(root: Path, plan: Plan, folder: Path
     scored = root / score_job(plan, jobs_of(plan, "random")[0]).record.parent / SCORES
     assert (folder / SCORES).read_bytes() == scored.read_bytes()
     rows = pd.read_csv(scored)
+    rows = rows[rows["weights"] == "selected"]
     about = read_about(folder)
     assert set(about.scores) == {"disc", "core"}
     for structure, scores in about.scores.items():
@@ -121,6 +123,27 @@ def test_the_scores_are_means_over_subjects(root: Path, plan: Plan, folder: Path
         of = rows[rows["structure"] == structure].set_index("metric")["value"]
         assert scores["dice"] == pytest.approx(float(of["dice"].mean()), abs=1e-4)  # a volume is a subject here
         assert scores["hd95"] == pytest.approx(float(of["hd95"].median()), abs=1e-4)
+
+
+def test_scores_are_those_of_the_weights_that_are_handed_on() -> None:
+    heading, rows = "subject,volume,structure,metric,weights,value", ["s,v,disc,dice,selected,0.5", "s,v,disc,dice,last,0.9"]
+    for order in (rows, rows[::-1]):
+        assert summary("\n".join([heading, *order]).encode()) == {"disc": {"dice": 0.5}}
+
+
+def test_what_labels_without_a_network_cannot_be_exported(root: Path, plan: Plan, tmp_path: Path) -> None:
+    job = jobs_of(plan, "random")[0]
+    assert job.data is not None
+    shutil.copytree((root / job.record).parent, tmp_path / "run")
+    (tmp_path / "run/weights.safetensors").unlink()
+    record = read_record(tmp_path / "run/run.json")
+    del record["files"]["weights.safetensors"]
+    write_record(tmp_path / "run/run.json", record)
+    with pytest.raises(ModelError, match="expected a network, found none: regime 'supervised' labels without one"):
+        export(
+            tmp_path / "run/run.json", store=root / job.data, card=plan.cards["made_up"], score=None, out=tmp_path / "m"
+        )
+    assert not (tmp_path / "m").exists()
 
 
 def test_a_run_that_was_not_scored_can_be_exported(root: Path, plan: Plan, tmp_path: Path) -> None:
@@ -198,7 +221,7 @@ def test_repeats_that_do_not_belong_together_are_named(folder: Path, tmp_path: P
     other = shutil.copytree(folder, tmp_path / "all/b")
     edit, message = DIFFERENT[what]
     change(other, edit)
-    expected = "all/b: expected a repeat of .*all/a, which differs in draw and seed alone, to be averaged with it, found"
+    expected = "all/b: expected a repeat of .*all/a, which differs in what a repeat has of its own, to be averaged with it, found"
     with pytest.raises(ModelError, match=f"{expected} ({message})"):
         TrainedModel.load(tmp_path / "all")
 
@@ -232,7 +255,7 @@ def test_a_folder_of_several_models_is_none(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "others", [{}, {"code": "c"}, {"split": {"kind": "lists", "test": ["d"], "train": ["b"], "validation": ["c"]}}]
 )
-def test_seed_draw_and_what_follows_from_them_may_differ(folder: Path, others: dict[str, Any]) -> None:
+def test_what_a_repeat_has_of_its_own_may_differ(folder: Path, others: dict[str, Any]) -> None:
     def described(label: str, spec: dict[str, Any], before: dict[str, Any]) -> About:
         return read_about(folder).model_copy(
             update={
@@ -244,9 +267,9 @@ def test_seed_draw_and_what_follows_from_them_may_differ(folder: Path, others: d
 
     lists = {"kind": "lists", "test": ["d"], "train": ["a"], "validation": ["b"]}
     first = {"key": "1", "seed": 0, "start": "p", "split": lists}
-    one = described("d gd n1 c1 seed0", first, {"key": "p", "seed": 0, "start": None})
+    one = described("d gd n1 r1", first, {"key": "p", "seed": 0, "start": None})
     other = described(
-        "d my-name n1 c2 seed1",
+        "d my-name n1 r2",
         {**first, "key": "2", "seed": 1, "start": "q", **others},
         {"key": "q", "seed": 1, "start": None},
     )
@@ -264,11 +287,11 @@ def test_where_a_pretraining_is_unknown_names_decide(folder: Path) -> None:
             update={"label": label, "weights": label, "provenance": {"run": {"spec": spec}}}
         )
 
-    one = described("d gd n1 c1 seed0", "p")
-    require_repeats([Path("a"), Path("b")], [one, described("d gd n1 c2 seed0", "q")])
+    one = described("d gd n1 r1", "p")
+    require_repeats([Path("a"), Path("b")], [one, described("d gd n1 c2-p1-f0", "q")])
     for label, found in (
-        ("d lr n1 c1 seed0", "method 'd lr' in place of 'd gd'"),
-        ("d gd n2 c1 seed0", "budget '2' in place of '1'"),
+        ("d lr n1 r1", "method 'd lr' in place of 'd gd'"),
+        ("d gd n2 r1", "budget '2' in place of '1'"),
     ):
         with pytest.raises(ModelError, match=f"found {found}$"):
             require_repeats([Path("a"), Path("b")], [one, described(label, "q")])
@@ -337,10 +360,10 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
         ("", "expected JSON, found JSONDecodeError"),
         ("[" * 200_000, "expected JSON, found RecursionError"),
         ("[1, 2]", "expected the description of an exported model, found none"),
-        ('{"format": 7}', "format: expected 1, found 7"),
-        ('{"format": 1}', "digest: expected that of its content"),
-        ('{"format": 1, "x": NaN, "digest": null}', "digest: expected that of its content"),
-        ('{"format": 1, "x": "\\ud800"}', "digest: expected that of its content"),
+        ('{"format": 7}', "format: expected 2, found 7"),
+        ('{"format": 2}', "digest: expected that of its content"),
+        ('{"format": 2, "x": NaN, "digest": null}', "digest: expected that of its content"),
+        ('{"format": 2, "x": "\\ud800"}', "digest: expected that of its content"),
     ],
 )
 def test_a_description_that_is_none(copy: Path, text: str, message: str) -> None:

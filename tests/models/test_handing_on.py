@@ -20,7 +20,7 @@ def test_a_budget_is_called_as_the_configuration_writes_it_or_as_the_report() ->
     for whole, written in (("1", "50%"), ("2", "100%")):
         by_number, by_share = chosen(plan, "random", whole, None), chosen(plan, "random", written, None)
         assert by_share == by_number
-        assert [(str(job.budget), job.name, job.seed) for job in by_share] == [(whole, "random", 0), (whole, "random", 1)]
+        assert [job.label for job in by_share] == [f"made_up random n{whole} r1", f"made_up random n{whole} r2"]
     assert {job.budget for job in chosen(plan, "random", "all", None)} == {"all"}
     with pytest.raises(ModelError, match=r"^BUDGET: expected one of 1, 50%, 100%, 2, all, found 10%$"):
         chosen(plan, "random", "10%", None)
@@ -29,7 +29,7 @@ def test_a_budget_is_called_as_the_configuration_writes_it_or_as_the_report() ->
 def test_a_share_and_a_number_that_are_the_same_volumes_are_one_budget() -> None:
     plan = small_plan(budgets=[1, "50%", "40%"])
     runs = chosen(plan, "random", "1", None)
-    assert [job.seed for job in runs] == [0, 1]
+    assert [job.repeat.name for job in runs if job.repeat] == ["r1", "r2"]
     assert chosen(plan, "random", "50%", None) == chosen(plan, "random", "40%", None) == runs
 
 

@@ -32,7 +32,7 @@ def facts(subjects: int = 9, **changes: Any) -> pd.DataFrame:
 
 
 def bench(**changes: Any) -> Benchmark:
-    return benchmark(**{"methods": METHODS, "draws": 2, **changes})
+    return benchmark(**{"methods": METHODS, "repeats": 2, **changes})
 
 
 def volumes(role: str, table: pd.DataFrame, c: Card, budget: int = 1, draw: int = 1) -> list[str]:
@@ -150,7 +150,7 @@ def test_labelled_volumes_without_any_structure() -> None:
         f"made_up: splits: budget 1, draw 2: expected labels to learn from, found that {name} has no label of"
     )
     pair = volumes("train", table, card(), 2)
-    problems, _ = check_facts(bench(budgets=[2], draws=1), card(), without(table, pair, "voxels_1", "voxels_2"))
+    problems, _ = check_facts(bench(budgets=[2], repeats=1), card(), without(table, pair, "voxels_1", "voxels_2"))
     assert [p for p in problems if f"found that {pair[0]}, {pair[1]} have no label of any structure" in p] == problems
     assert len(problems) == 1
 
@@ -158,7 +158,7 @@ def test_labelled_volumes_without_any_structure() -> None:
 def test_labelled_volumes_without_one_structure_are_told() -> None:
     table = facts()
     [name] = volumes("train", table, card())
-    problems, notes = check_facts(bench(draws=1), card(), without(table, [name], "voxels_2"))
+    problems, notes = check_facts(bench(repeats=1), card(), without(table, [name], "voxels_2"))
     assert problems == []
     assert notes == [f"made_up: budget 1, draw 1: the labelled volumes, {name}, have no label of 'core'"]
 
@@ -179,28 +179,28 @@ def test_fixed_lists_may_validate_each_draw_otherwise() -> None:
     assert "in one of v6" in line
 
 
-# ---------------------------------------------------------------- budgets and draws
+# ---------------------------------------------------------------- budgets and repeats
 
 
 def test_listed_draws_that_come_again_and_subjects_of_several_volumes_are_told() -> None:
     draws = [LabelledDraw(train=[s], validation=["s5"]) for s in ("s0", "s1", "s0")]
     whole = LabelledDraw(train=["s0", "s1"], validation=["s5"])
     splits = SplitLists(kind="lists", pretrain=["s0", "s1", "s2"], test=["s8"], budgets={1: draws}, all=whole)
-    problems, notes = check_facts(bench(budgets=[1], draws=3), card(splits=splits), facts())
+    problems, notes = check_facts(bench(budgets=[1], repeats=3), card(splits=splits), facts())
     assert problems == []
     [note] = [n for n in notes if "budget 1" in n]
     assert note.endswith("budget 1: 1 of 3 draws label the volumes of an earlier draw once more: the card lists them so")
     table = facts()
     table.loc[table["volume"] == "v2", "subject"] = "s1"
     table.loc[table["volume"] == "v3", "subject"] = "s2"
-    notes = check_facts(bench(budgets=[1], draws=2), card(splits=splits), table)[1]
+    notes = check_facts(bench(budgets=[1], repeats=2), card(splits=splits), table)[1]
     assert [n for n in notes if "lists give" in n] == [
         "made_up: budget 1, draw 2: its lists give 2 labelled volumes, all of each subject"
     ]
 
 
 def test_draws_that_come_again_are_told() -> None:
-    problems, notes = check_facts(bench(budgets=[1, 2], draws=7), card(), facts())
+    problems, notes = check_facts(bench(budgets=[1, 2], repeats=7), card(), facts())
     assert problems == []
     assert notes == [
         "made_up: budget 1: 2 of 7 draws label the volumes of an earlier draw once more: there are not enough different ones"
@@ -297,7 +297,7 @@ def lock(folder: Path, c: Card, subjects: int, slices: int) -> None:
 
 def test_a_plan_knows_the_volumes_of_a_lock_file(tmp_path: Path) -> None:
     c = card(labels="some", subjects=11)
-    b = bench(budgets=["40%"], draws=6)
+    b = bench(budgets=["40%"], repeats=6)
     before = make_plan(b, {"made_up": c}, lock_folder=tmp_path)
     assert before.notes == ()
     assert {job.budget for job in before.of("finetune")} == {3}  # of the seven subjects that the card says
@@ -312,5 +312,5 @@ def test_a_plan_knows_the_volumes_of_a_lock_file(tmp_path: Path) -> None:
 def test_what_is_odd_is_in_the_plan(tmp_path: Path) -> None:
     c = card(labels="some", subjects=11)
     lock(tmp_path, c, 11, slices=20)
-    [note] = make_plan(bench(draws=6), {"made_up": c}, lock_folder=tmp_path).notes
+    [note] = make_plan(bench(repeats=6), {"made_up": c}, lock_folder=tmp_path).notes
     assert note.startswith("made_up: budget 1: 1 of 6 draws")

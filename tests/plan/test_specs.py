@@ -39,7 +39,7 @@ def card(**changes: Any) -> Card:
 
 def benchmark(**changes: Any) -> Benchmark:
     raw = {
-        "name": "small", "title": "Small", "datasets": ["made_up"], "methods": METHODS, "budgets": [1], "draws": 1, "seeds": [0],
+        "name": "small", "title": "Small", "datasets": ["made_up"], "methods": METHODS, "budgets": [1], "repeats": 1,
         "upper_bound": False, "pretrain_global": {"steps": 5, "images": 24}, "pretrain_local": {"steps": 5, "images": 8},
         "finetune": {"steps": 5, "schedule": "cosine"},
     }  # fmt: skip
@@ -116,6 +116,7 @@ OTHER: dict[str, Any] = {
     "pretrain_local.region_size": 1,
     "finetune.schedule": "constant",
     "finetune.loss": "dice_ce",
+    "finetune.selection": "none",
 }
 
 
@@ -169,18 +170,142 @@ def test_the_table_above_names_settings_that_there_are() -> None:
         ({"strategies": {"lr": {"regions": 9}}}, from_local("lr")),
         ({"regimes": {"mean_teacher": {"noise": 0.2}}}, tuned("random+mean_teacher") | REPORT),
         ({"regimes": {"mean_teacher": {"noise": 0.1}}}, REPORT),
-        ({"statistics": {"resamples": 500}}, REPORT),
+        ({"statistics": {"margin": 0.02}}, REPORT),
+        ({"statistics": {"confidence": 0.9, "seed": 1}}, REPORT),
+        ({"statistics": {"primary": ["gd", "gr"]}}, REPORT),
+        ({"statistics": {"claims": [["pcl", "gd"]]}}, REPORT),
+        ({"statistics": {"claims": []}}, REPORT),
+        ({"methods": [{**line, "control": True} for line in METHODS]}, REPORT),
         ({"title": "Otherwise"}, REPORT),
         ({"hardware": {"gpus": []}}, set()),
         ({"mirror": "/elsewhere"}, set()),
-        ({"seeds": [1]}, ALL),
+        ({"repeats": [{"draw": 1, "pretraining": 1, "finetuning": 1}]}, REPORT),  # which is repeat 1
+        ({"repeats": [{"draw": 2, "pretraining": 1, "finetuning": 1}]}, TUNED),
+        ({"repeats": [{"draw": 1, "pretraining": 2, "finetuning": 1}]}, PRETRAINED),
+        ({"repeats": [{"draw": 1, "pretraining": 1, "finetuning": 2}]}, TUNED | {"diagnose random"}),
+        ({"repeats": [{"draw": 2, "pretraining": 2, "finetuning": 2}]}, ALL),
     ],
 )
 def test_options_and_what_shapes_no_run(changes: dict[str, Any], expected: set[str]) -> None:
-    if changes == {"seeds": [1]}:
-        assert {" ".join(k) for k, j in jobs(planned(benchmark(**changes))).items() if j.spec.key not in keys()} == expected
-    else:
-        assert moved(planned(benchmark(**changes))) == expected
+    assert moved(planned(benchmark(**changes))) == expected
+
+
+@pytest.mark.parametrize("selection", ["labelled", "none"])
+def test_which_weights_are_selected_moves_the_fine_tunings_and_reads_no_validation_list(selection: str) -> None:
+    b = benchmark()
+    after = planned(b.model_copy(update={"finetune": b.finetune.model_copy(update={"selection": selection})}))
+    assert moved(after) == TUNED
+    roles = {job.spec.split.roles for job in after.of("finetune") if job.name == "gd"}  # type: ignore[union-attr]
+    assert roles == {("train", "test")}  # so another validation list would change nothing
+    one = benchmark(methods=[{}, {"global": "gd"}, {"name": "x", "global": "gd", "set": {"finetune.selection": selection}}])
+    found = jobs(planned(one))
+    assert found["finetune", "x"].spec.key == jobs(after)["finetune", "gd"].spec.key
+    assert found["finetune", "gd"].spec.key in keys()
+
+
+# ---------------------------------------------------------------- repeats
+
+
+def by_repeat(plan: Plan) -> dict[str, dict[tuple[str, str], Job]]:
+    """Fine-tunings and scores by the name of their repeat."""
+    found: dict[str, dict[tuple[str, str], Job]] = {}
+    for job in plan.jobs.values():
+        if job.repeat is not None:
+            found.setdefault(job.repeat.name, {})[job.phase, f"{job.name} {job.budget}"] = job
+    return found
+
+
+def test_more_repeats_add_jobs_and_change_none() -> None:
+    few, more = (planned(benchmark(repeats=number, budgets=[1, 2], upper_bound=True)) for number in (3, 5))
+    kept = [record for record, job in few.jobs.items() if job.phase != "report"]
+    assert set(kept) < set(more.jobs)
+    assert all(few.jobs[record] == more.jobs[record] for record in kept)
+    added = [job for record, job in more.jobs.items() if record not in few.jobs and job.phase != "report"]
+    assert {job.repeat.name for job in added if job.repeat} == {"r4", "r5"}
+    assert {job.seed for job in added if not job.repeat} == {4, 5}
+    assert {phase: len(more.of(phase)) / 5 for phase in ("finetune", "pretrain_global", "pretrain_local", "diagnose")} == {
+        "finetune": len(METHODS) * 2 + 1, "pretrain_global": 4, "pretrain_local": 2, "diagnose": 7,
+    }  # fmt: skip
+
+
+def test_everything_that_varies_is_a_repeats_own_and_the_same_for_every_method_and_budget() -> None:
+    plan = planned(benchmark(repeats=3, budgets=[1, 2], upper_bound=True))
+    for number, (name, own) in enumerate(by_repeat(plan).items(), 1):
+        assert name == f"r{number}"
+        specs = [job.spec for (phase, _), job in own.items() if phase == "finetune"]
+        assert {spec.seed for spec in specs} == {number}  # type: ignore[union-attr]
+        assert {spec.split.draw for spec in specs} == {number, None}  # type: ignore[union-attr]
+        starts = [plan.jobs[job.start] for (phase, _), job in own.items() if phase == "finetune" and job.start]
+        assert {job.seed for job in starts} == {number}
+        assert {plan.jobs[job.start].seed for job in starts if job.start} == {number}
+
+
+def test_a_listed_repeat_whose_parts_go_together_is_the_one_that_its_number_gives() -> None:
+    ten = by_repeat(planned(benchmark(repeats=10)))
+    alone = planned(benchmark(repeats=[{"draw": 2, "pretraining": 2, "finetuning": 2}]))
+    assert list(by_repeat(alone)) == ["r2"]
+    assert by_repeat(alone)["r2"] == ten["r2"]
+
+
+def test_listed_triples_share_the_pretrainings_that_they_have_in_common() -> None:
+    square = [{"draw": d, "pretraining": p, "finetuning": (d + p) % 3} for d in (1, 2, 3) for p in (0, 1, 2)]
+    plan = planned(benchmark(methods=[{}, {"global": "gd"}], repeats=square))
+    assert len(plan.of("finetune")) == 2 * 9
+    assert [job.seed for job in plan.of("pretrain_global")] == [0, 1, 2]
+    assert [job.seed for job in plan.of("diagnose") if job.name == "random"] == [1, 2, 0]  # of the fine-tunings
+    for job in plan.of("finetune"):
+        assert job.repeat is not None
+        assert job.record.parts[-3] == job.repeat.name == job.label.split()[-1]
+        assert job.start is None or plan.jobs[job.start].seed == job.repeat.pretraining
+    assert "c2-p1-f0" in by_repeat(plan)
+
+
+def test_repeats_of_a_card_with_lists_begin_with_the_listed_choices() -> None:
+    names = ["a", "b", "c", "d"]
+    listed = [LabelledDraw(train=[name], validation=["v"]) for name in ("c", "a")]
+    whole = LabelledDraw(train=names, validation=["w"])
+    lists = LISTS.model_copy(update={"pretrain": names, "budgets": {1: listed}, "all": whole})
+    found = by_repeat(planned(benchmark(methods=[{}], repeats=4), card(splits=lists)))
+    splits = [own["finetune", "random 1"].spec.split for own in found.values()]  # type: ignore[union-attr]
+    assert [split.train for split in splits[:2]] == [("c",), ("a",)]
+    assert {split.train for split in splits[2:]} == {("b",), ("d",)}  # of the same pool, and no list has them
+    assert [split.validation for split in splits] == [("v",), ("v",), ("w",), ("w",)]
+
+
+def test_a_row_with_other_seeds_labels_the_same_volumes_and_shares_no_seed() -> None:
+    line = {"global": "gd", "local": "lr", "name": "again", "other_seeds": True}
+    plan = planned(benchmark(methods=[{}, {"global": "gd", "local": "lr"}, line], repeats=3, budgets=[1, 2]))
+    seeds = {name: [] for name in ("gd+lr", "again")}  # type: dict[str, list[int]]
+    for own in by_repeat(plan).values():
+        for budget in (1, 2):
+            usual, again = (own["finetune", f"{name} {budget}"] for name in seeds)
+            assert usual.spec.split == again.spec.split  # type: ignore[union-attr]
+            assert usual.chain == again.chain
+            for name, job in (("gd+lr", usual), ("again", again)):
+                local = plan.jobs[job.start]  # type: ignore[index]
+                seeds[name] += [job.spec.seed, local.spec.seed, plan.jobs[local.start].spec.seed]  # type: ignore[union-attr, index]
+    assert set(seeds["gd+lr"]) == {1, 2, 3}
+    assert len(set(seeds["again"])) == 3
+    assert not set(seeds["again"]) & set(seeds["gd+lr"])
+    alone = planned(benchmark(methods=[{}, {"global": "gd", "local": "lr"}], repeats=3, budgets=[1, 2]))
+    assert {r for r, job in alone.jobs.items() if job.phase != "report"} < set(plan.jobs)  # the others stay as they are
+
+
+def test_random_weights_with_other_seeds_are_other_weights() -> None:
+    plan = planned(benchmark(methods=[{}, {"name": "random-again", "other_seeds": True, "control": True}], repeats=2))
+    for own in by_repeat(plan).values():
+        usual, again = own["finetune", "random 1"].spec, own["finetune", "random-again 1"].spec
+        assert usual.split == again.split  # type: ignore[union-attr]
+        assert usual.seed != again.seed  # type: ignore[union-attr]
+
+
+def test_a_control_that_sets_nothing_is_the_method_itself() -> None:
+    line = {"global": "gd", "name": "held-against", "control": True}
+    with pytest.raises(ConfigError, match=r"found 'gd' and 'held-against' with one and the same specification"):
+        planned(benchmark(methods=[{}, {"global": "gd"}, line]))
+
+
+# ---------------------------------------------------------------- cards, names and variants
 
 
 def keys() -> set[str]:

@@ -79,7 +79,7 @@ def test_a_mistake_is_one_clear_line(tree: Path, change: dict[str, object], word
 
 
 def test_a_path_that_the_configuration_does_not_give_is_explained(tree: Path) -> None:
-    target = "results/pretrain_global/hippocampus/gd/seed0/0123456789/run.json"
+    target = "results/pretrain_global/hippocampus/gd/seed1/0123456789/run.json"
     result = snakemake(tree, "-n", "--configfile", "config/hippocampus.yaml", "--", target)
     assert result.returncode != 0
     assert "has no such path with this configuration and code" in result.stdout

@@ -146,7 +146,7 @@ def nothing_to_do(tree: Path) -> None:
 
 def finetunings(*methods: str, phases: tuple[str, ...] = ("finetune", "score")) -> list[str]:
     """The fine-tunings of methods, and their scores."""
-    return [f"results/{phase}/small_phantom/{m}/n1/c1/seed0/*" for phase in phases for m in methods]
+    return [f"results/{phase}/small_phantom/{m}/n1/r1/*" for phase in phases for m in methods]
 
 
 REPORT = ["results/small/report-*.json"]
@@ -166,7 +166,7 @@ def test_code_repeats_the_pretrainings_and_methods_that_use_it(tree: Path, modul
     code.write_text(code.read_text() + "\nCHANGED = 1\n")
     dvc(tree, "repro")
     level = "pretrain_local" if "+" in name else "pretrain_global"
-    own = [f"results/{phase}/small_phantom/{name}/seed0/*" for phase in (level, "diagnose")]
+    own = [f"results/{phase}/small_phantom/{name}/seed1/*" for phase in (level, "diagnose")]
     assert made(tree) == sorted(own + finetunings(name) + REPORT)
 
 
@@ -257,7 +257,7 @@ def test_parameters_metrics_plots_and_experiments(tree: Path) -> None:
 # ---------------------------------------------------------------- traps
 
 
-@pytest.mark.parametrize("folder", ["results/pretrain_global/small_phantom/gr/seed0/*", "data/slices/small_phantom/*"])
+@pytest.mark.parametrize("folder", ["results/pretrain_global/small_phantom/gr/seed1/*", "data/slices/small_phantom/*"])
 def test_an_edited_byte_is_named_whatever_its_date(tree: Path, folder: str) -> None:
     path = next(tree.glob(f"{folder}/payload"))
     before, content = path.stat(), path.read_bytes()
@@ -279,7 +279,7 @@ def test_an_edited_byte_is_named_whatever_its_date(tree: Path, folder: str) -> N
 def test_links_into_the_cache_survive_a_rerun(tree: Path) -> None:
     dvc(tree, "config", "--local", "cache.type", "hardlink,symlink,copy")
     dvc(tree, "checkout", "--relink")
-    folder = next(tree.glob("results/finetune/small_phantom/gr/n1/c1/seed0/*"))
+    folder = next(tree.glob("results/finetune/small_phantom/gr/n1/r1/*"))
     assert (folder / "payload").stat().st_nlink > 1
     (folder / "run.json").unlink()
     dvc(tree, "repro")
@@ -384,7 +384,7 @@ def test_trained_for_real_there_and_back_and_killed(tmp_path: Path) -> None:
     nothing_to_do(clone)
     assert run(clone, sys.executable, "workflow/scripts/check.py", CONFIG).endswith(" 0 damaged\n")
 
-    record = one(tree, "results/finetune/small_phantom/random/n1/c1/seed0/*/run.json")
+    record = one(tree, "results/finetune/small_phantom/random/n1/r1/*/run.json")
     before = bits(record, "weights.safetensors", "predictions.npz")
     shutil.rmtree(record.parent)
     running = start(tree)

@@ -74,7 +74,7 @@ def test_one_run_labels_its_test_images_as_it_did(tree: Path, tmp_path: Path) ->
     folder = Path(done.stdout.strip().removeprefix("Exported: "))
     assert folder.parent == tree / "models"
     about = read_about(folder)
-    assert about.label == "small_phantom gd+lr n1 c1 seed0"
+    assert about.label == "small_phantom gd+lr n1 r1"
     assert set(about.scores) == {"right ventricle", "myocardium", "left ventricle"}
     pretrained = [run["spec"]["strategy"] for run in about.provenance["pretraining"]]
     assert (pretrained, about.data.labelled_volumes, about.data.unlabelled_volumes) == (["lr", "gd"], 1, 5)
@@ -96,7 +96,7 @@ def test_all_finished_repeats_of_a_method_make_one_model(tree: Path, tmp_path: P
     done = make(tree, "export", METHOD="gd+lr", BUDGET="1", OUT=tmp_path / "model")
     assert done.returncode == 0, done.stderr
     assert "not finished, left out: small_phantom gd+lr n1 c1 seed2" in done.stdout
-    assert {p.name for p in (tmp_path / "model").iterdir()} == {"README.md", "c1-seed0", "c1-seed1"}
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {"README.md", "c1-seed1", "c1-seed1"}
     images_of(tree, runs(tree)[0], tmp_path / "in")
     (tmp_path / "in/broken.nii.gz").write_text("hello")
     for force, written in (("", 2), ("", 0), ("yes", 2)):
@@ -115,7 +115,7 @@ def test_all_finished_repeats_of_a_method_make_one_model(tree: Path, tmp_path: P
     [
         ("export", {}, "expected RUN=<folder of a fine-tuning>, or CONFIG, METHOD and BUDGET"),
         ("export", {"RUN": "results"}, "results/run.json: expected results/finetune/{dataset}"),
-        ("export", {"RUN": "results/finetune/a/b/n1/c1/seed0/k"}, "expected a finished run or store, found nothing"),
+        ("export", {"RUN": "results/finetune/a/b/n1/r1/k"}, "expected a finished run or store, found nothing"),
         ("export", {"METHOD": "gd", "BUDGET": "1"}, "METHOD: expected one of gd+lr, found gd"),
         ("export", {"METHOD": "gd+lr", "BUDGET": "7"}, "BUDGET: expected one of 1, found 7"),
         ("export", {"METHOD": "gd+lr", "BUDGET": "1", "DATASET": "x"}, "DATASET: expected one of small_phantom, found x"),

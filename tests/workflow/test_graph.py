@@ -118,11 +118,11 @@ def test_a_changed_strategy_remakes_its_dependents_and_going_back_remakes_nothin
     strategy.write_text(before + "\nCHANGED = 1\n")
     names = [re.sub(r"[0-9a-f]{10}", "*", record) for record in run(finished)]
     assert names == [
-        "results/diagnose/hippocampus/gd+lr/seed0/*/run.json",
-        "results/finetune/hippocampus/gd+lr/n1/c1/seed0/*/run.json",
+        "results/diagnose/hippocampus/gd+lr/seed1/*/run.json",
+        "results/finetune/hippocampus/gd+lr/n1/r1/*/run.json",
         "results/hippocampus/report-*.json",
-        "results/pretrain_local/hippocampus/gd+lr/seed0/*/run.json",
-        "results/score/hippocampus/gd+lr/n1/c1/seed0/*/run.json",
+        "results/pretrain_local/hippocampus/gd+lr/seed1/*/run.json",
+        "results/score/hippocampus/gd+lr/n1/r1/*/run.json",
     ]
     strategy.write_text(before)
     assert run(finished) == []
@@ -235,11 +235,11 @@ def marks(tree: Path) -> list[str]:
 def test_a_forced_rule_is_made_again_with_what_depends_on_it_and_nothing_else(finished: Path) -> None:
     records = run(finished, "--forcerun", "pretrain_local")
     assert anonymous(records) == [
-        *(f"results/diagnose/hippocampus/{name}/seed0/*/run.json" for name in ("gd+ld", "gd+lr")),
-        *(f"results/finetune/hippocampus/{name}/n1/c1/seed0/*/run.json" for name in ("gd+ld", "gd+lr")),
+        *(f"results/diagnose/hippocampus/{name}/seed1/*/run.json" for name in ("gd+ld", "gd+lr")),
+        *(f"results/finetune/hippocampus/{name}/n1/r1/*/run.json" for name in ("gd+ld", "gd+lr")),
         "results/hippocampus/report-*.json",
-        *(f"results/pretrain_local/hippocampus/{name}/seed0/*/run.json" for name in ("gd+ld", "gd+lr")),
-        *(f"results/score/hippocampus/{name}/n1/c1/seed0/*/run.json" for name in ("gd+ld", "gd+lr")),
+        *(f"results/pretrain_local/hippocampus/{name}/seed1/*/run.json" for name in ("gd+ld", "gd+lr")),
+        *(f"results/score/hippocampus/{name}/n1/r1/*/run.json" for name in ("gd+ld", "gd+lr")),
     ]
     assert marks(finished) == records
     assert run(finished) == []

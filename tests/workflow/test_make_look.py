@@ -22,8 +22,8 @@ CARD: dict[str, Any] = {
     "subject": {"pattern": "^(s[0-9]+)"}, "splits": {"kind": "rule", "test": 1, "validation": 1, "seed": 0}, "loss_limit": 1.0,
 }  # fmt: skip
 BENCHMARK: dict[str, Any] = {
-    "name": "tiny", "title": "Tiny", "datasets": ["tiny"], "methods": [{}, {"global": "gd"}], "budgets": [1], "draws": 2,
-    "seeds": [0], "network": {"channels": [4, 8, 8]}, "pretrain_global": {"steps": 2, "images": 8},
+    "name": "tiny", "title": "Tiny", "datasets": ["tiny"], "methods": [{}, {"global": "gd"}], "budgets": [1], "repeats": 2,
+    "network": {"channels": [4, 8, 8]}, "pretrain_global": {"steps": 2, "images": 8},
     "pretrain_local": {"steps": 2, "images": 8}, "finetune": {"steps": 2, "batch": 2, "loss": "dice"},
 }  # fmt: skip
 

@@ -33,7 +33,7 @@ CARD: dict[str, Any] = {
     "splits": {"kind": "rule", "test": 1, "validation": 1, "seed": 0},
 }  # fmt: skip
 BENCHMARK: dict[str, Any] = {
-    "name": "clinic", "title": "Clinic", "datasets": ["clinic"], "methods": [{}], "budgets": [1], "draws": 1, "seeds": [0],
+    "name": "clinic", "title": "Clinic", "datasets": ["clinic"], "methods": [{}], "budgets": [1], "repeats": 1,
     "upper_bound": False, "network": {"channels": [4, 8, 8]}, "pretrain_global": {"steps": 2, "images": 8},
     "pretrain_local": {"steps": 2, "images": 8}, "finetune": {"steps": 2, "batch": 2},
 }  # fmt: skip

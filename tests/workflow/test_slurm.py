@@ -184,7 +184,7 @@ def disturbed(cluster: None, reference: tuple[Path, subprocess.Popen[str]], tmp_
         obstacle(run, job).mkdir(parents=True)
     running = start(run.tree, *SLURM)
     try:
-        held = "pretrain_global_small_phantom_held_seed0"
+        held = "pretrain_global_small_phantom_held_seed1"
         folder = one_folder(run, "pretrain_global", "held")
         wait("a first step", lambda: number(held) if (folder / "log.csv").exists() else None, running)
         subprocess.run(["scontrol", "requeue", str(number(held))], check=True)
@@ -247,11 +247,11 @@ def test_jobs_are_called_by_what_they_do_and_share_allocations(disturbed: Run) -
     assert {
         "verify_small_phantom",
         "prepare_small_phantom",
-        "pretrain_global_small_phantom_gd_seed0",
-        "pretrain_local_small_phantom_gd+lr_seed0",
-        "finetune_small_phantom_random_n1_c1_seed0",
-        "score_small_phantom_random_n1_c1_seed0",
-        "diagnose_small_phantom_gd.gd+lr.held.random.slow_seed0",
+        "pretrain_global_small_phantom_gd_seed1",
+        "pretrain_local_small_phantom_gd+lr_seed1",
+        "finetune_small_phantom_random_n1_r1",
+        "score_small_phantom_random_n1_r1",
+        "diagnose_small_phantom_gd.gd+lr.held.random.slow_seed1",
     } <= names
     assert not any(name.startswith(("fetch", "report")) for name in names), "cheap rules run where Snakemake does"
 
@@ -264,35 +264,35 @@ def test_every_gpu_job_had_one_and_none_was_shared(disturbed: Run) -> None:
 
 
 def test_a_job_that_needs_more_memory_gets_it_on_its_next_attempt(disturbed: Run) -> None:
-    first, second = attempts("pretrain_local_small_phantom_gd+lr_seed0")
+    first, second = attempts("pretrain_local_small_phantom_gd+lr_seed1")
     assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("300M", "1800M")
     assert first["JobState"] in ("FAILED", "OUT_OF_MEMORY")
     assert second["JobState"] == "COMPLETED"
 
 
 def test_a_job_that_needs_more_time_gets_it_on_its_next_attempt(disturbed: Run) -> None:
-    first, second = attempts("pretrain_global_small_phantom_slow_seed0")
+    first, second = attempts("pretrain_global_small_phantom_slow_seed1")
     assert (first["JobState"], first["TimeLimit"]) == ("TIMEOUT", "00:01:00")
     assert (second["JobState"], second["TimeLimit"]) == ("COMPLETED", "00:04:00")
 
 
 def test_a_job_saves_when_told_to_stop_and_goes_on_requeued_or_cancelled(disturbed: Run) -> None:
     assert disturbed.saved > 0
-    first, second = attempts("pretrain_global_small_phantom_held_seed0")
+    first, second = attempts("pretrain_global_small_phantom_held_seed1")
     assert (first["JobState"], first["Restarts"]) == ("CANCELLED", "1")
     assert second["JobState"] == "COMPLETED"
 
 
 def test_what_fails_for_good_stops_nothing_else_and_the_report_names_it(disturbed: Run) -> None:
     assert disturbed.status != 0
-    assert [job["JobState"] for job in attempts("finetune_small_phantom_gd+lr_n1_c1_seed0")] == ["FAILED", "FAILED"]
+    assert [job["JobState"] for job in attempts("finetune_small_phantom_gd+lr_n1_r1")] == ["FAILED", "FAILED"]
     missing = {r for r, (phase, _) in disturbed.jobs.items() if phase != "report" and not (disturbed.tree / r).exists()}
     assert missing == {*failing(disturbed), *(r for r, job in disturbed.jobs.items() if job == ("score", "gd+lr"))}
-    assert "Fine-tuning: small_phantom gd+lr n1 c1 seed0" in disturbed.said
+    assert "Fine-tuning: small_phantom gd+lr n1 r1" in disturbed.said
     assert "and 1 that start from these" in disturbed.said
     page = (disturbed.tree / "results/small/report/index.html").read_text()
     assert re.search(r"\d runs are missing\.", page)
-    assert "small_phantom gd+lr n1 c1 seed0" in page
+    assert "small_phantom gd+lr n1 r1" in page
     assert "IsADirectoryError" in page
     assert not list(disturbed.tree.glob("results/small/report-[0-9a-f]*.json"))
 
@@ -306,7 +306,7 @@ def test_killed_and_started_again_it_repeats_nothing_and_ends_with_the_bits_of_a
         shutil.rmtree(run.tree / Path(record).parent)
     before = {path: path.stat().st_mtime_ns for path in run.tree.glob("results/*/*/**/run.json")}
     running = start(run.tree, *SLURM)
-    name = "finetune_small_phantom_gd+lr_n1_c1_seed0"
+    name = "finetune_small_phantom_gd+lr_n1_r1"
     left = wait("a running job", lambda: number(name), running)
     subprocess.run(["scontrol", "suspend", left], check=True)  # so that it still runs when Snakemake is called again
     running.send_signal(signal.SIGKILL)
@@ -361,7 +361,7 @@ def test_data_that_was_never_verified_goes_through_in_one_call(cluster: None, tm
     assert list(tree.glob("results/clinic/report-*.json"))
     names = [job["JobName"] for job in history()]
     assert names.count("verify_clinic") == names.count("prepare_clinic") == 1
-    assert "finetune_clinic_random_n1_c1_seed0" in names
+    assert "finetune_clinic_random_n1_r1" in names
     assert "Nothing to be done" in snakemake(tree, *call).stdout
 
 

@@ -27,8 +27,7 @@ BENCHMARK = {
     "datasets": ["small_phantom"],
     "methods": [{}, {"global": "gd", "local": "lr"}],
     "budgets": [1],
-    "draws": 1,
-    "seeds": [0],
+    "repeats": 1,
     "upper_bound": False,
     "network": {"channels": [4, 8, 8, 8]},
     "pretrain_global": {"steps": 40, "images": 24, "checkpoint_every": 2},
@@ -40,9 +39,9 @@ BENCHMARK = {
     },  # where they are not, jobs compute on the CPU, having leased one all the same
 }
 RUNS = "results/{phase}/small_phantom/{rest}/*/run.json"
-PRETRAIN = RUNS.format(phase="pretrain_global", rest="gd/seed0")
-FINETUNE = RUNS.format(phase="finetune", rest="gd+lr/n1/c1/seed0")
-SCORE = RUNS.format(phase="score", rest="gd+lr/n1/c1/seed0")
+PRETRAIN = RUNS.format(phase="pretrain_global", rest="gd/seed1")
+FINETUNE = RUNS.format(phase="finetune", rest="gd+lr/n1/r1")
+SCORE = RUNS.format(phase="score", rest="gd+lr/n1/r1")
 
 
 def prepare_tree(destination: Path) -> Path:
@@ -205,7 +204,7 @@ def test_an_edited_byte_stops_the_run_and_is_named(finished: Path, tmp_path: Pat
     content = bytearray(weights.read_bytes())
     content[-5] ^= 1
     weights.write_bytes(content)
-    shutil.rmtree(one(tree, RUNS.format(phase="pretrain_local", rest="gd+lr/seed0")).parent)
+    shutil.rmtree(one(tree, RUNS.format(phase="pretrain_local", rest="gd+lr/seed1")).parent)
     result = snakemake(tree, *CALL, timeout=900)
     assert result.returncode != 0
     assert "CorruptedError" in result.stdout

@@ -1,5 +1,6 @@
-# Training with labels, from every start, with every budget, in every repeat, and its scores on the tested subjects. On a cluster, the runs of
-# a method and repeat share allocations, one after another (profiles/slurm says how many): each of them takes minutes, scores seconds.
+# Training with labels, from every start, with every budget, in every repeat, and its scores on the tested subjects. On a cluster,
+# the budgets of a method in a repeat, which wait for the same pretraining, share an allocation, one after another: each of them
+# takes minutes, its scores seconds.
 
 
 rule finetune:

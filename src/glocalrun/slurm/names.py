@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable, Sequence
 
 from glocalseg.plan.jobs import Job
@@ -24,5 +26,10 @@ def job_name(rule: str, jobs: Sequence[Job]) -> str:
 
 def _values(letter: str, values: Iterable[object]) -> list[str]:
     different = list(dict.fromkeys(str(v) for v in values if v not in (None, "")))
-    different.sort(key=lambda text: (not text.isdigit(), int(text) if text.isdigit() else 0, text))
+    different.sort(key=_by_numbers)
     return [letter + ".".join(different)] if different else []
+
+
+def _by_numbers(text: str) -> list[tuple[int, str]]:
+    """Sort key: numbers in a text by their value and before letters, so that r2 comes before r10, and 10 before all."""
+    return [(int(part), "") if part.isdigit() else (sys.maxsize, part) for part in re.split(r"(\d+)", text) if part]

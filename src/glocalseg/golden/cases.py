@@ -106,17 +106,17 @@ def _pretrainings(inputs: Inputs, entry: Entry, network: NetworkConfig) -> Itera
 
 
 def _finetunings(inputs: Inputs, entry: Entry, network: NetworkConfig) -> Iterator[Case]:
-    roles: list[Role] = ["train", "validation", "test", *(["pretrain"] if entry.unlabelled else [])]  # type: ignore[list-item]
-
     def case(
         settings: Settings, rule: SplitRule | SplitLists = RULE, budget: Budget = 2, *, start: bool = False
     ) -> Callable[[Path], None]:
+        selected = settings["config"].selection == "validation"  # type: ignore[attr-defined]
+        asked: dict[Role, bool] = {"train": True, "validation": selected, "test": True, "pretrain": entry.unlabelled}
         spec = FinetuneSpec(
             **_common(settings, start=start),
             regime=entry.name,
             options=settings["options"].model_dump(exclude_defaults=True),
             config=settings["config"],  # type: ignore[arg-type]
-            split=split_spec(rule, roles, budget, 1),
+            split=split_spec(rule, [role for role, read in asked.items() if read], budget, 1),
         )
         return partial(inputs.run, finetune, spec)
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from glocalseg.config.settings import NetworkConfig
 from glocalseg.data.slices.store import SliceStore, open_store
-from glocalseg.evaluation.predictions import PREDICTIONS, write_predictions
+from glocalseg.evaluation.predictions import LAST, PREDICTIONS, write_predictions
 from glocalseg.networks.build import build_network
 from glocalseg.networks.timm_encoder import ensure_torchvision
 from glocalseg.networks.weights import FILE
@@ -57,12 +57,13 @@ class Inputs:
 
     @cached_property
     def predictions(self) -> Path:
-        """The record of a fine-tuning that has predicted some volumes."""
+        """The record of a fine-tuning that has predicted some volumes, with its last weights otherwise than with the selected."""
         store: SliceStore = open_store(self.store)
         truth = {str(v): store.native_label(v) for v in store.volumes["volume"][:7]}
         here = self._folder / "predictions" / KEY
         here.mkdir(parents=True)
         write_predictions(here / PREDICTIONS, made_up_predictions(truth))
+        write_predictions(here / LAST, made_up_predictions(truth, first=1))
         seal(here / "run.json", {"split": {"test": list(truth)}})
         return here / "run.json"
 
@@ -155,8 +156,12 @@ def _tensor(name: str, like: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.asarray(values + scales, np.float32))
 
 
-def made_up_predictions(truth: dict[str, NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:
-    """Predictions of every kind that a metric meets: exact, shifted, one structure lost, all lost, noise, everything."""
+def made_up_predictions(truth: dict[str, NDArray[np.uint8]], *, first: int = 0) -> dict[str, NDArray[np.uint8]]:
+    """Predictions of every kind that a metric meets: exact, shifted, one structure lost, all lost, noise, everything.
+
+    Args:
+        first: the kind of the first volume's; the others follow in turn.
+    """
     rng = np.random.default_rng(1)
     kinds: list[Any] = [
         lambda t: t,
@@ -166,4 +171,4 @@ def made_up_predictions(truth: dict[str, NDArray[np.uint8]]) -> dict[str, NDArra
         lambda t: rng.integers(0, 3, t.shape),
         lambda t: np.ones_like(t),
     ]
-    return {v: kinds[i % len(kinds)](t).astype(np.uint8) for i, (v, t) in enumerate(truth.items())}
+    return {v: kinds[i % len(kinds)](t).astype(np.uint8) for i, (v, t) in enumerate(truth.items(), first)}

@@ -18,7 +18,7 @@ from glocalseg.data.images.volumes import class_of
 from glocalseg.records.digest import digest
 from glocalseg.records.files import write_json
 
-FORMAT = 1
+FORMAT = 2
 ABOUT, WEIGHTS, SCORES, README = "model.json", "model.safetensors", "scores.csv", "README.md"
 
 
@@ -43,6 +43,7 @@ class DataSet(Model):
     citation: list[str]
     labelled_volumes: int
     labelled_subjects: int
+    selecting_volumes: int = Field(description="with labels too, which were not trained on but chose the weights")
     unlabelled_volumes: int = Field(description="whose images it saw without labels, in pretraining or by its regime")
     tested_volumes: int
     tested_subjects: int
@@ -59,7 +60,7 @@ class About(Model):
     volumes (None: no value); ``provenance`` the run's specification and what it was made with.
     """
 
-    format: Literal[1]
+    format: Literal[2]
     label: str
     weights: str = Field(description="sha256 of the weights' file")
     network: NetworkConfig

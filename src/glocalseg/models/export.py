@@ -25,6 +25,7 @@ from glocalseg.networks.weights import FILE
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import CorruptedError, open_sealed, read_record
+from glocalseg.stages.score import SELECTED
 
 VOLUMES = "volumes.csv"  # of a slice store
 
@@ -76,13 +77,15 @@ def _described(run: Path, store: Path, card: Card, score: Path | None, starts: S
     spec, pretrained = record["spec"], [read_record(path) for path in starts]
     if "regime" not in spec:
         raise ModelError(f"{run}: expected a fine-tuning, whose network was tested, found another phase")
+    if FILE not in record["files"]:
+        raise ModelError(f"{run}: expected a network, found none: regime {spec['regime']!r} labels without one")
     _require_key(store, manifest["spec"]["key"], spec["data"], "the slices of")
     scored = open_sealed(score) if score is not None else None
     if score is not None and scored is not None:
         _require_key(score, scored["spec"]["start"], spec["key"], "the scores of")
     preparation = Preparation.model_validate(manifest["preparation"])
     return About(
-        format=1,
+        format=2,
         label=record["label"],
         weights=record["files"][FILE],
         network=as_built(NetworkConfig.model_validate(spec["network"]), preparation),
@@ -115,9 +118,12 @@ def as_built(network: NetworkConfig, preparation: Preparation) -> NetworkConfig:
 
 
 def summary(scores: bytes) -> dict[str, dict[str, float | None]]:
-    """By structure and metric: over subjects, what tables show of a metric, 4 digits; a subject's value is its volumes' mean."""
+    """By structure and metric: over subjects, what tables show of a metric, 4 digits; a subject's value is its volumes' mean.
+
+    Of the weights that are handed on, which are the selected ones.
+    """
     table = pd.read_csv(io.BytesIO(scores), dtype={"subject": str, "volume": str, "structure": str}, keep_default_na=False)
-    table["value"] = pd.to_numeric(table["value"], errors="coerce")
+    table = table[table["weights"] == SELECTED].assign(value=lambda t: pd.to_numeric(t["value"], errors="coerce"))
     found: dict[str, dict[str, float | None]] = {}
     for (structure, metric), rows in table.groupby(["structure", "metric"], sort=False):
         how = METRICS[str(metric)].summary if metric in METRICS else "mean"
@@ -147,6 +153,7 @@ def _data_set(card: Card, record: dict[str, Any], pretrained: Sequence[dict[str,
         citation=card.citation,
         labelled_volumes=len(split["train"]),
         labelled_subjects=len({subjects[v] for v in split["train"]}),
+        selecting_volumes=len(split["validation"]),
         unlabelled_volumes=len(unlabelled),
         tested_volumes=len(split["test"]),
         tested_subjects=len({subjects[v] for v in split["test"]}),

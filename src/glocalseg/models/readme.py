@@ -50,7 +50,7 @@ def readme_of_several(abouts: Mapping[str, About]) -> str:
     rows = [[name, *(_shown(_mean(of, metric)) for metric in METRICS)] for name, of in abouts.items()]
     return f"""# {about.data.title}: {_counted(len(abouts), "repeat")} of one method
 
-Networks that differ in the labelled volumes that they were given, or in their random seed. With this folder as MODEL, their
+Networks of which each has labelled volumes, a pretraining and a fine-tuning of its own. With this folder as MODEL, their
 probabilities are averaged; with a folder in it, that network labels alone. Its README says more. The scores are those of single
 networks on the test volumes, means over structures; the average of all was not tested.
 
@@ -69,9 +69,10 @@ def _scores(about: About) -> str:
 
 def _seen(about: About) -> str:
     data = about.data
-    labelled = f"{_counted(data.labelled_volumes, 'labelled volume')} of {_counted(data.labelled_subjects, 'subject')}"
+    labelled = f"{_counted(data.labelled_volumes, 'labelled volume')} of {_counted(data.labelled_subjects, 'subject')} of {data.title}"
+    labelled += f", the labels of {_counted(data.selecting_volumes, 'more volume')} to choose its weights" if data.selecting_volumes else ""
     more = f", and the images of {_counted(data.unlabelled_volumes, 'volume')} without their labels"
-    return f"{labelled} of {data.title}{more if data.unlabelled_volumes else ''}"
+    return f"{labelled}{more if data.unlabelled_volumes else ''}"
 
 
 def _counted(number: int, what: str) -> str:

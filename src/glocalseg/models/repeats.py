@@ -59,7 +59,7 @@ def _common(about: About, *, whole: bool) -> dict[str, Any]:
 
 
 def _shared(of: Any) -> Any:
-    """A step's specification without what a repeat has of its own: seed, draw, and who is therefore in which list."""
+    """A step's specification without what a repeat has of its own: its seed, its draw, and who is therefore in which list."""
     spec = _spec(of)
     kept: dict[str, Any] = {"pretrained": spec.get("start") is not None}
     kept |= {name: value for name, value in spec.items() if name not in (*OF_A_REPEAT, "code")}

@@ -6,21 +6,28 @@ import gzip
 import shutil
 from pathlib import Path
 
+import pandas as pd
+
 from glocalseg.plan.jobs import Plan
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.environment import environment
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import write_record
-from glocalseg.report.analysis import DatasetAnalysis, analyse
-from glocalseg.report.collect import Collected, ReportError, collect
+from glocalseg.report.analysis.cells import DatasetAnalysis
+from glocalseg.report.analysis.dataset import analyse
+from glocalseg.report.collect import Collected, collect
 from glocalseg.report.figures.figure import Plot, style
 from glocalseg.report.figures.overlays import overlay_plot
 from glocalseg.report.figures.runs import run_plots
 from glocalseg.report.figures.scores import score_plots
+from glocalseg.report.ledger import ReportError
 from glocalseg.report.page import page
+from glocalseg.report.tables.comparisons import comparison_tables
+from glocalseg.report.tables.failures import failure_tables
 from glocalseg.report.tables.runs import record_tables
 from glocalseg.report.tables.scores import score_tables
 from glocalseg.report.tables.table import Table
+from glocalseg.report.tables.worth import worth_tables
 
 FOLDERS = ("tables", "figures", "report")
 PARTIAL = "report-partial.json"  # the record of a report that lacks runs: never taken for the finished one
@@ -48,7 +55,7 @@ def build(plan: Plan, root: Path) -> Path:
     if collected.scores.empty:
         raise ReportError(f"benchmark {plan.benchmark.name!r}: expected at least one finished fine-tuning, found none")
     analyses = analyse(plan, collected)
-    tables = [*score_tables(analyses, collected, plan.cards), *record_tables(collected, plan.cards)]
+    tables = _tables(plan, collected, analyses)
     plots = _plots(plan, collected, analyses, root)
     folder = (root / plan.report.record).parent
     record = folder / (PARTIAL if collected.missing else plan.report.record.name)
@@ -64,6 +71,17 @@ def build(plan: Plan, root: Path) -> Path:
     _seal(plan, record, scores, collected.finished, [str(j.record) for j in collected.missing])
     print(f"report: {index}")
     return index
+
+
+def _tables(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis]) -> list[Table]:
+    titles = {name: card.title for name, card in plan.cards.items()}
+    return [
+        *score_tables(analyses, collected, titles),
+        *comparison_tables(analyses, titles),
+        *failure_tables(analyses, plan, collected, titles),
+        *worth_tables(analyses, plan, collected, titles),
+        *record_tables(collected, titles),
+    ]
 
 
 def _plots(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis], root: Path) -> list[Plot]:
@@ -85,8 +103,12 @@ def _clear(folder: Path) -> None:
 
 
 def _write_scores(collected: Collected, folder: Path) -> Path:
-    """All score rows in one file, compressed where it is large; no date in it, so that equal rows are equal bytes."""
-    content = collected.scores.to_csv(index=False, lineterminator="\n").encode()
+    """All score rows in one file, those of last weights after the others, compressed where it is large.
+
+    No date is in it, so that equal rows are equal bytes.
+    """
+    rows = pd.concat([collected.scores, collected.last]) if len(collected.last) else collected.scores
+    content = rows.to_csv(index=False, lineterminator="\n").encode()
     path = folder / "scores.csv"
     if len(content) > PLAIN_LIMIT:
         path, content = folder / "scores.csv.gz", gzip.compress(content, 6, mtime=0)

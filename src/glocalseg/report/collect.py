@@ -153,7 +153,7 @@ def _failure(note: Path) -> str | None:
 
 
 def _stack(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    rows = list(tables)
+    rows = [table for table in tables if len(table)]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
 
 

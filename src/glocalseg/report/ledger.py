@@ -40,7 +40,7 @@ class Price:
 
 
 def selection_of(job: Job, payload: Mapping[str, Any]) -> str:
-    """How a fine-tuning's weights were chosen: as ``FinetuneConfig.selection`` says; empty where there are no weights to choose."""
+    """How a fine-tuning's weights were chosen, as ``FinetuneConfig.selection`` says; empty where there are none to choose."""
     assert isinstance(job.spec, FinetuneSpec)
     return str(job.spec.config.selection) if "best" in payload else ""
 

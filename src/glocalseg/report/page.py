@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from glocalseg.plan.jobs import Plan
-from glocalseg.report.analysis import DatasetAnalysis
+from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.collect import Collected
 from glocalseg.report.figures.figure import Plot
 from glocalseg.report.names import phase_title
@@ -62,6 +62,10 @@ def _context(
         "datasets": [_dataset(plan, collected, name, analyses.get(name), tables, plots) for name in b.datasets],
         "missing": [(phase_title(job.phase), job.label, collected.failures.get(job.record)) for job in collected.missing],
         "finished": collected.finished,
+        "quiet": next((a.silent for a in analyses.values()), ""),
+        "paid": list(
+            dict.fromkeys(p for name in b.datasets if (a := analyses.get(name)) for n in a.budgets if (p := a.price(n)))
+        ),
         "planned": collected.runs,
         "what_differs": what_differs(b),
         "methods": methods(b),

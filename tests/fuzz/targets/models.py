@@ -48,8 +48,8 @@ class Base:
 def prepare(folder: Path) -> Base:
     several = folder / "several"
     for seed in range(2):
-        _write(several / f"seed{seed}", seed)
-    one = several / "seed0"
+        _write(several / f"r{seed + 1}", seed)
+    one = several / "r1"
     model = TrainedModel.load(one)
     rng = np.random.default_rng(0)
     image = Image(rng.normal(100, 20, (20, 22, 6)).astype(np.float32), np.diag([1.5, 1.25, 8.0, 1.0]))
@@ -65,10 +65,11 @@ def _write(folder: Path, seed: int) -> None:
     save_weights(net.state_dict(), folder / WEIGHTS)
     data = DataSet(
         name="tiny", title="Tiny", modality="MR", licence="none", citation=["nobody"], labelled_volumes=1, labelled_subjects=1,
+        selecting_volumes=1,
         unlabelled_volumes=0, tested_volumes=1, tested_subjects=1, beyond_frame=0.0,
     )  # fmt: skip
     about = About(
-        format=1, label="made up", weights=sha256_file(folder / WEIGHTS), network=NETWORK, threads=1, preparation=preparation,
+        format=2, label="made up", weights=sha256_file(folder / WEIGHTS), network=NETWORK, threads=1, preparation=preparation,
         image=ImageFile(channel=0, header="agree"), data=data, scores={"one": {"dice": 0.5}}, provenance={"run": {"spec": {}}},
     )  # fmt: skip
     write_about(folder, about)
@@ -151,7 +152,7 @@ def _copy(rng: Rng, base: Base, folder: Path) -> tuple[Path, Path]:
         shutil.copytree(base.one, model)
         return model, model
     shutil.copytree(base.several, model)
-    return model, model / f"seed{int(rng.integers(2))}"
+    return model, model / f"r{1 + int(rng.integers(2))}"
 
 
 def _loaded(base: Base, folder: Path, *, same: bool) -> str:

@@ -18,10 +18,12 @@ from glocalseg.data.slices.store import SliceStore, open_store
 from glocalseg.evaluation.metrics import PRIMARY
 from glocalseg.evaluation.predictions import PREDICTIONS, read_predictions
 from glocalseg.plan.jobs import Plan
-from glocalseg.report.analysis import DatasetAnalysis, draw_means
-from glocalseg.report.collect import Collected, ReportError
+from glocalseg.report.analysis.cells import DatasetAnalysis
+from glocalseg.report.analysis.dataset import renamed, repeat_table
+from glocalseg.report.collect import Collected
 from glocalseg.report.figures.figure import INK, MUTED, Plot, canvas, finish
-from glocalseg.report.names import display, mathtext, plain, shortened, structure_colour, volumes
+from glocalseg.report.ledger import ReportError
+from glocalseg.report.names import ALL, UPPER_BOUND, display, mathtext, plain, shortened, structure_colour
 from glocalseg.report.tables.table import number
 
 COLUMNS = 5
@@ -34,8 +36,7 @@ class Choice:
 
     method: str
     budget: str
-    draw: int
-    seed: int
+    repeat: str
     folder: Path
     cases: tuple[tuple[str, str, float], ...]  # rank ("best"), volume, Dice
 
@@ -52,28 +53,24 @@ def overlay_plot(a: DatasetAnalysis, plan: Plan, collected: Collected, root: Pat
 
 
 def choose(a: DatasetAnalysis, plan: Plan, collected: Collected) -> Choice | None:
-    """The best method at the smallest budget, its middle draw and first seed: few labels, neither luck nor bad luck."""
+    """The best method at the smallest budget, its middle repeat: few labels, neither luck nor bad luck."""
     cell = next((c for n in a.budgets if (c := a.best(n))), None) or a.upper
     if cell is None:
         return None
-    means = draw_means(a)
-    of = means[(means["method"] == cell.method) & (means["budget"] == cell.budget)].dropna(subset=["dice"])
-    draw = int(of.sort_values(["dice", "draw"])["draw"].iloc[(len(of) - 1) // 2])
-    s = collected.scores
-    own = s[(s["dataset"] == a.dataset) & (s["budget"] == cell.budget) & (s["draw"] == draw) & (s["metric"] == PRIMARY)]
-    if cell is not a.upper:
-        own = own[own["method"] == cell.method]
-    seed = int(own["seed"].min())
-    rows = own[own["seed"] == seed]
-    method = str(rows["method"].iloc[0])
+    means = repeat_table(a)
+    of = means[(means["method"] == cell.method) & (means["budget"] == cell.budget)]
+    repeat = str(of.sort_values("dice", kind="stable")["repeat"].iloc[(len(of) - 1) // 2])
+    s = renamed(collected.scores[collected.scores["metric"] == PRIMARY])
+    own = s[(s["dataset"] == a.dataset) & (s["method"] == cell.method) & (s["budget"] == cell.budget)]
     job = next(
         j for j in plan.of("finetune")
-        if (j.dataset, j.name, str(j.budget), j.draw, j.seed) == (a.dataset, method, cell.budget, draw, seed)
+        if j.repeat and (j.dataset, str(j.budget), j.repeat.name) == (a.dataset, cell.budget, repeat)
+        and (UPPER_BOUND if j.budget == ALL else j.name) == cell.method
     )  # fmt: skip
-    dice = rows.groupby("volume")["value"].mean().dropna().sort_values(kind="stable")
+    dice = own[own["repeat"] == repeat].groupby("volume")["value"].mean().dropna().sort_values(kind="stable")
     places = {"best": len(dice) - 1, "median": (len(dice) - 1) // 2, "worst": 0}
     cases = tuple((rank, str(dice.index[i]), float(dice.iloc[i])) for rank, i in places.items())
-    return Choice(cell.method, cell.budget, draw, seed, job.record.parent, cases)
+    return Choice(cell.method, cell.budget, repeat, job.record.parent, cases)
 
 
 def _draw(
@@ -92,15 +89,15 @@ def _draw(
         Line2D([], [], color=structure_colour(k), linewidth=2, label=f"{n}, prediction") for k, n in enumerate(names, 1)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(2, len(names)), labelcolor=INK)
-    what = f"{display(choice.method)}, {volumes(choice.budget)}, draw {choice.draw}, seed {choice.seed}"
+    what = f"{display(choice.method)}, labelled volumes: {a.price(choice.budget, choice.method)}, repeat {choice.repeat}"
     figure.suptitle(mathtext(what), x=0.01, ha="left", fontsize=10, color=MUTED)
     cases = ", ".join(f"{rank} {volume} with Dice {number(dice)}" for rank, volume, dice in choice.cases)
     return finish(
         figure, f"{a.dataset}-overlays", dataset=a.dataset, title="Best, median and worst test case",
         caption="Filled: the truth; outline: the prediction, on the native grid. Fill without outline was missed, outline without"
         f" fill is too much. {COLUMNS} slices through the extent of the truth, cut to the structures, upright, patient's "
-        "right or front on the left. The run: the method with the highest mean at the smallest budget, its middle draw "
-        "and first seed; cases are ordered by mean Dice.",
+        "right or front on the left. The run: the method with the highest mean at the smallest number of labelled volumes, its "
+        "middle repeat; cases are ordered by mean Dice.",
         alt=f"Images with outlines of truth and prediction for {plain(what)}: {cases}.", raster=True,
     )  # fmt: skip
 

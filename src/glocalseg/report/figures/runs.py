@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from glocalseg.report.analysis import DatasetAnalysis
+from glocalseg.report.analysis.cells import DatasetAnalysis
+from glocalseg.report.analysis.dataset import renamed
 from glocalseg.report.collect import Collected, Embedding
 from glocalseg.report.figures.figure import INK, Plot, canvas, finish
 from glocalseg.report.names import (
@@ -24,7 +25,6 @@ from glocalseg.report.names import (
     mathtext,
     phase_title,
     plain,
-    volumes,
 )
 
 _POINTS = 400  # of a curve: more cannot be seen
@@ -150,10 +150,9 @@ def _curve(run: pd.DataFrame) -> pd.DataFrame:
 
 
 def _validation(a: DatasetAnalysis, logs: pd.DataFrame) -> Plot | None:
-    own = logs[(logs.get("dataset") == a.dataset) & (logs["structure"] == "mean")].copy() if len(logs) else logs
+    own = renamed(logs[(logs["dataset"] == a.dataset) & (logs["structure"] == "mean")])
     if own.empty:
         return None
-    own.loc[own["budget"] == ALL, "method"] = UPPER_BOUND
     panels = [n for n in [*a.budgets, ALL] if (own["budget"] == n).any()]
     methods = [*a.methods, UPPER_BOUND]
     few = own["step"].nunique() < 9
@@ -168,14 +167,14 @@ def _validation(a: DatasetAnalysis, logs: pd.DataFrame) -> Plot | None:
                 marker=markers(a.methods)[method] if few else None, markersize=3.5, markeredgewidth=0,
                 label=mathtext(display(method)), legend=False, ax=axes,
             )  # fmt: skip
-        axes.set_title("all volumes" if budget == ALL else volumes(budget))
+        axes.set_title(a.price(budget, UPPER_BOUND if budget == ALL else None), fontsize=9.5)
         axes.set_xlabel("step")
     grid[0].set_ylabel("validation Dice")
     pairs = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(list(pairs.values()), list(pairs), loc="outside right center", labelcolor=INK)
     return finish(
         figure, f"{a.dataset}-finetuning", dataset=a.dataset, title="Fine-tuning curves",
-        caption="Mean Dice on the validation volumes, over draws and seeds, while fine-tuning; a run keeps its best checkpoint.",
+        caption="By labelled volumes. Mean Dice over repeats, on the volumes that choose the weights, while fine-tuning.",
         alt="Line plots of validation Dice against fine-tuning steps for each method and number of labelled volumes.",
     )  # fmt: skip
 

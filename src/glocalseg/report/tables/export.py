@@ -23,7 +23,7 @@ def metrics(table: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     rows = _main(table)
     others = [f"{key}_{metric.summary}" for key, metric in METRICS.items()]
-    names = dict.fromkeys(["dice_mean", "dice_mean_low", "dice_mean_high", "dice_median", *others])
+    names = dict.fromkeys(["dice_mean", "dice_mean_low", "dice_mean_high", *others])
     for row in rows.to_dict("records"):
         values = {name: round(float(row[name]), 4) for name in names if name in rows.columns}
         found.setdefault(str(row["method"]), {})[str(row["budget"])] = {**values, "runs": int(row["runs"])}
@@ -41,7 +41,7 @@ def dice(table: Path) -> str:
 
 
 def curves(plan: Plan, root: Path) -> str:
-    """CSV with the losses of all trainings, means over seeds and draws: ``step,run,loss``; ``run`` says phase and name."""
+    """CSV with the losses of all trainings, means over repeats: ``step,run,loss``; ``run`` says phase and name."""
     logs = []
     for job in plan.jobs.values():
         log = root / job.record.parent / "log.csv"

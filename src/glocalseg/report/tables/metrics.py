@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from glocalseg.evaluation.metrics import METRICS, PRIMARY, Metric
-from glocalseg.report.analysis import DatasetAnalysis, metric_summary
+from glocalseg.report.analysis.cells import DatasetAnalysis
+from glocalseg.report.analysis.dataset import metric_summary
 from glocalseg.report.names import ALL, UPPER_BOUND, display
 from glocalseg.report.tables.table import Block, Entry, Table, number
 
@@ -23,8 +24,8 @@ def metrics_table(analyses: Mapping[str, DatasetAnalysis], scores: pd.DataFrame,
         rows = []
         for budget in [*a.budgets, ALL]:
             for method in [*a.methods, UPPER_BOUND]:
-                if a.cell(method, budget) is not None:
-                    named = (Entry(display(method)), Entry(budget))
+                if (method, budget) in a.cells:
+                    named = (Entry(display(method)), Entry(a.price(budget, method)))
                     rows += [(*named, Entry(s), *_entries(of, others, (method, budget, s))) for s in a.structures]
         header = ("Method", "Labelled", "Structure", *(metric.title for metric in others.values()))
         shown[name] = Block(titles[name], header, tuple(rows))
@@ -40,7 +41,7 @@ def _caption(metrics: Mapping[str, Metric]) -> str:
         for metric in metrics.values()
     ]
     return (
-        f"Over all volumes, draws and seeds. {' '.join(said)} Where a structure is in the truth and not predicted, every metric "
+        f"Over all volumes and repeats. {' '.join(said)} Where a structure is in the truth and not predicted, every metric "
         "has its worst value, a distance the diagonal of the volume; where the truth lacks it there is no value for any method, "
         "whatever is predicted."
     )

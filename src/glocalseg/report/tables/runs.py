@@ -1,29 +1,25 @@
-"""The report's tables about the runs themselves: labels spent, time, diagnostics, collapsed structures, missing runs."""
+"""The report's tables about the runs themselves: labels spent, time, diagnostics, missing runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
-from glocalseg.data.cards.card import Card
 from glocalseg.plan.jobs import Job
 from glocalseg.records.duration import duration
-from glocalseg.report.collect import LABELLED, Collected, Stored
-from glocalseg.report.names import ALL, UPPER_BOUND, budget_order, display, phase_title
+from glocalseg.report.collect import Collected, Stored
+from glocalseg.report.ledger import LABELLED
+from glocalseg.report.names import ALL, budget_order, display, phase_title, price
 from glocalseg.report.tables.table import Entry, Table, blocks, number
 
 _LISTED = 8  # names shown in the page's ledger; the CSV lists all
 
 
-def record_tables(collected: Collected, cards: Mapping[str, Card]) -> list[Table]:
+def record_tables(collected: Collected, titles: dict[str, str]) -> list[Table]:
     """All tables about the runs, in the order in which the page shows them."""
-    titles = {name: card.title for name, card in cards.items()}
     return [
         _diagnostics(collected, titles),
         _ledger(collected, titles),
         _time(collected, titles),
-        _collapses(collected, titles),
         _missing(collected, titles),
     ]
 
@@ -68,36 +64,44 @@ def _ledger(collected: Collected, titles: dict[str, str]) -> Table:
         str(name): max(_without(volumes, collected.stores.get(str(name))) for volumes in rows["volumes"])
         for name, rows in collected.pools.groupby("dataset")
     }
-    ledger = collected.ledger.assign(order=collected.ledger["budget"].map(budget_order)).sort_values(["order", "draw"])
+    places = {name: i for i, name in enumerate(dict.fromkeys(collected.ledger["repeat"]))}
+    ledger = collected.ledger.assign(
+        order=collected.ledger["budget"].map(budget_order), place=collected.ledger["repeat"].map(places)
+    ).sort_values(["order", "place"])
     shown: dict[str, list[tuple[Entry, ...]]] = {name: [] for name in titles}
     data = []
     for row in ledger.to_dict("records"):
         train, validation = row["train"], row["validation"]
         total = len(set(train) | set(validation))
+        everyone = (ledger["dataset"] == row["dataset"]) & (ledger["budget"] == row["budget"])
+        some = ledger[everyone & (ledger["repeat"] == row["repeat"])]
+        paid = price(row["budget"], row["selection"], [len(validation)] if validation else [])
         shown[row["dataset"]].append((
-            Entry("all" if row["budget"] == ALL else row["budget"]),
-            Entry("–" if row["budget"] == ALL else str(row["draw"])),
-            Entry(str(len(train)), note=_names(train)),
+            Entry(paid, note=", ".join(display(m) for m in row["methods"]) if len(some) > 1 else ""),
+            Entry(row["repeat"]),
+            Entry(str(len(train)), note="" if row["budget"] == ALL else _names(train)),
             Entry(str(len(validation)), note=_names(validation)),
             Entry(str(total), strong=True),
             unlabelled.get(row["dataset"], Entry("0")),
             Entry(str(len(row["test"])), note=f"{row['test_subjects']} subjects"),
         ))  # fmt: skip
         data.append({
-            "dataset": row["dataset"], "budget": row["budget"], "draw": row["draw"], "labelled_total": total,
+            "dataset": row["dataset"], "budget": row["budget"], "repeat": row["repeat"], "selection": row["selection"],
+            "methods": " ".join(row["methods"]), "labelled_total": total,
             **{f"{k}_volumes": len(row[k]) for k in LABELLED},
             "unlabelled_volumes": unlabelled.get(row["dataset"], Entry("0")).text.replace(" / ", " "),
             "without_label": without.get(row["dataset"], 0),
             "test_subjects": row["test_subjects"],
             **{k: " ".join(row[k]) for k in LABELLED},
         })  # fmt: skip
-    header = ("Labelled", "Draw", "Trained on", "Validated on", "Labels in all", "Unlabelled", "Tested on")
+    header = ("Labelled", "Repeat", "Trained on", "Selected on", "Labels in all", "Unlabelled", "Tested on")
     caption = (
-        "Every volume whose label a number cost. Validation labels choose the checkpoint, so they count as well; a budget "
-        "of n means n volumes to train on. All methods used the same volumes at a budget and draw, which was checked. "
-        "Unlabelled: volumes that pretraining, or a semi-supervised regime, read without their labels; some may have none."
+        "Every volume whose label a number cost: those that a run was trained on and, where they chose its weights, those of "
+        "validation. All methods were trained and tested on the same volumes at a number of them and in a repeat, which was "
+        "checked. Unlabelled: volumes that pretraining, or a semi-supervised regime, read without their labels; some may have "
+        "none."
     )
-    table = pd.DataFrame(data) if data else pd.DataFrame(columns=["dataset", "budget", "draw", "labelled_total"])
+    table = pd.DataFrame(data) if data else pd.DataFrame(columns=["dataset", "budget", "repeat", "labelled_total"])
     return Table("ledger", "Label ledger", caption, table, blocks(titles, header, shown))
 
 
@@ -154,22 +158,6 @@ def _time(collected: Collected, titles: dict[str, str]) -> Table:
     return Table("time", "Time and throughput", caption, data, blocks(titles, header, shown))
 
 
-def _collapses(collected: Collected, titles: dict[str, str]) -> Table:
-    data = collected.collapses
-    shown: dict[str, list[tuple[Entry, ...]]] = {name: [] for name in titles}
-    for (dataset, method, budget), rows in data.groupby(["dataset", "method", "budget"], sort=False):
-        name = UPPER_BOUND if budget == ALL else str(method)
-        where = "; ".join(f"{r.structure} (draw {r.draw}, seed {r.seed})" for r in rows.itertuples())
-        runs = len(rows[["draw", "seed"]].drop_duplicates())
-        shown[str(dataset)].append((Entry(display(name)), Entry(str(budget)), Entry(str(runs)), Entry(where)))
-    header = ("Method", "Labelled", "Runs", "Structure that the network lost")
-    caption = (
-        "Runs whose selected network hardly finds a structure in the validation volumes (Dice below the limit under "
-        "Protocol). They are in all averages."
-    )
-    return Table("collapses", "Collapsed structures", caption, data, blocks(titles, header, shown))
-
-
 def _missing(collected: Collected, titles: dict[str, str]) -> Table:
     data = pd.DataFrame(
         [_missing_row(job, collected.failures.get(job.record)) for job in collected.missing],
@@ -186,9 +174,10 @@ def _missing(collected: Collected, titles: dict[str, str]) -> Table:
     return Table("missing", "Missing runs", caption, data, blocks(titles, header, shown))
 
 
-MISSING_COLUMNS = ("phase", "dataset", "name", "budget", "draw", "seed", "folder", "failure")
+MISSING_COLUMNS = ("phase", "dataset", "name", "budget", "repeat", "seed", "folder", "failure")
 
 
 def _missing_row(job: Job, failure: str | None) -> tuple[object, ...]:
     """A missing run as a row of MISSING_COLUMNS."""
-    return (job.phase, job.dataset, job.name, job.budget, job.draw, job.seed, str(job.record.parent), failure)
+    repeat = job.repeat.name if job.repeat else None
+    return (job.phase, job.dataset, job.name, job.budget, repeat, job.seed, str(job.record.parent), failure)

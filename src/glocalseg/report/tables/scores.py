@@ -1,4 +1,4 @@
-"""The report's tables of Dice: by method and budget, against random initialisation, by structure, by draw."""
+"""The report's tables of Dice: by method and budget, by structure, by repeat."""
 
 from __future__ import annotations
 
@@ -7,180 +7,153 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from glocalseg.data.cards.card import Card
-from glocalseg.evaluation.statistics import Summary
-from glocalseg.report.analysis import Cell, Compared, DatasetAnalysis, draw_means, over_structures
+from glocalseg.evaluation.statistics.intervals import Mean
+from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
+from glocalseg.report.analysis.dataset import over_structures, repeat_table
 from glocalseg.report.collect import Collected
-from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, display, volumes
+from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, display
 from glocalseg.report.tables.metrics import metrics_table
-from glocalseg.report.tables.table import Block, Entry, Table, blocks, bracket, number, probability, signed
+from glocalseg.report.tables.table import Block, Entry, Table, bracket, columns, frame, number, with_interval
 
 Analyses = Mapping[str, DatasetAnalysis]
-Cards = Mapping[str, Card]
-_MARK = {"better": " ▲", "worse": " ▼", "not distinguishable": "", "runs missing": ""}
-_TONE = {"better": "better", "worse": "worse", "not distinguishable": "", "runs missing": "missing"}
-_HELD = ("better", "worse")
+MARK = {"better": " ▲", "worse": " ▼"}
+TONE = {"better": "better", "worse": "worse", "runs missing": "missing"}
+PAID = (
+    "Labelled volumes are counted as they were paid for: “1 + 6 for selection” is one to train on and six whose labels chose the "
+    "weights."
+)
 
 
-def score_tables(analyses: Analyses, collected: Collected, cards: Cards) -> list[Table]:
+def score_tables(analyses: Analyses, collected: Collected, titles: dict[str, str]) -> list[Table]:
     """All tables of scores, in the order in which the page shows them."""
-    titles = {name: cards[name].title for name in analyses}
     return [
         _main(analyses, collected, titles),
-        _comparisons(analyses, titles),
         _structures(analyses, titles),
-        _draws(analyses, titles),
+        _repeats(analyses, titles),
         metrics_table(analyses, collected.scores, titles),
     ]
+
+
+def judged(analyses: Analyses) -> bool:
+    """Whether verdicts are given: the same for all data sets of a benchmark."""
+    return not any(a.silent for a in analyses.values())
 
 
 def _main(analyses: Analyses, collected: Collected, titles: dict[str, str]) -> Table:
     data, shown, others = [], {}, over_structures(collected.scores)
     for name, a in analyses.items():
-        rows = [(Entry(display(m)), *(_main_entry(a, m, n) for n in a.budgets)) for m in a.methods]
+        methods = [m for m in a.methods if m not in a.references]
+        rows = [(Entry(display(m)), *(_main_entry(a, m, n) for n in a.budgets)) for m in methods]
         if a.upper:
-            rows.append(_upper_row(a, collected))
-        header = ("Method", *(volumes(n) for n in a.budgets))
-        shown[name] = Block(titles[name], header, tuple(rows))
-        data += [{**_summary_row(c, a.compared(*key)), **others.get((name, *key), {})} for key, c in a.cells.items()]
-    caption = (
-        "Mean Dice over test subjects, draws of the labelled volumes and seeds, with its bootstrap interval, and the "
-        "median. Bold: the highest mean of a column, among cells with all their runs. ▲ better, ▼ worse than Random "
-        "init on the same subjects, draws and seeds, corrected for the number of comparisons; no mark: not "
-        "distinguishable."
+            rows.append(_upper_row(a, a.upper, collected))
+        shown[name] = Block(titles[name], ("Method", *(a.price(n) for n in a.budgets)), tuple(rows))
+        data += [{**_summary_row(a, c), **others.get((name, *key), {})} for key, c in a.cells.items()]
+    marks = (
+        "Bold: the highest mean of a column, among cells with all their runs. ▲ better, ▼ worse than Random init on the same "
+        "subjects and repeats, corrected for all methods and budgets; no mark: no difference was found, which is no evidence of "
+        "equality. ‡: the compared runs differ in precision or kind of device."
     )
-    return Table("main", "Dice by method and number of labelled volumes", caption, pd.DataFrame(data), shown)
+    caption = (
+        "Mean Dice over test subjects and repeats, with its interval. A repeat has labelled volumes, a pretraining and a "
+        f"fine-tuning of its own, the same for every method. {PAID} "
+        + (marks if judged(analyses) else "Nothing is marked: the run says nothing of which method is ahead.")
+    )
+    return Table("main", "Dice by method and number of labelled volumes", caption, frame(data, ["dataset"]), shown)
 
 
 def _main_entry(a: DatasetAnalysis, method: str, budget: str) -> Entry:
-    cell, compared, best = a.cell(method, budget), a.compared(method, budget), a.best(budget)
+    cell, compared = a.cell(method, budget), a.against_random(method, budget)
     if cell is None:
         return Entry("no run", tone="missing")
-    s = cell.summary
-    short = f" · {s.runs} of {cell.planned} runs" if s.runs < cell.planned else ""
-    mark = _MARK[compared.verdict] if compared else ""
+    mean = cell.mean.interval
+    notes = [
+        bracket(mean.low, mean.high, 2),
+        a.own_price(budget, method),
+        "" if cell.complete else f"{cell.runs} of {cell.planned} runs",
+    ]
+    verdict = compared.verdict or "" if compared else ""
+    differs = " ‡" if compared and compared.mixed else ""
     return Entry(
-        number(s.mean.estimate) + mark,
-        strong=best is cell,
-        note=f"{bracket(s.mean.low, s.mean.high, 2)} · median {number(s.median.estimate, 2)}{short}",
-        tone="missing" if short else _TONE[compared.verdict] if compared else "",
+        number(mean.estimate) + MARK.get(verdict, "") + differs,
+        strong=not a.silent and a.best(budget) is cell,
+        note=" · ".join(note for note in notes if note),
+        tone=TONE.get(verdict, "") if cell.complete else "missing",
     )
 
 
-def _upper_row(a: DatasetAnalysis, collected: Collected) -> tuple[Entry, ...]:
-    assert a.upper is not None
-    s = a.upper.summary
+def _upper_row(a: DatasetAnalysis, cell: Cell, collected: Collected) -> tuple[Entry, ...]:
+    mean = cell.mean.interval
     rows = collected.ledger[(collected.ledger["dataset"] == a.dataset) & (collected.ledger["budget"] == ALL)]
     count = len(rows["train"].iloc[0])
-    note = f"{bracket(s.mean.low, s.mean.high, 2)} · median {number(s.median.estimate, 2)} · all {count} training volumes"
-    return (Entry(display(UPPER_BOUND)), Entry(number(s.mean.estimate), note=note, span=len(a.budgets)))
+    short = "" if cell.complete else f" · {cell.runs} of {cell.planned} runs"
+    note = f"{bracket(mean.low, mean.high, 2)} · {a.price(ALL, UPPER_BOUND)}; all: {count} training volumes{short}"
+    return (Entry(display(UPPER_BOUND)), Entry(number(mean.estimate), note=note, span=len(a.budgets)))
 
 
-def _summary_row(cell: Cell, compared: Compared | None) -> dict[str, object]:
+def _summary_row(a: DatasetAnalysis, cell: Cell) -> dict[str, object]:
+    compared = a.against_random(cell.method, cell.budget)
     return {
-        "dataset": cell.dataset, "method": cell.method, "budget": cell.budget, **_numbers(cell.summary),
-        "runs_planned": cell.planned, "against_random": compared.verdict if compared else "",
+        "dataset": cell.dataset, "method": cell.method, "budget": cell.budget, "price": a.price(cell.budget, cell.method),
+        **_numbers(cell.mean), "runs_planned": cell.planned, "against_random": compared.verdict or "" if compared else "",
     }  # fmt: skip
 
 
-def _numbers(s: Summary) -> dict[str, object]:
-    return {
-        "dice_mean": s.mean.estimate, "dice_mean_low": s.mean.low, "dice_mean_high": s.mean.high,
-        "dice_median": s.median.estimate, "dice_median_low": s.median.low, "dice_median_high": s.median.high,
-        "subjects": s.subjects, "draws": s.draws, "seeds": s.seeds, "runs": s.runs,
-    }  # fmt: skip
-
-
-def _comparisons(analyses: Analyses, titles: dict[str, str]) -> Table:
-    data, shown = [], {}
-    for name, a in analyses.items():
-        shown[name] = [_comparison_row(c) for c in a.comparisons]
-        data += [_comparison_data(c) for c in a.comparisons]
-    header = ("Method", "Labelled", "Gain in Dice", "p", "p, Holm", "Subject wins", "Run wins", "Verdict")
-    caption = (
-        "Each method against Random init, paired on the same subjects, draws and seeds. Gain: mean difference with its "
-        "bootstrap interval, which is not corrected. Holm's p is corrected for all comparisons of the data set. Subject wins: "
-        "share of (subject, draw, seed) with the higher Dice. Run wins: (draw, seed) whose mean over subjects is higher. "
-        "No verdict is given where runs are missing: the draws that are left may be the easy ones."
-    )
-    table = pd.DataFrame(data) if data else pd.DataFrame(columns=["dataset", "method", "budget"])
-    return Table(
-        "comparisons", "Paired comparisons with random initialisation", caption, table, blocks(titles, header, shown)
-    )
-
-
-def _comparison_row(c: Compared) -> tuple[Entry, ...]:
-    d = c.comparison.difference
-    return (
-        Entry(display(c.method)),
-        Entry(c.budget),
-        Entry(signed(d.estimate), note=bracket(d.low, d.high), strong=c.verdict in _HELD),
-        Entry(probability(c.comparison.p)),
-        Entry(probability(c.corrected)),
-        Entry(f"{100 * c.comparison.wins:.0f}%" if np.isfinite(c.comparison.wins) else "–"),
-        Entry(f"{c.comparison.run_wins} of {c.comparison.runs}"),
-        Entry(c.verdict, tone=_TONE[c.verdict]),
-    )
-
-
-def _comparison_data(c: Compared) -> dict[str, object]:
-    d = c.comparison.difference
-    return {
-        "dataset": c.dataset, "method": c.method, "baseline": BASELINE, "budget": c.budget, "gain": d.estimate,
-        "gain_low": d.low, "gain_high": d.high, "p": c.comparison.p, "p_holm": c.corrected,
-        "subject_wins": c.comparison.wins, "run_wins": c.comparison.run_wins, "runs": c.comparison.runs, "verdict": c.verdict,
-    }  # fmt: skip
+def _numbers(mean: Mean) -> dict[str, object]:
+    return {**columns("dice_mean", mean.interval), "subjects": mean.subjects, "runs": mean.repeats}
 
 
 def _structures(analyses: Analyses, titles: dict[str, str]) -> Table:
     data, shown = [], {}
     for name, a in analyses.items():
-        header = ("Method", "Labelled", *a.structures)
         rows = []
         for budget in [*a.budgets, ALL]:
-            cells = [c for m in [*a.methods, UPPER_BOUND] if (c := a.cell(m, budget))]
-            best = {s: _highest([c for c in cells if c.complete], s) for s in a.structures}
+            cells = [c for m in [*a.methods, UPPER_BOUND] if (c := a.cells.get((m, budget)))]
+            ranked = [c for c in cells if c.complete and c.method not in a.references]
+            best = {s: np.nan if a.silent else _highest(ranked, s) for s in a.structures}
             for cell in cells:
                 entries = (_structure_entry(cell, s, best[s]) for s in a.structures)
-                rows.append((Entry(display(cell.method)), Entry(budget), *entries))
+                rows.append((Entry(display(cell.method)), Entry(a.price(budget, cell.method)), *entries))
                 data += [
-                    {"dataset": name, "method": cell.method, "budget": budget, "structure": s, **_numbers(summary)}
-                    for s, summary in cell.structures.items()
+                    {"dataset": name, "method": cell.method, "budget": budget, "structure": s, **_numbers(mean)}
+                    for s, mean in cell.structure_means.items()
                 ]
-        shown[name] = Block(titles[name], header, tuple(rows))
-    caption = "Mean Dice per structure with its bootstrap interval; bold: the highest mean at a number of labelled volumes."
-    return Table("structures", "Dice per structure", caption, pd.DataFrame(data), shown)
+        shown[name] = Block(titles[name], ("Method", "Labelled", *a.structures), tuple(rows))
+    caption = "Mean Dice per structure with its interval over subjects and repeats" + (
+        "; bold: the highest mean at a number of labelled volumes." if judged(analyses) else "."
+    )
+    return Table("structures", "Dice per structure", caption, frame(data, ["dataset"]), shown)
 
 
 def _highest(cells: list[Cell], structure: str) -> float:
-    return max((c.structures[structure].mean.estimate for c in cells if structure in c.structures), default=np.nan)
+    means = [c.structure_means[structure].interval.estimate for c in cells if structure in c.structure_means]
+    return max(means, default=np.nan)
 
 
 def _structure_entry(cell: Cell, structure: str, best: float) -> Entry:
-    if structure not in cell.structures:
+    if structure not in cell.structure_means:
         return Entry("–")
-    mean = cell.structures[structure].mean
+    mean = cell.structure_means[structure].interval
     strong = mean.estimate == best and cell.method != UPPER_BOUND
-    return Entry(number(mean.estimate), strong=strong, note=bracket(mean.low, mean.high, 2))
+    return with_interval(mean, strong=strong)
 
 
-def _draws(analyses: Analyses, titles: dict[str, str]) -> Table:
+def _repeats(analyses: Analyses, titles: dict[str, str]) -> Table:
     data, shown = [], {}
     for name, a in analyses.items():
-        means = draw_means(a)
+        means = repeat_table(a)
         data.append(means)
-        draws = sorted({d for n in a.budgets for m in a.methods if (c := a.cell(m, n)) for d in c.draws})
-        value = means.set_index(["method", "budget", "draw"])["dice"]
+        value = means.set_index(["method", "budget", "repeat"])["dice"]
         rows = []
-        for budget in a.budgets:
-            best = {d: max((value.get((m, budget, d), np.nan) for m in a.methods), default=np.nan) for d in draws}
-            for m in a.methods:
-                of = {d: float(value.get((m, budget, d), np.nan)) for d in draws}
-                entries = (Entry(number(v), strong=v == best[d], bar=None if np.isnan(v) else v) for d, v in of.items())
-                rows.append((Entry(display(m)), Entry(budget), *entries))
-        shown[name] = Block(titles[name], ("Method", "Labelled", *(f"draw {d}" for d in draws)), tuple(rows))
+        for budget in [*a.budgets, *([ALL] if a.upper else [])]:
+            for m in [UPPER_BOUND] if budget == ALL else a.methods:
+                of = [float(value.get((m, budget, r), np.nan)) for r in a.repeats]
+                entries = (Entry(number(v, 2), bar=None if np.isnan(v) else v) for v in of)
+                rows.append((Entry(display(m)), Entry(a.price(budget, m)), *entries))
+        shown[name] = Block(titles[name], ("Method", "Labelled", *a.repeats), tuple(rows))
     caption = (
-        "Mean Dice over test subjects and seeds for every draw of the labelled volumes, the same draws for every method. "
-        "Which volume is labelled often matters more than the method. Bold: the highest of a draw."
+        "Mean Dice over test subjects for every repeat: its choice of labelled volumes, its pretraining and its fine-tuning "
+        f"are the same for every method. Random weights are drawn by the seed of the fine-tuning. {display(BASELINE)} and the "
+        "methods with it are paired column by column."
     )
-    return Table("draws", "Dice for every draw", caption, pd.concat(data) if data else pd.DataFrame(), shown)
+    table = pd.concat(data) if data else pd.DataFrame()
+    return Table("repeats", "Dice for every repeat", caption, table, shown)

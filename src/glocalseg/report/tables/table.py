@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
+from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.names import latex, markdown
 
 
@@ -102,7 +103,8 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number with fixed digits and a real minus sign; a dash where there is none."""
     if value is None or pd.isna(value):
         return "–"
-    return f"{value:.{digits}f}".replace("-", "−")
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−" if float(text) else "")  # no minus in front of nothing
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -116,8 +118,24 @@ def probability(p: float) -> str:
 
 
 def bracket(low: float, high: float, digits: int = 3) -> str:
-    """``[low, high]``."""
-    return "" if pd.isna(low) else f"[{number(low, digits)}, {number(high, digits)}]"
+    """``[low, high]``, which no line breaks."""
+    return "" if pd.isna(low) else f"[{number(low, digits)},\u00a0{number(high, digits)}]"
+
+
+def with_interval(i: Interval, *, sign: bool = False, digits: int = 3, strong: bool = False, tone: str = "") -> Entry:
+    """An estimate with its interval as the note; a sign in front for differences."""
+    text = signed(i.estimate, digits) if sign else number(i.estimate, digits)
+    return Entry(text, strong=strong, note=bracket(i.low, i.high, digits), tone=tone)
+
+
+def columns(name: str, i: Interval) -> dict[str, object]:
+    """An interval as columns of a table's data: ``gain``, ``gain_low``, ``gain_high``."""
+    return {name: i.estimate, f"{name}_low": i.low, f"{name}_high": i.high}
+
+
+def frame(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> pd.DataFrame:
+    """Rows as a table's data; ``names`` are its columns where there are none."""
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(names))
 
 
 def blocks(titles: dict[str, str], header: Sequence[str], rows: dict[str, list[tuple[Entry, ...]]]) -> dict[str, Block]:

@@ -6,64 +6,103 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from glocalseg.report.analysis import Compared, DatasetAnalysis, draw_means
+from glocalseg.evaluation.statistics.arrays import repeat_means
+from glocalseg.evaluation.statistics.intervals import Interval
+from glocalseg.report.analysis.cells import MISSING, Compared, DatasetAnalysis
+from glocalseg.report.analysis.failed import failures
+from glocalseg.report.analysis.worth import rises, smallest
 from glocalseg.report.collect import Collected
-from glocalseg.report.names import BASELINE, display, volumes
-from glocalseg.report.tables.table import bracket, number, signed
+from glocalseg.report.names import ALL, BASELINE, display
+from glocalseg.report.tables.table import bracket, number, probability, signed
 from glocalseg.report.text.fact import listed
 
-_SEED_MATTERS = 0.05  # Dice between the best and the worst seed of a cell
 _STUCK = 0.9  # of nearest features at the same place: the map says where, not what
+_VERDICTS = ("better", "worse", "equivalent", "undecided", MISSING)
+_NAMED = 12  # cells or comparisons that a sentence lists
 
 
 def findings(a: DatasetAnalysis, collected: Collected) -> list[str]:
     """Rich sentences about one data set, the most important first."""
-    said = [
-        *_verdicts(a),
+    return [
+        *_judged(a),
         *_best(a),
         *_upper(a),
-        *_choice_of_seed(a),
-        *_choice_of_volume(a),
+        *_failed(a),
+        *_rising(a, collected),
+        *_choice_of_repeat(a),
+        *_same_again(a),
+        *_mixed(a),
         *_diagnostics(a, collected),
-        *_collapses(a, collected),
-        *_few(a),
     ]
-    return [s for s in said if s]
 
 
-def _verdicts(a: DatasetAnalysis) -> list[str]:
-    if not a.comparisons:
-        return ["Nothing was compared with random initialisation: the benchmark has no finished pair of runs for it."]
-    better = [c for c in a.comparisons if c.verdict == "better"]
-    worse = [c for c in a.comparisons if c.verdict == "worse"]
-    total = len(a.comparisons)
-    open_ = sum(c.verdict == "runs missing" for c in a.comparisons)
-    left_open = f"{open_} comparison{'s are' if open_ > 1 else ' is'} left open, because runs are missing." if open_ else ""
-    if not better and not worse:
-        nothing = (
-            f"No method was distinguishable from random initialisation in any of {total - open_} corrected comparisons."
-        )
-        return [" ".join(s for s in (nothing if total > open_ else "", left_open) if s)]
+def _judged(a: DatasetAnalysis) -> list[str]:
+    """The verdicts; or why there are none."""
+    if a.silent:
+        return [f"{a.silent}. Differences are shown with their intervals, and none is called."]
+    against = _family(a.family("random"), "Against random weights", a)
+    nothing = (
+        []
+        if a.family("random")
+        else ["Nothing was compared with random weights: the benchmark has no other method, or not them."]
+    )
+    return [*_primary(a), *against, *nothing, *_family(a.family("claims"), "Of what is claimed", a, against=True)]
+
+
+def _primary(a: DatasetAnalysis) -> list[str]:
+    """The verdict on the primary comparison, and what it could have found where it found nothing."""
+    if not a.family("primary"):
+        return ["No primary comparison: none is declared of methods that the benchmark has."]
+    (c,) = a.family("primary")
+    what = f"{display(c.method)} against {display(c.other)} at {a.price(c.budget)}, declared as the primary comparison"
+    if c.verdict == MISSING:
+        return [f"{what}, is left open: runs are missing."]
+    gain = c.comparison.gain.mean.interval
+    said = f"{what}: {c.verdict}. Gain {_gain(gain)} Dice, p {_p(c.comparison.p)}, {c.comparison.gain.mean.repeats} repeats"
+    if c.verdict == "equivalent":
+        said += f"; a difference within ±{a.statistics.margin:g} does not matter in practice"
+    if c.verdict == "undecided":
+        least = smallest(a, (c.method, c.other), c.budget)
+        said += f". The smallest gain that it could have found (in 80% of cases) is {number(least.estimate)}"
+        said += f" {bracket(least.low, least.high)}" if np.isfinite(least.low) else ""
+    return [said + "."]
+
+
+def _gain(gain: Interval) -> str:
+    return f"{signed(gain.estimate)} {bracket(gain.low, gain.high)}"
+
+
+def _p(p: float) -> str:
+    text = probability(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _family(compared: Sequence[Compared], title: str, a: DatasetAnalysis, *, against: bool = False) -> list[str]:
+    """How many comparisons of a family came out how, and which, in the order of budgets."""
+    if not compared:
+        return []
     said = []
-    for held, word in ((better, "better"), (worse, "worse")):
-        if held:
-            said.append(
-                f"{len(held)} of {total} comparisons with random initialisation came out {word} after correction: "
-                + "; ".join(_by_budget(a, held))
-                + "."
-            )
-    if rest := total - len(better) - len(worse) - open_:
-        said.append(f"The other {rest} {'was' if rest == 1 else 'were'} not distinguishable from random initialisation.")
-    return [" ".join([*said, *([left_open] if left_open else [])])]
+    for verdict in _VERDICTS:
+        own = [c for c in compared if c.verdict == verdict]
+        if own:
+            named = f" ({_by_budget(a, own, against)})" if len(own) <= _NAMED and verdict != "undecided" else ""
+            said.append(f"{len(own)} {verdict}{named}")
+    return [f"{title}, corrected for all {len(compared)} comparisons: {', '.join(said)}."]
 
 
-def _by_budget(a: DatasetAnalysis, held: Sequence[Compared]) -> list[str]:
+def _by_budget(a: DatasetAnalysis, own: Sequence[Compared], against: bool) -> str:
     said = []
     for budget in a.budgets:
-        own = [f"{display(c.method)} ({signed(c.comparison.difference.estimate)})" for c in held if c.budget == budget]
-        if own:
-            said.append(f"with {volumes(budget)} {listed(own)}")
-    return said
+        named = [_named(c, against) for c in own if c.budget == budget]
+        if named:
+            said.append(f"at {a.price(budget)} {listed(named)}")
+    return "; ".join(said)
+
+
+def _named(c: Compared, against: bool) -> str:
+    """A comparison in a list: the method, what it was compared with where that varies, and its gain."""
+    gain = "" if c.verdict == MISSING else f" {signed(c.comparison.gain.mean.interval.estimate)}"
+    return f"{display(c.method)}{f' − {display(c.other)}' if against else ''}{gain}"
 
 
 def _best(a: DatasetAnalysis) -> list[str]:
@@ -72,69 +111,113 @@ def _best(a: DatasetAnalysis) -> list[str]:
         best, baseline = a.best(budget), a.cell(BASELINE, budget)
         if best is None:
             continue
-        mean = best.summary.mean
+        mean = best.mean.interval
         text = f"{display(best.method)} {number(mean.estimate)} {bracket(mean.low, mean.high, 2)}"
         if baseline is not None and baseline is not best and baseline.complete:
-            compared = a.compared(best.method, budget)
-            sure = "" if compared is None or compared.verdict == "better" else ", not distinguishable"
-            text += f" against {number(baseline.summary.mean.estimate)} from random weights{sure}"
-        said.append(f"with {volumes(budget)}: {text}")
+            compared = a.against_random(best.method, budget)
+            sure = "" if a.silent or compared is None or compared.held else f" ({compared.verdict})"
+            text += f" beside {number(baseline.mean.interval.estimate)} from random weights{sure}"
+        said.append(f"at {a.price(budget)} {text}")
     return ["Highest mean Dice " + "; ".join(said) + "."] if said else []
 
 
 def _upper(a: DatasetAnalysis) -> list[str]:
-    if a.upper is None or not a.budgets:
+    if a.upper is None or not a.upper.complete:
         return []
-    top = a.upper.summary.mean
-    few = [(n, c) for n in a.budgets if (c := a.best(n)) and a.upper.complete]
-    gaps = "; ".join(f"{_gap(top.estimate - c.summary.mean.estimate)} with {volumes(n)}" for n, c in few)
-    return (
-        [f"Training on all volumes gives {number(top.estimate)}. The best method of each budget lies {gaps}."] if few else []
-    )
+    top = a.upper.mean.interval.estimate
+    few = [(n, c) for n in a.budgets if (c := a.best(n))]
+    gaps = "; ".join(f"{_gap(top - c.mean.interval.estimate)} at {a.price(n)}" for n, c in few)
+    return [f"Training on all volumes gives {number(top)}. The highest mean at each number lies {gaps}."] if few else []
 
 
 def _gap(below: float) -> str:
     return f"{number(abs(below), 2)} {'below' if below >= 0 else 'above'} it"
 
 
-def _choice_of_seed(a: DatasetAnalysis) -> list[str]:
-    """A seed that hardly trains pulls every mean with random layers down; an upper bound below other methods says so."""
-    said = []
-    for cell, what in ((a.upper, "training on all volumes"), (a.cell(BASELINE, a.budgets[-1]), "random initialisation")):
-        if cell is None or not cell.complete or len(cell.seeds) < 2:
-            continue
-        means = np.nanmean(cell.scores, axis=(0, 1))
-        low, high = int(np.argmin(means)), int(np.argmax(means))
-        if means[high] - means[low] > _SEED_MATTERS:
-            with_ = "" if cell is a.upper else f" with {volumes(cell.budget)}"
-            said.append(
-                f"{what}{with_} reaches {number(means[low], 2)} with seed {cell.seeds[low]} and {number(means[high], 2)} "
-                f"with seed {cell.seeds[high]}"
-            )
-    if not said:
+def _failed(a: DatasetAnalysis) -> list[str]:
+    found = failures(a)
+    failed = {key: len(f.runs) for key, f in found.items() if f.runs}
+    if not failed:
         return []
-    return [f"The random seed decides much: {listed(said)}. Where one seed hardly trains, look at medians too."]
+    total = sum(f.cell.runs for f in found.values())
+    cells = [(key, n) for key, n in failed.items()]
+    cells.sort(key=lambda cell: -cell[1])
+    named = [f"{display(m)} at {a.price(n, m)} {count} of {found[m, n].cell.runs}" for (m, n), count in cells[:_NAMED]]
+    more = f", and {len(cells) - _NAMED} more cells" if len(cells) > _NAMED else ""
+    count = sum(failed.values())
+    return [
+        f"{count} of {total} runs failed (lost a structure, or lie far below their cell) and {'is' if count == 1 else 'are'} in "
+        f"all averages: {listed(named)}{more}."
+    ]
 
 
-def _choice_of_volume(a: DatasetAnalysis) -> list[str]:
-    means = draw_means(a)
-    budget = a.budgets[0]
-    own = means[(means["budget"] == budget) & (means["method"] == BASELINE)]["dice"].dropna()
+def _rising(a: DatasetAnalysis, collected: Collected) -> list[str]:
+    cells = [key for key, rise in rises(a, collected.validation).items() if rise.rising]
+    if not cells:
+        return []
+    named = [f"{display(m)} at {a.price(n, m)}" for m, n in cells[:_NAMED]]
+    more = f", and {len(cells) - _NAMED} more" if len(cells) > _NAMED else ""
+    return [f"Validation still rises at the end of training of {listed(named)}{more}: a longer training may give more."]
+
+
+def _choice_of_repeat(a: DatasetAnalysis) -> list[str]:
+    """How far repeats of random weights lie apart, beside the gains: their labelled volumes and seeds differ."""
+    budget = a.budgets[0] if a.budgets else ALL
     baseline = a.cell(BASELINE, budget)
-    if len(own) < 2 or baseline is None or not baseline.complete:
+    if baseline is None or not baseline.complete or baseline.runs < 2 or budget == ALL:
         return []
-    span = float(own.max() - own.min())
+    means = repeat_means(baseline.scores)
+    low, high = float(np.nanmin(means)), float(np.nanmax(means))
     text = (
-        f"With {volumes(budget)}, which {'one it was' if budget == '1' else 'ones they were'} moved random initialisation from "
-        f"{number(own.min(), 2)} to {number(own.max(), 2)} over {len(own)} draws"
+        f"At {a.price(budget)}, repeats of random weights, which differ in the volumes and in seeds, reach from "
+        f"{number(low, 2)} to {number(high, 2)}"
     )
-    gains = [c.comparison.difference.estimate for c in a.comparisons if c.budget == budget and c.verdict != "runs missing"]
-    gains = [g for g in gains if np.isfinite(g)]
+    gains = [g for m in a.candidates if (c := a.against_random(m, budget)) and np.isfinite(g := _estimate(c))]
     if not gains:
         return [text + "."]
     largest = max(gains, key=abs)
-    more = "more" if span > abs(largest) else "less"
-    return [f"{text}: {more} than the largest mean difference between a method and it there ({signed(largest)})."]
+    more = "more" if high - low > abs(largest) else "less"
+    return [f"{text}: {more} than the largest mean difference between a method and them ({signed(largest)})."]
+
+
+def _estimate(c: Compared) -> float:
+    return c.comparison.gain.mean.interval.estimate
+
+
+def _same_again(a: DatasetAnalysis) -> list[str]:
+    """Whether what differs by seeds alone was told apart."""
+    own = [c for c in a.family("controls") if c.method in a.same_again and c.verdict not in (None, MISSING)]
+    if not own:
+        return []
+    held = [c for c in own if c.held]
+    if not held:
+        return [
+            f"Rows that differ by their seeds alone were not told apart in any of {len(own)} comparisons, as it should be."
+        ]
+    named = [f"{display(c.method)} at {a.price(c.budget)} ({signed(_estimate(c))})" for c in held]
+    return [
+        f"Warning: {listed(named)} came out different from the same method with other seeds, in {len(held)} of {len(own)} "
+        "comparisons; chance alone gives that in few benchmarks."
+    ]
+
+
+def _mixed(a: DatasetAnalysis) -> list[str]:
+    """Comparisons of runs that differ in precision or device; those of one kind together."""
+    found: dict[str, list[Compared]] = {}
+    for c in a.comparisons:
+        if c.mixed:
+            found.setdefault(c.mixed, []).append(c)
+    if not found:
+        return []
+    kinds = "; ".join(f"{how} ({_who(own)})" for how, own in found.items())
+    return [
+        f"Some compared runs differ in precision or kind of device, marked ‡, which may shift scores by itself: {kinds}."
+    ]
+
+
+def _who(own: Sequence[Compared]) -> str:
+    pairs = list(dict.fromkeys(f"{display(c.method)} and {display(c.other)}" for c in own))
+    return "; ".join(pairs[:4]) + (f"; and {len(pairs) - 4} more" if len(pairs) > 4 else "")
 
 
 def _diagnostics(a: DatasetAnalysis, collected: Collected) -> list[str]:
@@ -157,27 +240,3 @@ def _diagnostics(a: DatasetAnalysis, collected: Collected) -> list[str]:
             f"{100 * _STUCK:.0f}% of the time{chance}: the map tells places in the frame, not anatomy."
         )
     return said
-
-
-def _collapses(a: DatasetAnalysis, collected: Collected) -> list[str]:
-    own = collected.collapses[collected.collapses["dataset"] == a.dataset]
-    runs = len(own[["method", "budget", "draw", "seed"]].drop_duplicates())
-    tuned = collected.timings[(collected.timings["dataset"] == a.dataset) & (collected.timings["phase"] == "finetune")]
-    if not runs:
-        return []
-    return [
-        f"In {runs} of {len(tuned)} fine-tunings a structure was lost (validation Dice near zero); they are in all averages."
-    ]
-
-
-def _few(a: DatasetAnalysis) -> list[str]:
-    cells = [c.summary for c in a.cells.values() if c.budget != "all"]
-    if not cells:
-        return []
-    draws, seeds = max(c.draws for c in cells), max(c.seeds for c in cells)
-    said = []
-    if once := [name for name, n in (("one draw", draws), ("one seed", seeds)) if n == 1]:
-        said.append(f"With {listed(once)}, the intervals say nothing about how another would come out.")
-    if few := [f"{n} {name}" for name, n in (("draws", draws), ("seeds", seeds)) if n in (2, 3)]:
-        said.append(f"With {listed(few)}, intervals are wide and only large and steady differences can be called.")
-    return [" ".join(said)]

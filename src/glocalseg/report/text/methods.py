@@ -29,6 +29,10 @@ def _sentences(method: Method) -> list[str]:
     changed = ", ".join(f"{path} {value}" for path, value in method.set_.items())
     if method.name:
         said.insert(0, f"{display(method.chain)}{f' with {changed}' if changed else ''}.")
+    if method.other_seeds:
+        said.insert(0, "Control: the same once more with other seeds, so that what comes out is what chance alone gives.")
+    elif method.control:
+        said.insert(0, "Control.")
     return said
 
 

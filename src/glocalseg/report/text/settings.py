@@ -9,6 +9,7 @@ from typing import Literal
 from glocalseg.config.benchmark import SUPERVISED, Benchmark
 from glocalseg.config.settings import AugmentConfig, FinetuneConfig, LocalConfig, PretrainConfig
 from glocalseg.evaluation.metrics import METRICS
+from glocalseg.evaluation.statistics.arrays import MIN_REPEATS
 from glocalseg.methods.catalogue import Entry, strategies
 from glocalseg.report.names import display
 from glocalseg.report.text.fact import Fact, listed
@@ -16,6 +17,11 @@ from glocalseg.report.text.methods import reads, uses
 
 REGIONS = 13  # of a local strategy, where its options say nothing else (docs/method.md 5)
 _LOSSES = {"dice": "soft Dice", "dice_ce": "soft Dice plus cross-entropy"}
+_SELECTION = {
+    "validation": "those with the best mean Dice on the validation volumes, looked at every {steps} steps",
+    "labelled": "those with the best mean Dice on the labelled volumes that are trained on, looked at every {steps} steps",
+    "none": "those of the last step",
+}
 Level = Literal["global", "local"]
 
 
@@ -68,16 +74,46 @@ def settings(b: Benchmark) -> list[Fact]:
         Fact("Fine-tuning", _finetuning(f) + _otherwise(b, "finetune", "regimes")),
         Fact("Loss of fine-tuning", f"{_LOSSES[f.loss]}" + ("; a regime may add its own" if regimes else "")),
         Fact("Augmentation of fine-tuning", _augmentation(f.augment)),
-        Fact("Checkpoint", f"the best of the validation volumes, looked at every {f.validate_every} steps"),
-        Fact("Collapsed structures", f"those whose validation Dice is below {s.collapse_below:g} at that checkpoint"),
-        Fact("Runs", f"budgets {', '.join(map(str, b.budgets))}; up to {b.draws} draws; seeds {', '.join(map(str, b.seeds))}"),
+        Fact("Weights", _SELECTION[f.selection].format(steps=f.validate_every)),
+        Fact("Runs", f"{', '.join(map(str, b.budgets))} labelled volumes to train on; {_repeats(b)}"),
         Fact("Evaluation", f"3-D {listed(measured)} on the native grid, per volume and structure, no post-processing"),
         Fact("Dice of a subject", "structures averaged, then the subject's volumes; a structure that a volume's truth lacks is "
              "left out for all methods"),
-        Fact("Intervals", f"{100 * s.confidence:g}%, standard errors from {s.resamples} bootstrap resamples of subjects, draws "
-             "and seeds, times Student's t for the few draws and seeds"),
-        Fact("Comparisons", "paired on subjects, draws and seeds; Holm's correction within a data set"),
+        Fact("Intervals", f"{100 * s.confidence:g}%, with test subjects and repeats as random factors; Student's t with "
+             "Satterthwaite's degrees of freedom"),
+        Fact("Comparisons", "paired on subjects and repeats; exact p values by turning the signs of repeats, corrected within "
+             "each declared family by the largest statistic (max-T)"),
+        Fact("Declared before the run", _declared(b)),
+        Fact("Verdicts", f"better or worse: corrected p below {1 - s.confidence:.2g} and an interval that leaves zero out; "
+             f"equivalent: an interval within ±{s.margin:g} Dice; undecided otherwise; none below {MIN_REPEATS} repeats, or "
+             "where repeats share volumes or seeds"),
     ]  # fmt: skip
+
+
+def _repeats(b: Benchmark) -> str:
+    """How many repeats there are, and what is a repeat's own."""
+    count = len(b.all_repeats)
+    if isinstance(b.repeats, int):
+        own = "each with its own choice of them, pretraining and fine-tuning seed, the same for every method"
+        return f"{count} repeat{'s' if count > 1 else ''}, {own}"
+    names = ", ".join(repeat.name for repeat in b.all_repeats)
+    return f"{count} listed repeats of choices, pretraining seeds and fine-tuning seeds: {names}"
+
+
+def _declared(b: Benchmark) -> str:
+    """The comparisons that a benchmark is made for."""
+    primary = (
+        " against ".join(display(m) for m in b.primary) + ", at the smallest number of labelled volumes" if b.primary else ""
+    )
+    claims = ", ".join(f"{display(method)} against {display(other)}" for method, other in b.claims)
+    controls = [display(m.id) for m in b.methods if m.control or m.other_seeds]
+    said = [
+        f"primary: {primary or 'none'}",
+        f"claims: {claims or 'none'}",
+        "every other method against random weights",
+        *([f"controls: {listed(controls)}"] if controls else []),
+    ]
+    return "; ".join(said)
 
 
 def _otherwise(b: Benchmark, *sections: str) -> str:
