@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from glocalseg.config.benchmark import load_benchmark
+from glocalseg.config.model import read_yaml
 from glocalseg.data import readers
 from glocalseg.data.acquire import sources
 from glocalseg.data.cards.card import load_cards
@@ -23,6 +25,7 @@ from glocalseg.plan.make import make_plan
 REPOSITORY = Path(__file__).resolve().parents[1]
 CODE = ("Snakefile", "workflow", "config", "profiles", "src", "envs", "requirements.lock")
 LOCKED = ("hippocampus",)  # data sets whose lock file is in git; others may lie here, of data that somebody verified
+GLOBAL, LOCAL = ("gr", "gd_minus", "gd", "pcl"), ("lr", "ld")  # of a plain tree's methods
 Planner = Callable[[str], Plan]
 
 
@@ -46,6 +49,15 @@ def copy_code(destination: Path) -> Path:
 def lock_of(tree: Path, dataset: str) -> Path:
     """The lock file of a data set."""
     return tree / f"config/datasets/{dataset}.lock.json"
+
+
+def plain(tree: Path) -> Path:
+    """The copy, its hippocampus with methods that set nothing of their own, whatever the shipped configuration comes to compare."""
+    path = tree / "config/hippocampus.yaml"
+    methods = [{}, *({"global": name} for name in GLOBAL), *({"global": "gd", "local": name} for name in LOCAL)]
+    raw = {**read_yaml(path), "methods": methods, "budgets": [1, 2, 8], "repeats": 2, "statistics": {}}
+    path.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    return tree
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import Planner, lock_of
+from conftest import GLOBAL, LOCAL, Planner, lock_of, plain
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import ConfigError, read_yaml
 from glocalseg.data.cards.card import load_card
@@ -19,18 +19,12 @@ from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import UNVERIFIED, fetched_record, identity, make_plan, verified_record
 
 CONFIGURATION = "hippocampus"
-GLOBAL, LOCAL = ("gr", "gd_minus", "gd", "pcl"), ("lr", "ld")
 
 
 @pytest.fixture
 def tree(tree: Path) -> Path:
-    """The copy, with methods that set nothing of their own in its configuration, and two repeats."""
-    path = tree / f"config/{CONFIGURATION}.yaml"
-    raw = read_yaml(path)
-    raw |= {"methods": [{}, *({"global": name} for name in GLOBAL), *({"global": "gd", "local": name} for name in LOCAL)]}
-    raw |= {"budgets": [1, 2, 8], "repeats": 2, "statistics": {}}
-    path.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
-    return tree
+    """The copy with a plain configuration."""
+    return plain(tree)
 
 
 def moved(before: Plan, after: Plan) -> set[tuple[str, str]]:

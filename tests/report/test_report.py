@@ -20,14 +20,18 @@ from glocalseg.methods.catalogue import LEVELS, regimes, strategies
 from glocalseg.plan.jobs import Plan
 from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record, seal
 from glocalseg.report.build import PARTIAL, build
-from glocalseg.report.collect import RUN, ReportError
+from glocalseg.report.collect import RUN
+from glocalseg.report.ledger import ReportError
 from glocalseg.report.names import plain
 from glocalseg.report.tables.export import curves, dice, metrics
 
 TABLES = [
-    "main", "comparisons", "structures", "draws", "metrics", "diagnostics", "ledger", "time", "collapses", "missing",
+    "main", "structures", "repeats", "metrics", "primary", "comparisons", "claims", "controls", "power", "failures", "failed",
+    "conditional", "rising", "last", "efficiency", "compute", "components", "diagnostics", "ledger", "time", "missing",
 ]  # fmt: skip
-FIGURES = ["dice", "gain", "structures", "draws", "overlays", "embeddings", "pretraining", "finetuning", "throughput"]
+FIGURES = ["dice", "gain", "structures", "repeats", "overlays", "embeddings", "pretraining", "finetuning", "throughput"]
+AGAIN = {"name": "random_again", "other_seeds": True, "control": True}
+SIZE = Size(subjects=4, lines=(AGAIN,), failing=("random n1 r3",), rising=("gd n2",))
 
 
 class Page(HTMLParser):
@@ -61,7 +65,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
     root = tmp_path_factory.mktemp("report")
-    plan = fabricate(root)
+    plan = fabricate(root, SIZE)
     build(plan, root)
     return plan, root
 
@@ -79,6 +83,15 @@ def copy(made: tuple[Plan, Path], root: Path) -> Plan:
 
 def finetune(plan: Plan, label: str) -> Path:
     return next(j.record for j in plan.of("finetune") if j.label == label)
+
+
+def said_by(root: Path) -> str:
+    return Page((root / "results/toy/report/index.html").read_text(encoding="utf-8")).said
+
+
+def table(root: Path, name: str) -> pd.DataFrame:
+    text = {"budget": str, "method": str, "other": str}
+    return pd.read_csv(root / f"results/toy/tables/{name}.csv", dtype=text, keep_default_na=False, na_values=[""])
 
 
 def score(plan: Plan, label: str) -> Path:
@@ -156,17 +169,19 @@ def test_main_table_holds_the_mean_of_the_score_rows(made: tuple[Plan, Path]):
     folder = made[1] / "results/toy"
     scores = pd.read_csv(folder / "scores.csv", dtype={"budget": str})
     own = scores[(scores["method"] == "gd") & (scores["budget"] == "2") & (scores["metric"] == "dice")]
+    own = own[own["weights"] == "selected"]
     table = pd.read_csv(folder / "tables/main.csv", dtype={"budget": str}).set_index(["method", "budget"])
     row = table.loc[("gd", "2")]
     assert row["dice_mean"] == pytest.approx(own["value"].mean())  # every volume has both structures, every subject two
     assert row["dice_mean_low"] < row["dice_mean"] < row["dice_mean_high"]
-    assert (row["runs"], row["runs_planned"], row["subjects"]) == (4, 4, 5)
+    assert (row["runs"], row["runs_planned"], row["subjects"]) == (7, 7, 4)
     assert ("upper_bound", "all") in table.index
 
 
 def test_lost_structures_are_counted_and_have_the_worst_distance(made: tuple[Plan, Path]):
     folder = made[1] / "results/toy"
     scores = pd.read_csv(folder / "scores.csv", dtype={"budget": str})
+    scores = scores[scores["weights"] == "selected"]
     table = pd.read_csv(folder / "tables/metrics.csv").set_index("metric")
     lost = scores[(scores["metric"] == "lost") & (scores["value"] == 1)]
     assert len(lost) > 0
@@ -179,10 +194,11 @@ def test_lost_structures_are_counted_and_have_the_worst_distance(made: tuple[Pla
 def test_main_table_and_dvc_hold_every_metric(made: tuple[Plan, Path]):
     path = made[1] / "results/toy/tables/main.csv"
     row = metrics(path)["gd"]["2"]
-    assert set(row) == {"dice_mean", "dice_mean_low", "dice_mean_high", "dice_median", "nsd_mean", "hd95_median",
-                        "assd_median", "lost_sum", "stray_sum", "runs"}  # fmt: skip
+    assert set(row) == {"dice_mean", "dice_mean_low", "dice_mean_high", "nsd_mean", "hd95_median", "assd_median",
+                         "lost_sum", "stray_sum", "runs"}  # fmt: skip
     scores = pd.read_csv(made[1] / "results/toy/scores.csv", dtype={"budget": str})
-    own = scores[(scores["method"] == "gd") & (scores["budget"] == "2") & (scores["metric"] == "hd95")]["value"]
+    own = scores[(scores["method"] == "gd") & (scores["budget"] == "2") & (scores["metric"] == "hd95")]
+    own = own[own["weights"] == "selected"]["value"]
     assert row["hd95_median"] == pytest.approx(own.median(), abs=1e-4)
     assert "upper_bound" in metrics(path)
 
@@ -195,7 +211,7 @@ def test_a_new_metric_is_in_table_page_and_export_by_its_entry_alone(
         return 0.0
 
     monkeypatch.setitem(METRICS, "vole", Metric("Volume error", "", "low", "mean", 1.0, volume_error))
-    plan = fabricate(tmp_path, Size(methods=("random", "gd"), budgets=(1,), draws=1, seeds=(0,)))
+    plan = fabricate(tmp_path, Size(methods=("random", "gd"), budgets=(1,), repeats=1))
     said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
     tables = tmp_path / "results/toy/tables"
     assert "Volume error: difference of the volumes, as a share of the truth's <volume> (mean; lower is better)." in said
@@ -206,24 +222,21 @@ def test_a_new_metric_is_in_table_page_and_export_by_its_entry_alone(
 
 
 def test_ledger_counts_validation_labels(made: tuple[Plan, Path]):
-    ledger = pd.read_csv(made[1] / "results/toy/tables/ledger.csv", dtype={"budget": str}).set_index(["budget", "draw"])
-    assert ledger.loc[("1", 1), "labelled_total"] == 3
-    assert ledger.loc[("all", 1), "labelled_total"] == 22
-    assert ledger.loc[("2", 2), "train"] == "p06_L p07_L"
+    ledger = pd.read_csv(made[1] / "results/toy/tables/ledger.csv", dtype={"budget": str}).set_index(["budget", "repeat"])
+    assert ledger.loc[("1", "r1"), "labelled_total"] == 3
+    assert ledger.loc[("all", "r1"), "labelled_total"] == 22
+    assert ledger.loc[("2", "r2"), "train"] == "p06_L p07_L"
 
 
-def test_page_says_which_loss_was_used_and_that_a_structure_collapsed(made: tuple[Plan, Path]):
-    said = Page((made[1] / "results/toy/report/index.html").read_text(encoding="utf-8")).said
-    assert "soft Dice plus cross-entropy" in said
-    assert "In 3 of 26 fine-tunings a structure was lost" in said
-    assert "posterior (draw 2, seed 1)" in said
+def test_page_says_which_loss_was_used(made: tuple[Plan, Path]):
+    assert "soft Dice plus cross-entropy" in said_by(made[1])
 
 
 def test_an_edited_byte_of_a_run_is_an_error_that_names_the_file(made: tuple[Plan, Path], tmp_path: Path):
     plan = copy(made, tmp_path)
-    scores = tmp_path / score(plan, "toy_a gd n1 c2 seed1").parent / "scores.csv"
-    scores.write_bytes(scores.read_bytes().replace(b"0.4", b"0.9", 1))
-    with pytest.raises(CorruptedError, match=r"score/toy_a/gd/n1/c2/seed1/.*/scores\.csv"):
+    scores = tmp_path / score(plan, "toy_a gd n1 r2").parent / "scores.csv"
+    scores.write_bytes(scores.read_bytes().replace(b"selected", b"selecteD", 1))
+    with pytest.raises(CorruptedError, match=r"score/toy_a/gd/n1/r2/.*/scores\.csv"):
         build(plan, tmp_path)
 
 
@@ -235,48 +248,54 @@ def test_an_edited_byte_of_the_slice_store_is_an_error_that_names_the_file(made:
         build(plan, tmp_path)
 
 
-def test_a_missing_run_is_named_and_its_cell_says_so(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
+def test_a_missing_run_is_named_and_its_cell_and_comparisons_say_so(
+    made: tuple[Plan, Path], tmp_path: Path, no_figures: None
+):
     plan = copy(made, tmp_path)
-    (tmp_path / finetune(plan, "toy_a gd n1 c2 seed1")).unlink()
+    (tmp_path / finetune(plan, "toy_a gd+lr n1 r2")).unlink()
     said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
     assert "1 run is missing." in said
-    assert "toy_a gd n1 c2 seed1" in said
-    assert "3 of 4 runs" in said
-    assert "1 comparison is left open, because runs are missing." in said
-    main = pd.read_csv(tmp_path / "results/toy/tables/main.csv", dtype={"budget": str}).set_index(["method", "budget"])
-    assert main.loc[("gd", "1"), "against_random"] == "runs missing"
+    assert "toy_a gd+lr n1 r2" in said
+    assert "6 of 7 runs" in said
+    assert "declared as the primary comparison, is left open: runs are missing." in said
+    tables = tmp_path / "results/toy/tables"
+    main = pd.read_csv(tables / "main.csv", dtype={"budget": str}).set_index(["method", "budget"])
+    assert main.loc[("gd+lr", "1"), "against_random"] == "runs missing"
+    assert main.loc[("gd", "1"), "against_random"] != "runs missing"
+    assert pd.read_csv(tables / "primary.csv")["verdict"].tolist() == ["runs missing"]
+    claims = pd.read_csv(tables / "claims.csv").set_index("budget")["verdict"]
+    assert claims[1] == "runs missing"
+    assert claims[2] != "runs missing"
     scores = pd.read_csv(tmp_path / "results/toy/scores.csv")
-    gone = (scores["method"] == "gd") & (scores["budget"] == "1") & (scores["draw"] == 2) & (scores["seed"] == 1)
-    assert not gone.any()
-    assert len(pd.read_csv(tmp_path / "results/toy/tables/missing.csv")) == 1
+    assert not ((scores["method"] == "gd+lr") & (scores["budget"] == "1") & (scores["repeat"] == "r2")).any()
+    assert len(pd.read_csv(tables / "missing.csv")) == 1
     partial = tmp_path / plan.report.record.with_name(PARTIAL)
-    assert read_record(partial)["missing"] == [str(finetune(plan, "toy_a gd n1 c2 seed1"))]
+    assert read_record(partial)["missing"] == [str(finetune(plan, "toy_a gd+lr n1 r2"))]
     assert not (tmp_path / plan.report.record).exists(), "a report that lacks runs must not look finished"
 
 
-def test_a_failed_run_says_why(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
+def test_a_run_that_stopped_with_an_error_says_why(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
     plan = copy(made, tmp_path)
-    for seed, said in ((0, '{"error": "DivergedError", "message": "step 3: <nan>"}'), (1, "not JSON")):
-        record = tmp_path / finetune(plan, f"toy_a gd n1 c2 seed{seed}")
+    for repeat, said in ((1, '{"error": "DivergedError", "message": "step 3: <nan>"}'), (2, "not JSON")):
+        record = tmp_path / finetune(plan, f"toy_a gd n1 r{repeat}")
         record.unlink()
         (record.parent / FAILURE).write_text(said, encoding="utf-8")
     page = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
-    assert "toy_a gd n1 c2 seed0 DivergedError: step 3: <nan>" in page
-    rows = pd.read_csv(tmp_path / "results/toy/tables/missing.csv").set_index("seed")["failure"]
-    assert rows[0] == "DivergedError: step 3: <nan>"
-    assert pd.isna(rows[1])
+    assert "toy_a gd n1 r1 DivergedError: step 3: <nan>" in page
+    rows = pd.read_csv(tmp_path / "results/toy/tables/missing.csv").set_index("repeat")["failure"]
+    assert rows["r1"] == "DivergedError: step 3: <nan>"
+    assert pd.isna(rows["r2"])
 
 
-def test_a_cell_without_its_hard_draw_is_not_the_best(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
+def test_a_cell_without_its_hard_repeat_is_not_the_best(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
     plan = copy(made, tmp_path)
-    for seed in (0, 1):
-        (tmp_path / finetune(plan, f"toy_a gd n1 c2 seed{seed}")).unlink()
+    (tmp_path / finetune(plan, "toy_a gd+lr n1 r2")).unlink()
     said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
     main = pd.read_csv(tmp_path / "results/toy/tables/main.csv", dtype={"budget": str}).set_index(["method", "budget"])
-    assert main.loc[("gd", "1"), "dice_mean"] > main.loc[("gd+lr", "1"), "dice_mean"]
-    assert "Highest mean Dice with 1 labelled volume: GD + LR" in said
+    assert main.loc[("gd+lr", "1"), "dice_mean"] > main.loc[("gd", "1"), "dice_mean"]
+    assert "Highest mean Dice at 1 + 2 for selection GD 0." in said
     lines = (tmp_path / "results/toy/tables/main.md").read_text(encoding="utf-8").split("\n")
-    assert "**" not in next(line for line in lines if line.startswith("| G<sup>D</sup> |")).split("|")[2]
+    assert "**" not in next(line for line in lines if line.startswith("| G<sup>D</sup> + L<sup>R</sup> |")).split("|")[2]
 
 
 def test_a_whole_method_and_the_slice_store_may_be_missing(made: tuple[Plan, Path], tmp_path: Path, no_figures: None):
@@ -286,7 +305,9 @@ def test_a_whole_method_and_the_slice_store_may_be_missing(made: tuple[Plan, Pat
             (tmp_path / job.record).unlink()
     page = Page(build(plan, tmp_path).read_text(encoding="utf-8"))
     assert "no run" in page.said
-    assert "28 of 36" in page.said
+    done = sum(j.phase.startswith(("pretrain", "diagnose")) or (j.phase == "finetune" and j.name != "gd") for j in
+               plan.jobs.values())  # fmt: skip
+    assert f"{done} of {done + 14}" in page.said
 
 
 def test_without_any_run_there_is_no_report(made: tuple[Plan, Path], tmp_path: Path):
@@ -299,7 +320,7 @@ def test_a_folder_of_another_specification_is_refused(
     made: tuple[Plan, Path], tmp_path: Path, find: Callable[[Plan, str], Path]
 ):
     plan = copy(made, tmp_path)
-    here, there = find(plan, "toy_a gd n1 c1 seed0"), find(plan, "toy_a gd n1 c1 seed1")
+    here, there = find(plan, "toy_a gd n1 r1"), find(plan, "toy_a gd n1 r2")
     shutil.rmtree(tmp_path / here.parent)
     shutil.copytree(tmp_path / there.parent, tmp_path / here.parent)
     with pytest.raises(CorruptedError, match=f"expected the specification of key {here.parent.name}, found one of key"):
@@ -308,7 +329,7 @@ def test_a_folder_of_another_specification_is_refused(
 
 def test_score_rows_with_other_columns_are_refused(made: tuple[Plan, Path], tmp_path: Path):
     plan = copy(made, tmp_path)
-    record = tmp_path / score(plan, "toy_a gd n1 c1 seed0")
+    record = tmp_path / score(plan, "toy_a gd n1 r1")
     path = record.parent / "scores.csv"
     pd.read_csv(path).drop(columns="subject").to_csv(path, index=False)
     seal(record, read_record(record))
@@ -320,18 +341,19 @@ def test_a_missing_score_is_named_and_its_fine_tuning_counts_as_unfinished(
     made: tuple[Plan, Path], tmp_path: Path, no_figures: None
 ):
     plan = copy(made, tmp_path)
-    (tmp_path / score(plan, "toy_a gd n1 c2 seed1")).unlink()
+    done = [j for j in plan.jobs.values() if j.phase.startswith(("pretrain", "diagnose", "finetune"))]
+    (tmp_path / score(plan, "toy_a gd n1 r2")).unlink()
     said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
     assert "1 run is missing." in said
-    assert "Scores: toy_a gd n1 c2 seed1" in said
-    assert "35 of 36" in said
-    assert "3 of 4 runs" in said
+    assert "Scores: toy_a gd n1 r2" in said
+    assert f"{len(done) - 1} of {len(done)}" in said
+    assert "6 of 7 runs" in said
     assert pd.read_csv(tmp_path / "results/toy/tables/missing.csv")["phase"].tolist() == ["score"]
 
 
 def test_methods_trained_on_different_volumes_are_refused(made: tuple[Plan, Path], tmp_path: Path):
     plan = copy(made, tmp_path)
-    record = tmp_path / finetune(plan, "toy_a gd n1 c1 seed0")
+    record = tmp_path / finetune(plan, "toy_a gd n1 r1")
     payload = read_record(record)
     seal(record, {**payload, "split": {**payload["split"], "train": ["p19_L"]}})
     with pytest.raises(ReportError, match="different lists: train"):
@@ -359,18 +381,18 @@ def test_without_a_baseline_nothing_is_compared_and_the_page_says_so(
     jobs = {r: j for r, j in plan.jobs.items() if not (j.phase == "finetune" and j.name == "random")}
     plan = dataclasses.replace(plan, benchmark=plan.benchmark.model_copy(update={"methods": methods}), jobs=jobs)
     said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
-    assert "Nothing was compared with random initialisation" in said
+    assert "Nothing was compared with random weights" in said
 
 
-def test_two_data_sets_one_draw_one_seed(tmp_path: Path):
+def test_two_data_sets_one_repeat(tmp_path: Path, no_figures: None):
     plan = fabricate(
-        tmp_path, Size(datasets=("toy_a", "toy_b"), methods=("random", "gd"), budgets=(1,), draws=1, seeds=(0,))
+        tmp_path, Size(datasets=("toy_a", "toy_b"), methods=("random", "gd"), budgets=(1,), repeats=1)
     )
     page = Page(build(plan, tmp_path).read_text(encoding="utf-8"))
     assert {"toy_a", "toy_b"} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
-    assert "With one draw and one seed, the intervals say nothing about how another would come out." in page.said
-    assert (tmp_path / "results/toy/figures/toy_b-overlays.png").is_file()
+    assert "too small to compare methods: it has 1 repeat, and 6 are the fewest that can tell" in page.said
+    assert table(tmp_path, "main")["dataset"].unique().tolist() == ["toy_a", "toy_b"]
 
 
 def test_losses_and_dice_as_tables_to_plot(made: tuple[Plan, Path]):
@@ -379,14 +401,14 @@ def test_losses_and_dice_as_tables_to_plot(made: tuple[Plan, Path]):
     assert list(losses.columns) == ["step", "run", "loss"]
     assert set(losses["run"]) == {
         "Global pretraining gd", "Local pretraining gd+lr", "Fine-tuning random nall",
-        *(f"Fine-tuning {m} n{n}" for m in ("random", "gd", "gd+lr") for n in (1, 2)),
+        *(f"Fine-tuning {m} n{n}" for m in ("random", "gd", "gd+lr", "random_again") for n in (1, 2)),
     }  # fmt: skip
     rows = pd.read_csv(StringIO(dice(root / "results/toy/tables/main.csv")))
-    assert rows["labelled"].tolist() == [1, 2] * 3
+    assert rows["labelled"].tolist() == [1, 2] * 4
 
 
 def test_a_benchmark_without_any_pretraining_has_a_report(tmp_path: Path):
-    plan = fabricate(tmp_path, Size(methods=("random",), budgets=(1,), draws=1, seeds=(0,)))
+    plan = fabricate(tmp_path, Size(methods=("random",), budgets=(1,), repeats=1))
     assert build(plan, tmp_path).is_file()
 
 
@@ -398,7 +420,7 @@ def test_every_strategy_and_regime_there_is_has_a_report(tmp_path: Path):
         {"global": "gd", "local": "lr", "name": "gd+lr-t05", "set": {"pretrain_global.temperature": 0.5}},
         *({"regime": name} for name in regimes() if name != "supervised"),
     )
-    size = Size(methods=("random", "gd", "gd+lr"), lines=lines, budgets=(1,), draws=1, seeds=(0,), subjects=2)
+    size = Size(methods=("random", "gd", "gd+lr"), lines=lines, budgets=(1,), repeats=1, subjects=2)
     plan = fabricate(tmp_path, size)
     page = Page(build(plan, tmp_path).read_text(encoding="utf-8"))
     diagnostics = pd.read_csv(tmp_path / "results/toy/tables/diagnostics.csv")

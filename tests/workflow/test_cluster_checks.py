@@ -13,6 +13,7 @@ from test_small_dag import prepare_tree
 from glocalrun.slurm import checks
 from glocalrun.slurm.names import job_name
 from glocalrun.slurm.patch import adapt
+from glocalseg.config.benchmark import Repeat
 from glocalseg.plan.jobs import Job
 from glocalseg.stages.specs import ScoreSpec
 
@@ -134,15 +135,19 @@ def test_time_limits_are_read_in_every_form(limit: str, expected: int | None) ->
 
 
 def job(**values: object) -> Job:
-    return Job(
-        "finetune", Path("x"), SPEC, **{"dataset": "acdc", "name": "gd+lr", "budget": 1, "draw": 2, "seed": 0, **values}
-    )
+    usual = {"dataset": "acdc", "name": "gd+lr", "budget": 1, "repeat": Repeat.joint(2)}
+    return Job("finetune", Path("x"), SPEC, **{**usual, **values})  # type: ignore[arg-type]
 
 
 def test_names_say_what_runs() -> None:
-    assert job_name("finetune", [job()]) == "finetune_acdc_gd+lr_n1_c2_seed0"
-    shared = [job(budget=b, draw=c) for b in (8, 1, 10) for c in (2, 1)]
-    assert job_name("finetune", shared) == "finetune_acdc_gd+lr_n1.8.10_c1.2_seed0"
+    assert job_name("finetune", [job()]) == "finetune_acdc_gd+lr_n1_r2"
+    assert job_name("finetune", [job(budget="all")]) == "finetune_acdc_gd+lr_nall_r2"
+    shared = [job(budget=b, repeat=Repeat.joint(r)) for b in ("all", 8, 1, 10) for r in (10, 2)]
+    assert job_name("finetune", shared) == "finetune_acdc_gd+lr_n1.8.10.all_r2.r10"
+    triples = [job(repeat=Repeat(draw=d, pretraining=1, finetuning=0)) for d in (10, 9)]
+    assert job_name("finetune", triples) == "finetune_acdc_gd+lr_n1_c9-p1-f0.c10-p1-f0"
+    starts = [Job("diagnose", Path("x"), SPEC, dataset="acdc", name=name, seed=3) for name in ("random", "gd")]
+    assert job_name("diagnose", starts) == "diagnose_acdc_gd.random_seed3"
     data = Job("data", Path("x"), SPEC, dataset="acdc")
     assert job_name("prepare", [data]) == "prepare_acdc"
 
@@ -172,6 +177,7 @@ def test_without_slurm_the_profile_says_so_and_submits_nothing(tmp_path: Path, m
 
 
 def test_the_slurm_profile_lists_the_whole_grid_and_groups_the_short_runs(tree: Path) -> None:
-    said = snakemake(tree, "--profile", "slurm", "-n", "--configfile", "config/paper.yaml")
+    said = snakemake(tree, "--profile", "slurm", "-n", "--configfile", "config/paper.yaml", "--config", "repeats=2")
     assert said.returncode == 0, said.stdout
-    assert "Group job finetune.acdc.gd+lr.seed0" in said.stdout
+    assert "Group job finetune.acdc.gd+lr.r1" in said.stdout
+    assert "Group job score.acdc.gd+lr.r2" in said.stdout

@@ -34,13 +34,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     benchmark = {
         **BENCHMARK,
         "methods": [{"global": "gd", "local": "lr"}],
-        "seeds": [0, 1],
+        "repeats": 2,
         "network": {"channels": [4, 8, 8], "precision": "float32"},
     }
     (tree / "config/small.yaml").write_text(yaml.safe_dump(benchmark))
     done = snakemake(tree, *CALL, "--until", "score", timeout=1500)
     assert done.returncode == 0, done.stdout
-    (tree / "config/small.yaml").write_text(yaml.safe_dump({**benchmark, "seeds": [0, 1, 2]}))
+    (tree / "config/small.yaml").write_text(yaml.safe_dump({**benchmark, "repeats": 3}))
     return tree
 
 
@@ -53,8 +53,8 @@ def make(tree: Path, target: str, **variables: Any) -> subprocess.CompletedProce
 
 
 def runs(tree: Path) -> list[Path]:
-    """The records of the fine-tunings, by seed."""
-    found = sorted(tree.glob("results/finetune/small_phantom/gd+lr/n1/c1/seed*/*/run.json"))
+    """The records of the fine-tunings, by repeat."""
+    found = sorted(tree.glob("results/finetune/small_phantom/gd+lr/n1/r*/*/run.json"))
     assert len(found) == 2
     return found
 
@@ -95,8 +95,8 @@ def test_one_run_labels_its_test_images_as_it_did(tree: Path, tmp_path: Path) ->
 def test_all_finished_repeats_of_a_method_make_one_model(tree: Path, tmp_path: Path) -> None:
     done = make(tree, "export", METHOD="gd+lr", BUDGET="1", OUT=tmp_path / "model")
     assert done.returncode == 0, done.stderr
-    assert "not finished, left out: small_phantom gd+lr n1 c1 seed2" in done.stdout
-    assert {p.name for p in (tmp_path / "model").iterdir()} == {"README.md", "c1-seed1", "c1-seed1"}
+    assert "not finished, left out: small_phantom gd+lr n1 r3" in done.stdout
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {"README.md", "r1", "r2"}
     images_of(tree, runs(tree)[0], tmp_path / "in")
     (tmp_path / "in/broken.nii.gz").write_text("hello")
     for force, written in (("", 2), ("", 0), ("yes", 2)):

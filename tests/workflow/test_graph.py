@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from snakemake_call import snakemake
 
-from conftest import copy_code, lock_of, plan_in
+from conftest import copy_code, lock_of, plain, plan_in
 
-CALL = ("--cores", "4", "--configfile", "config/hippocampus.yaml", "--config", "draws=1", "seeds=[0]", "budgets=[1]")
+CALL = ("--cores", "4", "--configfile", "config/hippocampus.yaml", "--config", "repeats=1", "budgets=[1]")
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -57,10 +57,16 @@ def one(tree: Path, pattern: str) -> str:
     return found[0]
 
 
+@pytest.fixture
+def tree(tree: Path) -> Path:
+    """The copy with a plain configuration."""
+    return plain(tree)
+
+
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code whose programs only write records, after one run."""
-    tree = stand_in(copy_code(tmp_path_factory.mktemp("once") / "tree"))
+    tree = stand_in(plain(copy_code(tmp_path_factory.mktemp("once") / "tree")))
     # fetch, verify, prepare; 4 + 2 pretrainings; 7 diagnoses; 7 methods and the upper bound, and their scores; the report
     assert len(run(tree)) == 3 + 6 + 7 + 2 * 8 + 1
     return tree
@@ -100,8 +106,8 @@ def test_the_graph_can_be_drawn_of_what_is_finished_too(finished: Path) -> None:
     [
         "results/pretrain_global/hippocampus/gd/*/*/run.json",
         "results/pretrain_local/hippocampus/gd+lr/*/*/run.json",
-        "results/finetune/hippocampus/gd+lr/*/*/*/*/run.json",
-        "results/score/hippocampus/gd+lr/*/*/*/*/run.json",
+        "results/finetune/hippocampus/gd+lr/*/*/*/run.json",
+        "results/score/hippocampus/gd+lr/*/*/*/run.json",
         "data/slices/hippocampus/*/manifest.json",
         "results/hippocampus/report-*.json",
     ],
@@ -246,7 +252,7 @@ def test_a_forced_rule_is_made_again_with_what_depends_on_it_and_nothing_else(fi
 
 
 def test_a_forced_target_is_made_alone(finished: Path) -> None:
-    record = one(finished, "results/finetune/hippocampus/gr/*/*/*/*/run.json")
+    record = one(finished, "results/finetune/hippocampus/gr/*/*/*/run.json")
     assert run(finished, "--force", "--", record) == [record]
     assert marks(finished) == [record]
 
@@ -265,7 +271,7 @@ def test_everything_can_be_forced_and_is_made_in_order(finished: Path) -> None:
 
 
 def test_marks_of_an_interrupted_call_are_forgotten_and_a_dry_run_leaves_none(finished: Path) -> None:
-    record = one(finished, "results/finetune/hippocampus/gr/*/*/*/*/run.json")
+    record = one(finished, "results/finetune/hippocampus/gr/*/*/*/run.json")
     assert "score hippocampus gr" in snakemake(finished, *CALL, "-n", "-R", record).stdout
     assert marks(finished) == []
     run(finished, "-R", record)
@@ -303,9 +309,9 @@ def test_force_without_a_target_says_what_it_means(finished: Path) -> None:
 
 def test_a_checkout_may_lie_below_any_folder(tmp_path: Path) -> None:
     (tmp_path / "lab {b} 'x'").mkdir()
-    tree = stand_in(copy_code(tmp_path / "lab {b} 'x'" / "tree"))
+    tree = stand_in(plain(copy_code(tmp_path / "lab {b} 'x'" / "tree")))
     assert len(run(tree)) == 31 + 2
-    cell = one(tree, "results/finetune/hippocampus/gr/*/*/*/*/run.json")
+    cell = one(tree, "results/finetune/hippocampus/gr/*/*/*/run.json")
     for record in (cell, one(tree, "results/hippocampus/report-*.json")):
         (tree / record).unlink()
     (tree / "fails").write_text(cell)
@@ -317,7 +323,7 @@ def test_a_checkout_may_lie_below_any_folder(tmp_path: Path) -> None:
 
 
 def test_each_failure_gets_a_report_of_its_own(finished: Path) -> None:
-    cells = [one(finished, f"results/finetune/hippocampus/{name}/*/*/*/*/run.json") for name in ("gr", "pcl")]
+    cells = [one(finished, f"results/finetune/hippocampus/{name}/*/*/*/run.json") for name in ("gr", "pcl")]
     report = one(finished, "results/hippocampus/report-*.json")
     for record in [*cells, report]:
         (finished / record).unlink()
@@ -337,7 +343,7 @@ def test_each_failure_gets_a_report_of_its_own(finished: Path) -> None:
 
 
 def test_a_failed_phase_that_was_asked_for_alone_leaves_the_report_alone(finished: Path) -> None:
-    cell = one(finished, "results/finetune/hippocampus/gr/*/*/*/*/run.json")
+    cell = one(finished, "results/finetune/hippocampus/gr/*/*/*/run.json")
     (finished / cell).unlink()
     (finished / "fails").write_text(cell)
     result = snakemake(finished, *CALL, "--keep-going", "--", cell)

@@ -33,7 +33,6 @@ BENCHMARK = {
     "pretrain_global": {"steps": 40, "images": 24, "checkpoint_every": 2},
     "pretrain_local": {"steps": 10, "images": 8, "checkpoint_every": 2},
     "finetune": {"steps": 40, "batch": 4, "validate_every": 10, "checkpoint_every": 2},
-    "statistics": {"resamples": 100},
     "hardware": {
         "gpus": ["GPU-one", "GPU-two"]
     },  # where they are not, jobs compute on the CPU, having leased one all the same

@@ -15,6 +15,7 @@ from glocalseg.config.settings import Settings
 RANDOM = "random"  # weights of no pretraining
 MOST_RUNS = 30_000  # which are planned in seconds
 SUPERVISED = "supervised"  # the regime that a line without one has
+ATLAS = "atlas"  # the control that has no network, so that none of its weights can be random
 OTHER_SEEDS = 1_000_000  # what a method with other seeds adds to those of a repeat
 MethodName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*(\+[a-z0-9][a-z0-9_.-]*)*$")]
 
@@ -24,7 +25,9 @@ class Method(Model):
 
     global_: Name | None = Field(default=None, alias="global", description="strategy of the global phase")
     local: Name | None = Field(default=None, description="strategy of the local phase, which starts from the global one")
-    regime: Name = Field(default="supervised", description="how labelled, and unlabelled, slices are used")
+    regime: Name = Field(
+        default="supervised", description="how labelled, and unlabelled, slices are used; atlas: a control without a network"
+    )
     name: MethodName | None = Field(default=None, description="how the method is called; needed with set")
     set_: dict[str, Any] = Field(
         default={}, alias="set", description="settings of this method alone, by dotted path: {pretrain_global.steps: 500}"
@@ -38,6 +41,8 @@ class Method(Model):
     def _whole(self) -> Self:
         if self.local and not self.global_:
             raise ValueError("a local strategy starts from a global one: give both")
+        if self.regime == ATLAS and (self.global_ or self.set_ or self.other_seeds):
+            raise ValueError("the atlas has no network and draws nothing: give it no strategy, no set and no other_seeds")
         if (self.set_ or self.other_seeds) and not self.name:
             raise ValueError("a method with settings or seeds of its own needs a name")
         return self
@@ -45,6 +50,8 @@ class Method(Model):
     @property
     def chain(self) -> str:
         """What it is made of, whatever it sets: ``random``, ``gd``, ``gd+lr``, ``gd+lr+mixup``. Paths are made of this."""
+        if self.regime == ATLAS:
+            return ATLAS
         parts = [p for p in (self.global_, self.local) if p] or [RANDOM]
         return "+".join(parts if self.regime == SUPERVISED else [*parts, self.regime])
 

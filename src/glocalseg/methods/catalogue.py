@@ -1,4 +1,4 @@
-"""What strategies and regimes there are, and what each is, read from their own files without running them.
+"""What strategies, regimes and untrained controls there are, and what each is, read from their own files without running them.
 
 The docstring of such a file begins ``SYMBOL: sentence`` and names its source; whoever shows a method asks here, so that nothing
 is said of it in two places. Nothing here imports torch: a plan of thousands of runs needs no more than names.
@@ -23,11 +23,12 @@ PARTS: tuple[Part, ...] = ("encoder", "decoder", "network")
 LEVELS: dict[str, tuple[Part, ...]] = {"global": ("encoder", "network"), "local": ("decoder",)}  # what a level may train
 STRATEGIES = "glocalseg.methods.pretraining"
 REGIMES = "glocalseg.methods.finetuning.regimes"
+UNTRAINED = "glocalseg.methods.untrained"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A strategy or a regime.
+    """A strategy, a regime, or a control that is not trained.
 
     ``symbol`` is rich text (``G^{D}``), ``part`` what a strategy trains and hands on, empty for a regime; ``unread`` are the
     settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices, ``by_partition``
@@ -66,6 +67,11 @@ def strategies() -> dict[str, Entry]:
 def regimes() -> dict[str, Entry]:
     """The regimes of fine-tuning by name: one file each in ``finetuning/regimes``."""
     return {entry.name: entry for entry in _entries(REGIMES, "")}
+
+
+def untrained() -> dict[str, Entry]:
+    """What labels without training, by name: one file each in ``untrained``. In a benchmark they stand where a regime does."""
+    return {entry.name: entry for entry in _entries(UNTRAINED, "")}
 
 
 def options(entry: Entry, raw: Mapping[str, Any], *, where: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import Settings
 from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import SplitRule, check_lists, whole_budget
-from glocalseg.methods.catalogue import LEVELS, Entry, options, regimes, strategies
+from glocalseg.methods.catalogue import LEVELS, Entry, options, regimes, strategies, untrained
 from glocalseg.networks.levels import fitting, roomy_halvings, roomy_levels
 
 UNET = "unet"
@@ -31,7 +31,7 @@ def check(benchmark: Benchmark, cards: Mapping[str, Card]) -> None:
 
 
 def _methods(benchmark: Benchmark) -> Iterator[str]:
-    known, ways = strategies(), regimes()
+    known, ways = strategies(), {**regimes(), **untrained()}
     for method in benchmark.methods:
         for level, name in (("global", method.global_), ("local", method.local)):
             fitting = [n for n, entry in known.items() if entry.part in LEVELS[level]]
@@ -56,7 +56,7 @@ def _all_settings(benchmark: Benchmark) -> Iterator[tuple[str, Settings]]:
 def _options(benchmark: Benchmark) -> Iterator[str]:
     base = benchmark.settings()
     for where, settings in _all_settings(benchmark):
-        for section, entries in (("strategies", strategies()), ("regimes", regimes())):
+        for section, entries in (("strategies", strategies()), ("regimes", {**regimes(), **untrained()})):
             given: dict[str, dict[str, object]] = getattr(settings, section)
             for name, raw in given.items():
                 if where and getattr(base, section).get(name) == raw:

@@ -1,6 +1,6 @@
 """The entries of code: on which modules the key of a job stands, those included that are imported by name as it runs.
 
-``data``, ``phantom``, ``pretrain/gd``, ``diagnose``, ``finetune/mixup``, ``score``, ``report``; with ``+timm`` what trains or
+``data``, ``phantom``, ``pretrain/gd``, ``diagnose``, ``finetune/mixup``, ``untrained/atlas``, ``score``, ``report``; with ``+timm`` what trains or
 looks at another encoder than the U-Net.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from glocalseg.methods.catalogue import regimes, strategies
+from glocalseg.methods.catalogue import regimes, strategies, untrained
 from glocalseg.records.code import PACKAGE, code_digest
 from glocalseg.records.generations import generation
 
@@ -39,6 +39,8 @@ def modules_of(entry: str) -> tuple[str, ...]:
             modules = [f"{PACKAGE}.stages.pretrain", strategies()[kind].module]
         case "finetune":
             modules = [f"{PACKAGE}.stages.finetune", regimes()[kind].module]
+        case "untrained":
+            modules = [f"{PACKAGE}.stages.untrained", untrained()[kind].module]
         case "diagnose" | "score":
             modules = [f"{PACKAGE}.stages.{phase}"]
         case "report":
@@ -51,4 +53,5 @@ def modules_of(entry: str) -> tuple[str, ...]:
 def entries() -> list[str]:
     """All entries that shape numbers: all but the report."""
     networks = [*(f"pretrain/{name}" for name in strategies()), "diagnose", *(f"finetune/{name}" for name in regimes())]
-    return ["data", "phantom", *networks, *(f"{name}{TIMM}" for name in networks), "score"]
+    bare = [f"untrained/{name}" for name in untrained()]
+    return ["data", "phantom", *networks, *(f"{name}{TIMM}" for name in networks), *bare, "score"]

@@ -21,14 +21,14 @@ from glocalseg.data.acquire.lock.file import facts_of, how_read, locked
 from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import Budget, Role
 from glocalseg.data.splits.lists import split_spec
-from glocalseg.methods.catalogue import Entry, options, regimes, strategies
+from glocalseg.methods.catalogue import Entry, options, regimes, strategies, untrained
 from glocalseg.plan.check import check
 from glocalseg.plan.entries import TIMM, code_of
 from glocalseg.plan.facts import check_facts, whole_budgets
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import KEY_DIGITS, digest, sha256_file
-from glocalseg.stages.specs import DataSpec, DiagnoseSpec, FinetuneSpec, PretrainSpec, ReportSpec, ScoreSpec
+from glocalseg.stages.specs import DataSpec, DiagnoseSpec, FinetuneSpec, PretrainSpec, ReportSpec, ScoreSpec, UntrainedSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def _require_fitting(
 def _words(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
     """What the methods of a benchmark, and the metrics, say of themselves: docstrings, which the digest of code leaves out."""
     used = {name for m in benchmark.methods for name in (m.global_, m.local, m.regime) if name}
-    entries = [e for e in (*strategies().values(), *regimes().values()) if e.name in used]
+    entries = [e for e in (*strategies().values(), *regimes().values(), *untrained().values()) if e.name in used]
     words = {e.name: (e.symbol, e.sentence, e.source, *e.departures) for e in entries}
     return words | {"metrics": tuple(_sentences(METRICS))}
 
@@ -250,22 +250,11 @@ class _Dataset:
     def tuned(
         self, method: Method, settings: Settings, start: Job | None, budget: Budget, repeat: Repeat, data: Job
     ) -> Iterator[Job]:
-        """The fine-tuning of a method with a budget in a repeat, and its scores."""
-        entry = regimes()[method.regime]
-        selected = TUNED if settings.finetune.selection == "validation" else JUDGED
-        roles = (*selected, *POOL) if entry.unlabelled else selected
-        spec = FinetuneSpec(
-            code=_code(f"finetune/{method.regime}", settings),
-            data=data.spec.key,
-            network=_network(settings),
-            threads=settings.threads,
-            seed=method.seeds(repeat)[1],
-            start=start.spec.key if start else None,
-            regime=method.regime,
-            options=_options(entry, settings.regimes),
-            config=settings.finetune,
-            split=split_spec(self.card.splits, roles, budget, repeat.draw, _share(settings)),
-        )
+        """The fine-tuning of a method with a budget in a repeat, or what stands in its place, and its scores."""
+        if method.regime in untrained():
+            spec: FinetuneSpec | UntrainedSpec = self.unlearned(method, settings, budget, repeat, data)
+        else:
+            spec = self.finetuning(method, settings, start, budget, repeat, data)
         fields = {"dataset": self.card.name, "chain": method.chain, "budget": budget, "repeat": repeat.name}
         record = PHASES["finetune"].record(**fields, key=spec.key)
         if (other := self.methods.setdefault(str(record), method.id)) != method.id:
@@ -284,6 +273,38 @@ class _Dataset:
             "score", PHASES["score"].record(**fields, key=scored.key), scored, self.card.name, method.id, method.chain,
             budget, repeat, data=data.record, start=record, parents=(data.record, record),
         )  # fmt: skip
+
+
+    def finetuning(
+        self, method: Method, settings: Settings, start: Job | None, budget: Budget, repeat: Repeat, data: Job
+    ) -> FinetuneSpec:
+        """What a fine-tuning is to do."""
+        entry = regimes()[method.regime]
+        selected = TUNED if settings.finetune.selection == "validation" else JUDGED
+        roles = (*selected, *POOL) if entry.unlabelled else selected
+        return FinetuneSpec(
+            code=_code(f"finetune/{method.regime}", settings),
+            data=data.spec.key,
+            network=_network(settings),
+            threads=settings.threads,
+            seed=method.seeds(repeat)[1],
+            start=start.spec.key if start else None,
+            regime=method.regime,
+            options=_options(entry, settings.regimes),
+            config=settings.finetune,
+            split=split_spec(self.card.splits, roles, budget, repeat.draw, _share(settings)),
+        )
+
+    def unlearned(self, method: Method, settings: Settings, budget: Budget, repeat: Repeat, data: Job) -> UntrainedSpec:
+        """What stands in the place of a fine-tuning where nothing is trained."""
+        entry = untrained()[method.regime]
+        return UntrainedSpec(
+            code=code_of(f"untrained/{method.regime}"),
+            data=data.spec.key,
+            regime=method.regime,
+            options=_options(entry, settings.regimes),
+            split=split_spec(self.card.splits, JUDGED, budget, repeat.draw),
+        )
 
 
 def _share(settings: Settings) -> float | None:

@@ -127,6 +127,16 @@ class FinetuneSpec(RunSpec):
     split: SplitSpec
 
 
+class UntrainedSpec(Spec):
+    """Labels without training, by a control of ``methods.untrained``; ``split`` holds training and test volumes."""
+
+    kind: ClassVar[str] = "untrained"
+    data: str
+    regime: str
+    options: Options
+    split: SplitSpec
+
+
 class ScoreSpec(Spec):
     """The scores of a fine-tuning's predictions against the native labels of a slice store."""
 

@@ -145,8 +145,8 @@ def _gains(
     for method in methods:
         own = means[means["method"] == method].dropna(subset=["gain"])
         sns.stripplot(
-            own, x="gain", y="method", order=methods, color=colour[method], jitter=0.16, size=4.2, alpha=0.4,
-            linewidth=0, legend=False, ax=axes,
+            own, x="gain", y="method", hue="repeat", hue_order=a.repeats, palette=[colour[method]] * len(a.repeats), order=methods,
+            dodge=True, jitter=False, size=4.2, alpha=0.4, linewidth=0, legend=False, ax=axes,
         )  # fmt: skip
         if method not in compared or not np.isfinite(compared[method].comparison.gain.mean.interval.estimate):
             continue

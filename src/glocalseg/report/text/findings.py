@@ -137,9 +137,9 @@ def _gap(below: float) -> str:
 def _failed(a: DatasetAnalysis) -> list[str]:
     found = failures(a)
     failed = {key: len(f.runs) for key, f in found.items() if f.runs}
-    if not failed:
-        return []
     total = sum(f.cell.runs for f in found.values())
+    if not failed:
+        return [f"None of {total} runs failed: none lost a structure or lies far below its cell."]
     cells = [(key, n) for key, n in failed.items()]
     cells.sort(key=lambda cell: -cell[1])
     named = [f"{display(m)} at {a.price(n, m)} {count} of {found[m, n].cell.runs}" for (m, n), count in cells[:_NAMED]]
