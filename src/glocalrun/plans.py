@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from glocalrun.calls import STATE
 from glocalseg.config.benchmark import load_benchmark, parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
 from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import make_plan
+from glocalseg.plan.narrow import narrowed
+from glocalseg.records.code import remembering
 
 CARDS = Path(__file__).resolve().parents[2] / "config" / "datasets"  # of the checkout whose code this is
 INCOMING = Path("data/incoming")  # where a person puts data, a folder a data set
 PIPELINES = Path("pipelines.yaml")
+MEMORY = STATE / "code.json"  # what was found out about the code's files
 
 
 def plan_of(path: Path, **changes: object) -> Plan:
@@ -22,7 +26,17 @@ def plan_of(path: Path, **changes: object) -> Plan:
     if changes:
         raw = {**benchmark.model_dump(mode="json", by_alias=True), **changes}
         benchmark = parse_benchmark(raw, where=str(path))
-    return make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+    with remembering(MEMORY):
+        return make_plan(benchmark, load_cards(benchmark.datasets, CARDS), lock_folder=CARDS)
+
+
+def plan_around(path: Path, record: Path) -> Plan:
+    """The plan of a configuration's file, or the part of it that holds a record. Raises ConfigError."""
+    part = narrowed(load_benchmark(path), record)
+    if part is None:
+        return plan_of(path)
+    with remembering(MEMORY):
+        return make_plan(part, load_cards(part.datasets, CARDS), lock_folder=CARDS, checked=True)
 
 
 def all_plans(configurations: Sequence[Path]) -> list[Plan]:

@@ -19,7 +19,7 @@ from typing import IO, Any
 from glocalrun import gpus, progress
 from glocalrun.calls import marked
 from glocalrun.locks import alone
-from glocalrun.plans import plan_of
+from glocalrun.plans import plan_around
 from glocalseg.data.cards.card import Card
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
@@ -33,7 +33,7 @@ ROOT = Path(".")  # all paths of a plan are relative to the working directory, t
 
 @dataclass(frozen=True)
 class Call:
-    """What a program was asked for."""
+    """What a program was asked for; ``plan`` is the part of the benchmark's that holds ``record``."""
 
     plan: Plan
     record: Path
@@ -71,7 +71,7 @@ def run(work: Callable[[Call], object], *, gpu: bool = False) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
         logging.captureWarnings(True)
         try:
-            plan = plan_of(args.benchmark)
+            plan = plan_around(args.benchmark, args.record)
             lock = state / "locks" / f"{digest(str(args.record))[:10]}.lock"
             with alone(lock, waiting=f"{args.record}: another process makes it; waiting for it") as held:
                 again = marked(state, args.record)

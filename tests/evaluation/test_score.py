@@ -14,7 +14,7 @@ from glocalseg.data.cards.reading import Preparation
 from glocalseg.data.slices.store import write_store
 from glocalseg.evaluation.metrics import METRICS, case_scores
 from glocalseg.evaluation.overlap import dice
-from glocalseg.evaluation.predictions import PREDICTIONS, read_predictions, write_predictions
+from glocalseg.evaluation.predictions import LAST, PREDICTIONS, read_predictions, write_predictions
 from glocalseg.records.sealed import CorruptedError, open_sealed, seal
 from glocalseg.stages.score import COLUMNS, score
 from glocalseg.stages.specs import Place, ScoreSpec
@@ -82,6 +82,18 @@ def test_every_metric_of_every_structure_and_test_volume_is_a_row(place: Place):
     assert absent.drop("stray").isna().all()
     assert absent["stray"] == 0
     assert own[own["metric"] == "dice"]["value"].iloc[0] == dice(label("file", 1) == 1, label("file") == 1)
+
+
+def test_the_last_weights_are_rows_of_their_own(place: Place):
+    assert place.start is not None
+    write_predictions(place.start.parent / LAST, {v: label(v, shift=0) for v in ("file", "volumes")})
+    seal(place.start, {"split": {"test": ["file", "volumes"]}})
+    score(SPEC, place)
+    rows = pd.read_csv(place.folder / "scores.csv")
+    of = {w: rows[(rows["weights"] == w) & (rows["metric"] == "dice")]["value"].dropna() for w in ("selected", "last")}
+    assert len(of["selected"]) == len(of["last"])
+    assert (of["last"] == 1).all()
+    assert (of["selected"] < 1).any()
 
 
 def test_the_record_holds_the_specification_and_the_same_rows_are_the_same_bytes(place: Place):

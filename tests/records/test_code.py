@@ -26,7 +26,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def forget() -> None:
-    for function in (code._digest_of, code.closure, code._imports):
+    for function in (code._digest_of, code.closure, code._imports, code._look, code._reader):
         function.cache_clear()
 
 
@@ -45,6 +45,38 @@ def of(*names: str) -> set[str]:
     """The closure of modules of the package, without its name and without packages."""
     found = {name.removeprefix(f"{code.PACKAGE}.") for name in closure(*(f"{code.PACKAGE}.{name}" for name in names))}
     return {name for name in found if module_path(f"{code.PACKAGE}.{name}").stem != "__init__"}
+
+
+# ---------------------------------------------------------------- remembering
+
+
+def test_what_is_remembered_is_what_would_be_found_and_nothing_is_looked_at_twice(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "state" / "code.json"
+    memory.parent.mkdir()
+    write(package, a__entry="from glocalseg.a import other\nx = 1", a__other="y = 2")
+    monkeypatch.setattr(code, "_KNOWN", {})
+    with code.remembering(memory):
+        first = code_digest("glocalseg.a.entry")
+    monkeypatch.setattr(code, "_KNOWN", {})
+    forget()
+    with code.remembering(memory), monkeypatch.context() as patched:
+        patched.setattr(code.ast, "parse", lambda *_: pytest.fail("looked at again"))
+        assert code_digest("glocalseg.a.entry") == first
+    write(package, a__other="y = 3")
+    with code.remembering(memory):
+        assert code_digest("glocalseg.a.entry") != first
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": ["b"]}', "null"])
+def test_a_memory_that_cannot_be_read_is_done_without(package: Path, tmp_path: Path, text: str) -> None:
+    write(package, a__entry="x = 1")
+    expected = code_digest("glocalseg.a.entry")
+    (tmp_path / "code.json").write_text(text, encoding="utf-8")
+    forget()
+    with code.remembering(tmp_path / "code.json"):
+        assert code_digest("glocalseg.a.entry") == expected
 
 
 # ---------------------------------------------------------------- imports

@@ -385,9 +385,7 @@ def test_without_a_baseline_nothing_is_compared_and_the_page_says_so(
 
 
 def test_two_data_sets_one_repeat(tmp_path: Path, no_figures: None):
-    plan = fabricate(
-        tmp_path, Size(datasets=("toy_a", "toy_b"), methods=("random", "gd"), budgets=(1,), repeats=1)
-    )
+    plan = fabricate(tmp_path, Size(datasets=("toy_a", "toy_b"), methods=("random", "gd"), budgets=(1,), repeats=1))
     page = Page(build(plan, tmp_path).read_text(encoding="utf-8"))
     assert {"toy_a", "toy_b"} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
@@ -412,7 +410,7 @@ def test_a_benchmark_without_any_pretraining_has_a_report(tmp_path: Path):
     assert build(plan, tmp_path).is_file()
 
 
-def test_every_strategy_and_regime_there_is_has_a_report(tmp_path: Path):
+def test_every_strategy_and_regime_there_is_has_a_report(tmp_path: Path, no_figures: None):
     """Variants share a pretraining, which is shown once; a regime that reads unlabelled volumes is in the ledger."""
     lines = (
         *({"global": name} for name, entry in strategies().items() if entry.part in LEVELS["global"] and name != "gd"),

@@ -20,7 +20,7 @@ from glocalseg.report.text.datasets import data, intensity, loss, losses, share,
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bare")
-    plan = fabricate(root, Size(methods=("random", "gd"), seeds=(0,), bare=3))
+    plan = fabricate(root, Size(methods=("random", "gd"), repeats=1, bare=3))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("glocalseg.report.build._plots", lambda *_: [])
         build(plan, root)
@@ -48,7 +48,7 @@ def test_data_without_a_slice_store_is_described_by_its_card() -> None:
 
 
 def test_a_changed_table_of_volumes_is_refused(tmp_path: Path) -> None:
-    (job,) = fabricate(tmp_path, Size(methods=("random",), seeds=(0,), bare=2)).of("data")
+    (job,) = fabricate(tmp_path, Size(methods=("random",), repeats=1, bare=2)).of("data")
     assert stored(tmp_path / job.record).unlabelled == {"p00_L", "p01_L"}
     table = (tmp_path / job.record).with_name("volumes.csv")
     table.write_text(table.read_text(encoding="utf-8").replace("False", "True"), encoding="utf-8")
@@ -96,7 +96,7 @@ def test_what_stands_beside_a_row_of_pictures_is_no_formula() -> None:
 
 @pytest.mark.parametrize("name", ["NA", "nan", "None", "007", "1e5"])
 def test_names_that_look_like_numbers_or_nothing_stay_names(tmp_path: Path, name: str) -> None:
-    plan = fabricate(tmp_path, Size(methods=("random",), seeds=(0,)))
+    plan = fabricate(tmp_path, Size(methods=("random",), repeats=1))
     for phase, file in (("score", "scores.csv"), ("finetune", "validation.csv")):
         record = next(tmp_path / job.record for job in plan.of(phase))  # type: ignore[arg-type]
         payload, table = read_record(record), record.with_name(file)

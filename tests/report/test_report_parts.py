@@ -1,4 +1,4 @@
-"""Parts of the report by themselves: names, numbers, frames put back, findings that say no more than the statistics."""
+"""Parts of the report by themselves: names, numbers, frames put back, tables, and which run is shown in pictures."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import pytest
 from fabricated_runs import Size, fabricate
 
 from glocalseg.data.slices.geometry import fit
-from glocalseg.evaluation.statistics import Comparison, Interval, Summary
 from glocalseg.records.duration import duration
-from glocalseg.report.analysis import Cell, Compared, DatasetAnalysis, analyse, draw_means
-from glocalseg.report.collect import Collected, collect
+from glocalseg.report.analysis.dataset import analyse, repeat_table
+from glocalseg.report.collect import collect
 from glocalseg.report.figures.overlays import choose, overlay_plot, unframe
 from glocalseg.report.figures.runs import principal_components
 from glocalseg.report.names import budget_order, colours, display, html, latex, markdown, markers, mathtext, plain
 from glocalseg.report.tables.table import Block, Entry, Table, number, probability, signed
-from glocalseg.report.text.findings import findings
 
 
 def test_display_names_in_every_format():
@@ -52,6 +50,7 @@ def test_budgets_sort_by_number_with_all_last():
 
 def test_numbers_as_a_reader_expects_them():
     assert (number(-0.1234), number(float("nan")), number(None)) == ("−0.123", "–", "–")
+    assert number(-0.0001) == "0.000", "no minus in front of nothing"
     assert (signed(0.0123), signed(-0.5, 1)) == ("+0.012", "−0.5")
     assert (probability(0.0004), probability(0.0314)) == ("< 0.001", "0.031")
     times = [duration(s) for s in (3.04, 9.96, 59.4, 59.6, 125, 7500, float("nan"))]
@@ -95,76 +94,22 @@ def test_a_table_in_markdown_and_latex():
     assert table.csv() == "v\n0.1\n"
 
 
-def test_no_overlay_where_there_is_no_slice_store_and_the_middle_draw_where_there_is_one(tmp_path: Path):
-    plan = fabricate(tmp_path, Size(methods=("random", "gd"), budgets=(1,), draws=3, seeds=(0, 1), subjects=2))
+def test_no_overlay_where_there_is_no_slice_store_and_the_middle_repeat_where_there_is_one(tmp_path: Path):
+    plan = fabricate(tmp_path, Size(methods=("random", "gd"), budgets=(1,), repeats=3, subjects=2))
     collected = collect(plan, tmp_path)
     toy = analyse(plan, collected)["toy_a"]
     choice = choose(toy, plan, collected)
     assert choice is not None
-    means = draw_means(toy).query("method == 'gd' and budget == '1'").sort_values("dice")["draw"].tolist()
-    assert (choice.method, choice.budget, choice.draw, choice.seed) == ("gd", "1", means[1], 0)
+    means = repeat_table(toy).query("method == 'gd' and budget == '1'").sort_values("dice")["repeat"].tolist()
+    assert (choice.method, choice.budget, choice.repeat) == ("gd", "1", means[1])
     ranks, _, dice = zip(*choice.cases, strict=True)
     assert ranks == ("best", "median", "worst")
     assert dice[0] > dice[1] > dice[2]
     scored = next(j for j in plan.of("score") if j.start == choice.folder / "run.json")
     (tmp_path / scored.record).unlink()
-    left = choose(toy, plan, collect(plan, tmp_path))
+    collected = collect(plan, tmp_path)
+    left = choose(analyse(plan, collected)["toy_a"], plan, collected)
     assert left is not None
-    assert (left.draw, left.seed) == (choice.draw, 1), "a run without scores has no best case"
+    assert left.method == "random", "a cell that lacks a run is not the best"
     (tmp_path / plan.of("data")[0].record).unlink()
-    assert overlay_plot(toy, plan, collected, tmp_path) is None
-
-
-# ---------------------------------------------------------------- findings
-
-
-def analysis(gain: float, verdict: str) -> DatasetAnalysis:
-    cells = {}
-    for method, level in (("random", 0.6), ("gd", 0.6 + gain)):
-        interval = Interval(level, level - 0.05, level + 0.05)
-        scores = np.full((4, 5, 4), level)
-        scores[:, 0] -= 0.2
-        summary = Summary(interval, interval, 4, 5, 4, 20)
-        cells[method, "1"] = Cell("d", method, "1", summary, {}, scores, (1, 2, 3, 4, 5), (0, 1, 2, 3), 20)
-    comparison = Comparison(Interval(gain, gain - 0.01, gain + 0.01), 0.01, 0.7, 5, 5)
-    compared = Compared("d", "gd", "1", comparison, 0.01, verdict)  # type: ignore[arg-type]
-    return DatasetAnalysis("d", ("random", "gd"), ("1",), ("a",), cells, (compared,))
-
-
-def nothing_else() -> Collected:
-    run = pd.DataFrame(columns=["dataset", "method", "budget", "draw", "seed", "phase"])
-    diagnostics = pd.DataFrame(columns=["dataset", "name", "phase", "decoder", "position_r2", "same_place"])
-    return Collected(run, run, run, run, run, run, run, diagnostics, (), {}, {}, (), {}, 0, 0)
-
-
-def test_findings_claim_nothing_that_was_not_distinguishable():
-    said = " ".join(findings(analysis(0.03, "not distinguishable"), nothing_else()))
-    assert "No method was distinguishable from random initialisation in any of 1 corrected comparisons." in said
-    assert "not distinguishable" in said.split("Highest mean Dice")[1]
-    assert "better" not in said
-
-
-def test_findings_name_what_was_better_and_what_was_worse():
-    assert (
-        "1 of 1 comparisons with random initialisation came out better"
-        in findings(analysis(0.03, "better"), nothing_else())[0]
-    )
-    worse = findings(analysis(-0.03, "worse"), nothing_else())
-    assert "came out worse after correction: with 1 labelled volume G^{D} (−0.030)" in worse[0]
-    assert "Highest mean Dice with 1 labelled volume: Random init 0.600" in worse[1]
-
-
-def test_findings_weigh_the_choice_of_the_volume_against_the_gain():
-    said = " ".join(findings(analysis(0.03, "better"), nothing_else()))
-    assert "from 0.40 to 0.60 over 5 draws: more than the largest mean difference" in said
-
-
-def test_findings_say_when_one_seed_hardly_trains():
-    made = analysis(0.03, "better")
-    assert "seed" not in " ".join(findings(made, nothing_else())).split("Highest")[0]
-    made.cells["random", "1"].scores[:, :, 2] -= 0.3
-    said = " ".join(findings(made, nothing_else()))
-    assert (
-        "The random seed decides much: random initialisation with 1 labelled volume reaches 0.26 with seed 2 and 0.56 with seed 0"
-        in said
-    )
+    assert overlay_plot(analyse(plan, collected)["toy_a"], plan, collected, tmp_path) is None

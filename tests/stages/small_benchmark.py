@@ -22,6 +22,8 @@ from glocalseg.stages.diagnose import diagnose
 from glocalseg.stages.finetune import finetune
 from glocalseg.stages.pretrain import pretrain
 from glocalseg.stages.score import score
+from glocalseg.stages.specs import UntrainedSpec
+from glocalseg.stages.untrained import label
 from glocalseg.training.task import Task
 
 SIDE, DEPTH, SUBJECTS = 32, 8, 9
@@ -67,7 +69,8 @@ def run_job(job: Job, root: Path) -> Path:
     stages: dict[str, Any] = {
         "pretrain_global": pretrain, "pretrain_local": pretrain, "diagnose": diagnose, "finetune": finetune, "score": score,
     }  # fmt: skip
-    stages[job.phase](job.spec, job.place(root))
+    stage = label if isinstance(job.spec, UntrainedSpec) else stages[job.phase]
+    stage(job.spec, job.place(root))
     return root / job.record.parent
 
 

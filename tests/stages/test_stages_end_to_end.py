@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from glocalseg.evaluation.predictions import read_predictions
 from glocalseg.networks.weights import FILE
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.records.sealed import CorruptedError, open_sealed
+from glocalseg.stages.finetune import make_task
+from glocalseg.stages.opening import open_inputs
+from glocalseg.stages.specs import FinetuneSpec
 
 HERE = Path(__file__).parent
 
@@ -72,8 +76,77 @@ def test_running_twice_gives_equal_weights_and_scores(done: Path, plan: Plan, tm
             continue
         assert same_weights(a, b)
         if job.phase == "finetune":
-            for name in ("validation.csv", "predictions.npz"):
+            for name in ("validation.csv", "predictions.npz", "predictions-last.npz"):
                 assert (a / name).read_bytes() == (b / name).read_bytes()
+
+
+def test_the_last_weights_are_scored_beside_the_selected_ones(done: Path, plan: Plan) -> None:
+    tuned, scored = (done / find(plan, phase, "gd+lr", 2).record.parent for phase in ("finetune", "score"))
+    rows = pd.read_csv(scored / "scores.csv").set_index("weights")
+    assert sorted(rows.index.unique()) == ["last", "selected"]
+    assert len(rows.loc["last"]) == len(rows.loc["selected"])
+    same = (tuned / "predictions.npz").read_bytes() == (tuned / "predictions-last.npz").read_bytes()
+    assert same == (open_sealed(tuned / "run.json")["best"]["step"] == 30)
+    assert same == (rows.loc["last", "value"].fillna(-1).tolist() == rows.loc["selected", "value"].fillna(-1).tolist())
+
+
+@pytest.mark.parametrize("selection", ["labelled", "none"])
+def test_weights_may_be_selected_without_a_label_that_is_not_trained_on(tmp_path: Path, selection: str) -> None:
+    plan = small_plan(finetune={"selection": selection, "steps": 6, "validate_every": 2}, methods=[{}], upper_bound=False)
+    write_data(tmp_path, plan)
+    tuned, scored = (find(plan, phase, "random", 2) for phase in ("finetune", "score"))
+    run_job(tuned, tmp_path)
+    run_job(scored, tmp_path)
+    folder = tmp_path / tuned.record.parent
+    record, curve = open_sealed(folder / "run.json"), pd.read_csv(folder / "validation.csv")
+    assert record["split"]["validation"] == []
+    weights = set(pd.read_csv(tmp_path / scored.record.parent / "scores.csv")["weights"])
+    if selection == "none":
+        assert (record["best"], len(curve), weights) == (None, 0, {"selected"})
+        last = train_again(tuned, tmp_path)
+        assert all(torch.equal(value, last[name]) for name, value in load_file(folder / FILE).items())
+    else:
+        assert curve["step"].unique().tolist() == [2, 4, 6]
+        assert record["best"]["dice"] == curve[curve["structure"] == "mean"]["dice"].max()
+        assert weights == {"selected", "last"}
+
+
+def train_again(job: Job, root: Path) -> dict[str, torch.Tensor]:
+    """The weights after the last step of a fine-tuning, trained once more by a loop of its own."""
+    spec = job.spec
+    assert isinstance(spec, FinetuneSpec)
+    inputs = open_inputs(spec, spec.split, job.place(root), steps=spec.config.steps)
+    net = inputs.network(spec, running_averages=False)
+    task = make_task(spec, inputs, net)
+    optimiser = torch.optim.Adam(net.parameters(), lr=spec.config.learning_rate, fused=True)
+    for step in range(spec.config.steps):
+        optimiser.zero_grad()
+        sum(task.losses(step).values()).backward()
+        optimiser.step()
+    return net.state_dict()
+
+
+def test_a_training_imports_nothing_that_takes_long(done: Path, plan: Plan, tmp_path: Path) -> None:
+    """Pandas, scikit-learn, timm and SciPy's statistics take seconds, thousands of times."""
+    write_data(tmp_path, plan)
+    trained = [find(plan, "pretrain_global", "gd"), find(plan, "pretrain_local", "gd+lr"), find(plan, "finetune", "gd+lr", 2)]
+    (tmp_path / "jobs.pickle").write_bytes(pickle.dumps([(job.spec, job.place(tmp_path)) for job in trained]))
+    code = (
+        "import pickle, sys\n"
+        "import glocalrun.program\n"
+        "from glocalseg.stages.finetune import finetune\n"
+        "from glocalseg.stages.pretrain import pretrain\n"
+        "for make, job in zip((pretrain, pretrain, finetune), pickle.load(open(sys.argv[1], 'rb'))):\n"
+        "    make(*job)\n"
+        "slow = ('pandas', 'sklearn', 'timm', 'scipy.stats', 'seaborn', 'matplotlib')\n"
+        "print([name for name in slow if name in sys.modules])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "jobs.pickle"], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert ran.stdout.strip().endswith("[]")
+    for job in trained:
+        assert same_weights(done / job.record.parent, tmp_path / job.record.parent)
 
 
 def test_a_pretraining_hands_on_what_it_trained(done: Path, plan: Plan) -> None:
@@ -103,7 +176,7 @@ def test_the_records_say_what_the_report_needs(done: Path, plan: Plan) -> None:
     scored = open_sealed(done / find(plan, "score", "gd+lr", 2).record)
     assert scored["spec"]["start"] == folder.name
     scores = pd.read_csv(done / find(plan, "score", "gd+lr", 2).record.parent / "scores.csv")
-    assert len(scores) == 2 * 2 * len(METRICS)
+    assert len(scores) == 2 * 2 * 2 * len(METRICS)  # of selected and last weights
     assert set(scores["volume"]) == set(lists["test"])
     assert set(scores["metric"]) == set(METRICS)
     validation = pd.read_csv(folder / "validation.csv")

@@ -13,12 +13,13 @@ sys.path.insert(0, str(HERE / "src"))  # this checkout's code, whichever one the
 
 from glocalrun.calls import STATE
 from glocalrun.data.current import require_current
-from glocalrun.plans import CARDS, INCOMING
+from glocalrun.plans import CARDS, INCOMING, MEMORY
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
 from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.make import UNVERIFIED, identity, make_plan, verified_record
 from glocalseg.plan.phases import PHASES
+from glocalseg.records.code import remembering
 from glocalseg.records.digest import digest
 from glocalseg.records.files import write_json
 
@@ -50,7 +51,8 @@ def plan_or_stop():
         cards = load_cards(benchmark.datasets, CARDS)
         for card in cards.values() if workflow.is_main_process else ():
             require_current(card)
-        return make_plan(benchmark, cards, lock_folder=CARDS)
+        with remembering(MEMORY):
+            return make_plan(benchmark, cards, lock_folder=CARDS)
     except ConfigError as error:
         lines = [line if ": " in line and line.startswith(where) else f"{where}: {line}" for line in str(error).split("\n")]
         sys.exit("\n".join(lines))

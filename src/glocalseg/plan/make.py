@@ -43,19 +43,21 @@ TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
 METRICS = Path(__file__).parents[1] / "evaluation" / "metrics.py"
 
 
-def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: Path) -> Plan:
+def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: Path, checked: bool = False) -> Plan:
     """Every job of a benchmark.
 
     Args:
         benchmark: methods, budgets, repeats and all settings.
         cards: the card of each of its data sets.
         lock_folder: where ``<dataset>.lock.json`` lies beside the cards, for data whose archive has no checksum.
+        checked: that it fits together was found already, of the benchmark that it is a part of.
 
     Raises:
         ConfigError: what ``plan.check`` finds, one line a problem; or two methods that are one and the same.
     """
-    check(benchmark, cards)
-    known = {name: facts(cards[name], lock_folder) for name in benchmark.datasets}
+    if not checked:
+        check(benchmark, cards)
+    known = {name: None if checked else facts(cards[name], lock_folder) for name in benchmark.datasets}
     notes = _require_fitting(benchmark, cards, known)
     jobs: dict[Path, Job] = {}
     for name in benchmark.datasets:

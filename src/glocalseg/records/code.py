@@ -8,12 +8,16 @@ number. Modules that are imported by a name put together while the program runs 
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from glocalseg.records.digest import digest
+from glocalseg.records.files import write_json
 from glocalseg.records.trees import tree_digest, without_words
 
 ROOT = Path(__file__).parents[1]
@@ -43,10 +47,47 @@ def code_digest(*entries: str) -> str:
     return _digest_of(tuple(sorted(set(entries))))
 
 
+@contextmanager
+def remembering(path: Path) -> Iterator[None]:
+    """Take what was found out about files of code from ``path``, and leave there what is found out meanwhile.
+
+    It is known by the text that was read, and by that of the modules that read it, so it cannot be out of date. A file that
+    cannot be read or written is done without.
+    """
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        for key, (of, names) in json.loads(path.read_text(encoding="utf-8")).items():
+            _KNOWN.setdefault(key, (str(of), tuple(map(str, names))))
+    before = len(_KNOWN)
+    yield
+    if len(_KNOWN) > before:
+        with suppress(OSError):
+            write_json(path, dict(sorted(_KNOWN.items())))
+
+
 @cache
 def _digest_of(entries: tuple[str, ...]) -> str:
-    found = {name: tree_digest(_text(name)) for name in sorted(closure(*entries))}
+    found = {name: _look(name)[0] for name in sorted(closure(*entries))}
     return digest({name: of for name, of in found.items() if of != tree_digest("")})  # most packages' __init__ says nothing
+
+
+_KNOWN: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+
+@cache
+def _look(name: str) -> tuple[str, tuple[str, ...]]:
+    """The digest of a module's tree, and the names that it imports: modules, or things inside modules."""
+    package = name if module_path(name).stem == "__init__" else name.rpartition(".")[0]
+    text = _text(name)
+    key = hashlib.sha256("\0".join((_reader(), package, text)).encode()).hexdigest()
+    if key not in _KNOWN:
+        _KNOWN[key] = tree_digest(text), tuple(_imported(without_words(ast.parse(text)), package))
+    return _KNOWN[key]
+
+
+@cache
+def _reader() -> str:
+    """The text of what looks at code."""
+    return "\0".join(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in ("code", "digest", "trees"))
 
 
 @cache
@@ -82,9 +123,8 @@ def _text(name: str) -> str:
 def _imports(name: str) -> tuple[str, ...]:
     """The package's modules that a module imports, anywhere in its text, and the packages that it lies in."""
     parents = [name.rsplit(".", n)[0] for n in range(1, name.count("."))]
-    package = name if module_path(name).stem == "__init__" else name.rpartition(".")[0]
-    found = _imported(without_words(ast.parse(_text(name))), package)
-    return tuple(dict.fromkeys(m for m in (*parents, *found) if m.startswith(f"{PACKAGE}.") and _is_module(m)))
+    names = (*parents, *_look(name)[1])
+    return tuple(dict.fromkeys(m for m in names if m.startswith(f"{PACKAGE}.") and _is_module(m)))
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:

@@ -142,12 +142,13 @@ def _gains(
     """One budget: a row a method, its repeats as pale points, its mean gain with the interval."""
     colour = colours(a.methods)
     axes.axvline(0, color=INK, linewidth=1)
+    own = means[means["method"].isin(methods)].dropna(subset=["gain"])
+    beside = own["repeat"].map({r: i for i, r in enumerate(a.repeats)}) / max(1, len(a.repeats) - 1) - 0.5
+    sns.scatterplot(
+        x=own["gain"], y=own["method"].map({m: i for i, m in enumerate(methods)}) + 0.5 * beside, hue=own["method"],
+        palette=colour, s=18, alpha=0.4, linewidth=0, legend=False, ax=axes,
+    )  # fmt: skip
     for method in methods:
-        own = means[means["method"] == method].dropna(subset=["gain"])
-        sns.stripplot(
-            own, x="gain", y="method", hue="repeat", hue_order=a.repeats, palette=[colour[method]] * len(a.repeats), order=methods,
-            dodge=True, jitter=False, size=4.2, alpha=0.4, linewidth=0, legend=False, ax=axes,
-        )  # fmt: skip
         if method not in compared or not np.isfinite(compared[method].comparison.gain.mean.interval.estimate):
             continue
         gain = compared[method].comparison.gain.mean.interval

@@ -22,7 +22,7 @@ from glocalseg.report.tables.table import (
 
 Analyses = Mapping[str, DatasetAnalysis]
 _TONE = {"better": "better", "worse": "worse", "runs missing": "missing"}
-COLUMNS = ["dataset", "family", "method", "other", "budget"]
+COLUMNS = ["dataset", "family", "method", "baseline", "budget"]
 COMMON = (
     "Paired on the same subjects and repeats. Gain: mean difference in Dice with its interval, which is not corrected. Typical: "
     "the Hodges-Lehmann estimate over the repeats, which one wild repeat moves little. Subject wins: share of (subject, repeat) "
@@ -96,7 +96,7 @@ def _data(a: DatasetAnalysis, c: Compared) -> dict[str, object]:
     gain = c.comparison.gain
     nothing = bool(a.silent)
     return {
-        "dataset": a.dataset, "family": c.family, "method": c.method, "other": c.other, "budget": c.budget,
+        "dataset": a.dataset, "family": c.family, "method": c.method, "baseline": c.other, "budget": c.budget,
         **columns("gain", gain.mean.interval), **columns("typical_gain", gain.typical),
         "p": np.nan if nothing else c.comparison.p, "p_corrected": np.nan if nothing else c.comparison.corrected,
         "subject_wins": gain.wins, "repeat_wins": gain.repeat_wins, "repeats": gain.mean.repeats, "verdict": c.verdict or "",
@@ -135,10 +135,10 @@ def _power_data(a: DatasetAnalysis, f: Findable) -> Sequence[dict[str, object]]:
     start = {"dataset": a.dataset, "budget": f.budget}
     rows: list[dict[str, object]] = []
     if f.alone and a.primary:
-        named = {"method": a.primary[0], "other": a.primary[1], "comparisons": 1}
+        named = {"method": a.primary[0], "baseline": a.primary[1], "comparisons": 1}
         rows.append({**start, **named, **columns("smallest_gain", f.alone)})
     for method, gain in f.candidates.items():
         rows.append(
-            {**start, "method": method, "other": BASELINE, "comparisons": f.family, **columns("smallest_gain", gain)}
+            {**start, "method": method, "baseline": BASELINE, "comparisons": f.family, **columns("smallest_gain", gain)}
         )
     return rows

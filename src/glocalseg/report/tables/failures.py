@@ -71,8 +71,8 @@ def _share(a: DatasetAnalysis, f: Failures) -> tuple[Entry, ...]:
 def _share_data(f: Failures) -> dict[str, object]:
     against = f.against
     return {
-        "dataset": f.cell.dataset, "method": f.cell.method, "budget": f.cell.budget, "runs": f.cell.runs, "failed": len(f.runs),
-        **columns("failed_share", f.share), "method_only": against.method_only if against else None,
+        "dataset": f.cell.dataset, "method": f.cell.method, "budget": f.cell.budget, "runs": f.cell.runs,
+        "failed_runs": len(f.runs), **columns("failed_share", f.share), "method_only": against.method_only if against else None,
         "random_only": against.baseline_only if against else None, "p": against.p if against else None,
     }  # fmt: skip
 
@@ -89,11 +89,11 @@ def _list(analyses: Analyses, found: Found, plan: Plan, titles: dict[str, str]) 
                 shown[name].append(_listed(a, f.cell, run, structure, label, record))
                 data.append({
                     "dataset": name, "method": f.cell.method, "budget": f.cell.budget, "repeat": a.repeats[run.repeat],
-                    "reason": run.reason, "structure": structure, "dice": run.dice, "reference": run.reference,
+                    "failure": run.reason, "structure": structure, "dice": run.dice, "reference_dice": run.reference,
                     "record": record,
                 })  # fmt: skip
     header = ("Method", "Labelled", "Repeat", "Why", "Dice", "Reference", "Run")
-    names = [*_KEYS, "repeat", "reason", "structure", "dice", "reference", "record"]
+    names = [*_KEYS, "repeat", "failure", "structure", "dice", "reference_dice", "record"]
     return Table(
         "failed", "Which runs failed", f"{RULE} Dice: of the lost structure, or of the run.", frame(data, names),
         blocks(titles, header, shown),
@@ -175,8 +175,8 @@ def _rising(analyses: Analyses, collected: Collected, titles: dict[str, str]) ->
         ]
         data += [
             {
-                "dataset": name, "method": method, "budget": budget, **columns("rise", rise.mean), "since_step": rise.since,
-                "repeats": rise.repeats, "still_rises": rise.rising,
+                "dataset": name, "method": method, "budget": budget, **columns("validation_rise", rise.mean),
+                "since_step": rise.since, "repeats": rise.repeats, "still_rises": rise.rising,
             }
             for (method, budget), rise in found.items()
         ]  # fmt: skip

@@ -93,7 +93,7 @@ def _upper_row(a: DatasetAnalysis, cell: Cell, collected: Collected) -> tuple[En
 def _summary_row(a: DatasetAnalysis, cell: Cell) -> dict[str, object]:
     compared = a.against_random(cell.method, cell.budget)
     return {
-        "dataset": cell.dataset, "method": cell.method, "budget": cell.budget, "price": a.price(cell.budget, cell.method),
+        "dataset": cell.dataset, "method": cell.method, "budget": cell.budget, "label_price": a.price(cell.budget, cell.method),
         **_numbers(cell.mean), "runs_planned": cell.planned, "against_random": compared.verdict or "" if compared else "",
     }  # fmt: skip
 

@@ -178,6 +178,6 @@ def _component(c: Component) -> Entry:
 
 def _component_data(dataset: str, s: Sources, c: Component) -> dict[str, object]:
     return {
-        "dataset": dataset, "method": s.method, "budget": s.budget, "of_gain": s.of_gain, "source": c.source,
-        **columns("variance", c.variance), "share": c.share, "sd": c.sd, "freedom": c.freedom,
+        "dataset": dataset, "method": s.method, "budget": s.budget, "of_gain": s.of_gain, "variance_source": c.source,
+        **columns("variance", c.variance), "variance_share": c.share, "variance_sd": c.sd, "degrees_of_freedom": c.freedom,
     }  # fmt: skip
