@@ -25,6 +25,7 @@ from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.plan.phases import PHASES
+from glocalseg.stages.specs import UntrainedSpec
 
 CARDS = Path(__file__).resolve().parents[1] / "config" / "datasets"
 TRAININGS = tuple(name for name, phase in PHASES.items() if phase.trains)
@@ -91,6 +92,11 @@ def rate(job: Job, plan: Plan, measured: pd.DataFrame) -> pd.Series:
     return rows.iloc[0]
 
 
+def trains(job: Job) -> bool:
+    """Whether a job takes steps: one in the place of a fine-tuning may train nothing."""
+    return job.phase in TRAININGS and not isinstance(job.spec, UntrainedSpec)
+
+
 def config_of(job: Job) -> Any:
     """The steps, batch, ... of a training, as its specification has them."""
     spec: Any = job.spec
@@ -105,7 +111,7 @@ def images_per_step(job: Job) -> int:
 
 def seconds(job: Job, plan: Plan, measured: pd.DataFrame, costs: Costs) -> float:
     """Seconds of one job."""
-    if job.phase not in TRAININGS:
+    if not trains(job):
         return costs.overhead
     config = config_of(job)
     trained = config.steps * images_per_step(job) / float(rate(job, plan, measured)["images_per_second"])
@@ -121,7 +127,7 @@ def hours(plan: Plan, measured: pd.DataFrame, costs: Costs) -> pd.DataFrame:
             "dataset": job.dataset,
             "phase": job.phase,
             "jobs": 1,
-            "steps": config_of(job).steps if job.phase in TRAININGS else 0,
+            "steps": config_of(job).steps if trains(job) else 0,
             "hours": seconds(job, plan, measured, costs) / 3600,
         }
         for job in jobs
@@ -136,7 +142,7 @@ def notes(plan: Plan, measured: pd.DataFrame) -> Iterator[str]:
         size = nearest(plan, dataset, measured)
         yield f"{dataset}: frame {height} x {width}, measured at {size} x {size}"
     for phase in TRAININGS:
-        if jobs := plan.of(phase):
+        if jobs := [job for job in plan.of(phase) if trains(job)]:
             found = {int(rate(job, plan, measured)["images_per_step"]) for job in jobs}
             if found != {wanted := images_per_step(jobs[0])}:
                 yield f"{phase}: {wanted} images a step, measured with {', '.join(map(str, sorted(found)))}"

@@ -38,6 +38,7 @@ from glocalseg.plan.make import make_plan
 from glocalseg.plan.phases import PHASES
 from glocalseg.stages import finetune, pretrain
 from glocalseg.stages.opening import open_inputs
+from glocalseg.stages.specs import UntrainedSpec
 from glocalseg.training.device import Device
 from glocalseg.training.task import Task
 
@@ -166,9 +167,11 @@ def _one_of_each(plan: Plan) -> Iterator[Job]:
     """The first training of each phase and strategy, or regime."""
     seen = set()
     for job in plan.jobs.values():
+        if not PHASES[job.phase].trains or isinstance(job.spec, UntrainedSpec):
+            continue
         spec: Any = job.spec
         key = (job.phase, job.chain.rpartition("+")[2] if job.phase != "finetune" else getattr(spec, "regime", ""))
-        if PHASES[job.phase].trains and key not in seen:
+        if key not in seen:
             seen.add(key)
             yield job
 

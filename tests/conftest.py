@@ -52,7 +52,7 @@ def lock_of(tree: Path, dataset: str) -> Path:
 
 
 def plain(tree: Path) -> Path:
-    """The copy, its hippocampus with methods that set nothing of their own, whatever the shipped configuration comes to compare."""
+    """The copy, its hippocampus with methods that set nothing, whatever the shipped configuration comes to compare."""
     path = tree / "config/hippocampus.yaml"
     methods = [{}, *({"global": name} for name in GLOBAL), *({"global": "gd", "local": name} for name in LOCAL)]
     raw = {**read_yaml(path), "methods": methods, "budgets": [1, 2, 8], "repeats": 2, "statistics": {}}

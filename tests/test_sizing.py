@@ -35,7 +35,7 @@ def sizing() -> ModuleType:
 GRID = {  # of the plans below, whatever the shipped configurations come to say
     "methods": [{}, *({"global": name} for name in ("gr", "gd_minus", "gd", "pcl")),
                 *({"global": "gd", "local": name} for name in ("lr", "ld"))],
-    "budgets": [1, 2, 8], "repeats": 3, "upper_bound": True, "pretrain_global": {"steps": 250, "images": 96},
+    "budgets": [1, 2, 8], "repeats": 3, "upper_bound": True, "statistics": {}, "pretrain_global": {"steps": 250, "images": 96},
     "pretrain_local": {"steps": 100, "images": 48}, "finetune": {"steps": 120, "batch": 12, "validate_every": 50},
 }  # fmt: skip
 
@@ -85,6 +85,15 @@ def test_hours_by_hand(sizing: ModuleType) -> None:
         "score": tuned * 10,
     }
     assert (table["hours"] * 3600).to_dict() == pytest.approx(expected)
+
+
+def test_what_trains_nothing_costs_a_job_and_no_step(sizing: ModuleType) -> None:
+    plans = [plan_of("hippocampus", **{**GRID, "methods": methods}) for methods in ([{}], [{"regime": "atlas"}, {}])]
+    costs, rates = sizing.Costs(overhead=10, validation=2), measured(32, 50.0, plans[0])
+    without, atlas = (sizing.hours(plan, rates, costs).set_index("phase") for plan in plans)
+    assert atlas["steps"]["finetune"] == without["steps"]["finetune"]
+    assert (atlas["hours"]["finetune"] - without["hours"]["finetune"]) * 3600 == pytest.approx(3 * 3 * 10)
+    assert list(sizing.notes(plans[1], rates)) == list(sizing.notes(plans[0], rates))
 
 
 def test_each_data_set_takes_the_nearest_size_and_says_so(sizing: ModuleType, tmp_path: Path) -> None:

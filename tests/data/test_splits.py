@@ -158,7 +158,7 @@ def test_draws_beyond_the_listed_ones_are_nested_and_stay_whatever_is_asked_for(
         orders = [splits.draw(budget, draw).train for budget in (1, 2, 3, 4, 5)]
         assert all(order == orders[-1][: len(order)] for order in orders)
     assert with_more().draw(2, 4) == splits.draw(2, 4)
-    with pytest.raises(ConfigError, match="at most the 5 subjects of splits.all, found 6"):
+    with pytest.raises(ConfigError, match=r"at most the 5 subjects of splits\.all, found 6"):
         splits.draw(6, 1)
 
 

@@ -10,7 +10,7 @@ import pytest
 import fuzz
 from fuzz import TARGETS, Tally, run_cases, told
 
-SEED, COUNT = 1, 15  # not the seed that `make fuzz` begins with
+SEED, COUNT = 1, 8  # not the seed that `make fuzz` begins with
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -15,7 +15,7 @@ from glocalseg.data.splits.lists import RuleSpec
 from glocalseg.golden import run as golden
 from glocalseg.golden.cases import DEFAULT, Case, cases
 from glocalseg.golden.inputs import Inputs
-from glocalseg.methods.catalogue import regimes, strategies
+from glocalseg.methods.catalogue import regimes, strategies, untrained
 from glocalseg.networks.timm_encoder import ensure_torchvision
 from glocalseg.plan.entries import TIMM, entries
 from glocalseg.stages.specs import FinetuneSpec
@@ -37,7 +37,7 @@ def test_every_entry_has_cases_that_a_folder_can_be_called_by(entry: str, tmp_pa
 
 
 def test_every_option_of_every_method_has_a_case(tmp_path: Path) -> None:
-    for phase, methods in (("pretrain", strategies()), ("finetune", regimes())):
+    for phase, methods in (("pretrain", strategies()), ("finetune", regimes()), ("untrained", untrained())):
         for name, entry in methods.items():
             found = {case.split("=")[0] for case, _ in cases(f"{phase}/{name}", Inputs(tmp_path))}
             assert {f"options.{field}" for field in entry.option_class().model_fields} <= found

@@ -140,9 +140,7 @@ def test_what_labels_without_a_network_cannot_be_exported(root: Path, plan: Plan
     del record["files"]["weights.safetensors"]
     write_record(tmp_path / "run/run.json", record)
     with pytest.raises(ModelError, match="expected a network, found none: regime 'supervised' labels without one"):
-        export(
-            tmp_path / "run/run.json", store=root / job.data, card=plan.cards["made_up"], score=None, out=tmp_path / "m"
-        )
+        export(tmp_path / "run/run.json", store=root / job.data, card=plan.cards["made_up"], score=None, out=tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 
@@ -221,7 +219,9 @@ def test_repeats_that_do_not_belong_together_are_named(folder: Path, tmp_path: P
     other = shutil.copytree(folder, tmp_path / "all/b")
     edit, message = DIFFERENT[what]
     change(other, edit)
-    expected = "all/b: expected a repeat of .*all/a, which differs in what a repeat has of its own, to be averaged with it, found"
+    expected = (
+        "all/b: expected a repeat of .*all/a, which differs in what a repeat has of its own, to be averaged with it, found"
+    )
     with pytest.raises(ModelError, match=f"{expected} ({message})"):
         TrainedModel.load(tmp_path / "all")
 

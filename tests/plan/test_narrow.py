@@ -54,7 +54,8 @@ def test_every_job_is_the_one_of_the_whole_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    "record", ["data/raw/phantom/x/verified.json", "data/slices/phantom/x/manifest.json", "results/quick/report-x.json", "elsewhere"]
+    "record",
+    ["data/raw/phantom/x/verified.json", "data/slices/phantom/x/manifest.json", "results/quick/report-x.json", "elsewhere"],
 )
 def test_a_record_of_no_training_has_no_part(record: str) -> None:
     assert narrowed(parse_benchmark(crowded(), where="test"), Path(record)) is None
@@ -62,7 +63,10 @@ def test_a_record_of_no_training_has_no_part(record: str) -> None:
 
 def test_a_record_that_the_benchmark_does_not_make_is_in_no_part() -> None:
     benchmark = parse_benchmark(crowded(), where="test")
-    for record in ("results/score/phantom/gr/n1/r1/0123456789/run.json", "results/finetune/phantom/gd/n7/r9/0123456789/run.json"):
+    for record in (
+        "results/score/phantom/gr/n1/r1/0123456789/run.json",
+        "results/finetune/phantom/gd/n7/r9/0123456789/run.json",
+    ):
         part = narrowed(benchmark, Path(record))
         assert part is not None
         assert Path(record) not in make_plan(part, load_cards(part.datasets, CARDS), lock_folder=CARDS, checked=True).jobs

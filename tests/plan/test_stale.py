@@ -102,7 +102,9 @@ def test_one_strategys_file_moves_only_what_uses_it(tree: Path, configured: Plan
     assert moved(before, planner(CONFIGURATION)) == uses
 
 
-def test_a_global_strategys_file_moves_the_local_ones_on_top_of_it(tree: Path, configured: Planner, planner: Planner) -> None:
+def test_a_global_strategys_file_moves_the_local_ones_on_top_of_it(
+    tree: Path, configured: Planner, planner: Planner
+) -> None:
     before = configured(CONFIGURATION)
     append(tree / "src/glocalseg/methods/pretraining/encoder/pcl.py", "\nCHANGED = 1\n")
     assert {name for _, name in moved(before, planner(CONFIGURATION))} == {"pcl", "hippocampus"}

@@ -21,6 +21,7 @@ from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.records.sealed import seal
 from glocalseg.stages.score import COLUMNS, SCORES
+from glocalseg.stages.specs import FinetuneSpec
 
 EFFECT = {"random": 0.0, "gr": 0.012, "gd_minus": 0.03, "gd": 0.04, "pcl": 0.034, "gd+lr": 0.036, "gd+ld": 0.03}
 LEVEL = {"1": 0.66, "2": 0.75, "8": 0.82, "all": 0.87}
@@ -220,7 +221,13 @@ def _finetuning(root: Path, job: Job, size: Size, card: Card) -> None:
     folder, budget = root / job.record.parent, str(job.budget)
     scores = {volume: _dice(job, size, volume, subject) for volume, subject in _volumes(size)}
     found = {v: np.roll(_label(v, size), 1 if d < LEVEL[budget] else 0, axis=2) for v, d in scores.items()}
-    selection = job.spec.config.selection  # type: ignore[attr-defined]
+    if not isinstance(job.spec, FinetuneSpec):
+        write_predictions(folder / PREDICTIONS, found)
+        split = _split(job, size)
+        common = {k: v for k, v in _common(job, float("nan"), 0.5).items() if k != "device"}
+        seal(root / job.record, {**common, "timing": {"wall_seconds": 0.5}, **split})
+        return
+    selection = job.spec.config.selection
     for name in (PREDICTIONS, *([] if selection == "none" else [LAST])):
         write_predictions(folder / name, found)
     steps = np.arange(10, size.steps + 1, 10)
@@ -229,19 +236,21 @@ def _finetuning(root: Path, job: Job, size: Size, card: Card) -> None:
     validation = [(s, n, v) for s, v in looked for n in ("anterior_part", "posterior", "mean")]
     pd.DataFrame(validation, columns=["step", "structure", "dice"]).to_csv(folder / "validation.csv", index=False)
     pd.DataFrame({"step": steps, "loss": 1 - curve}).to_csv(folder / "log.csv", index=False)
-    count = 20 if budget == "all" else int(budget)
-    draw = job.repeat.draw if job.repeat else 1
-    train = [f"p{(i + 3 * draw) % 20:02d}_L" for i in range(count)]
+    best = None if selection == "none" else {"step": 50, "dice": 0.8}
+    seal(root / job.record, {**_common(job, 280.0, 25.0), **_split(job, size), "best": best})
+
+
+def _split(job: Job, size: Size) -> Line:
+    """The lists of a run, and who each volume is of."""
+    count, draw = 20 if job.budget == "all" else int(job.budget or 0), job.repeat.draw if job.repeat else 1
+    tuned = isinstance(job.spec, FinetuneSpec)
+    selected = tuned and job.spec.config.selection == "validation"  # type: ignore[union-attr]
     split = {
-        "train": train, "validation": ["v0_L", "v1_L"] if selection == "validation" else [],
+        "train": [f"p{(i + 3 * draw) % 20:02d}_L" for i in range(count)], "validation": ["v0_L", "v1_L"] if selected else [],
         "test": [v for v, _ in _volumes(size)],
-        "unlabelled": POOL if regimes()[job.spec.regime].unlabelled else [],  # type: ignore[attr-defined]
+        "unlabelled": POOL if tuned and regimes()[job.spec.regime].unlabelled else [],  # type: ignore[union-attr]
     }  # fmt: skip
-    seal(root / job.record, {
-        **_common(job, 280.0, 25.0), "split": split,
-        "subjects": {v: v.split("_")[0] for volumes in split.values() for v in volumes},
-        "best": None if selection == "none" else {"step": 50, "dice": 0.8},
-    })  # fmt: skip
+    return {"split": split, "subjects": {v: v.split("_")[0] for volumes in split.values() for v in volumes}}
 
 
 def _scoring(root: Path, job: Job, size: Size, card: Card) -> None:

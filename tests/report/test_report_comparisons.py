@@ -243,7 +243,7 @@ def test_a_failed_run_is_listed_and_counted(made: Made):
     assert (found.against.method_only, found.against.baseline_only) == (2, 0)
     (said,) = [s for s in made.said if "runs failed" in s]
     assert "2 of 104 runs failed" in said
-    assert "G^{R} at 1 + 2 for selection 2 of 8" in said
+    assert "G^{R} at 1 + 2 for selection (2 of 8)" in said
 
 
 def test_conditional_scores_leave_failed_repeats_out_and_all_others_in(made: Made):
@@ -277,38 +277,27 @@ def test_runs_that_differ_in_precision_or_device_are_marked_and_named(tmp_path: 
     assert row[-1].note == mixed["gd", "random"]
 
 
-def test_a_regime_that_trains_nothing_is_scored_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_control_that_trains_nothing_is_scored_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """No log, no curves, no device, nothing that selects weights, no last ones."""
     monkeypatch.setattr("glocalseg.report.build._plots", lambda *_: [])
-    made = make(tmp_path, Size(methods=("random", "gd"), subjects=2))
-    for job in made.plan.of("finetune"):
-        if job.name == "gd":
-            for name in ("log.csv", "validation.csv"):
-                (tmp_path / job.record).with_name(name).unlink()
-    for job in made.plan.of("score"):
-        if job.name == "gd":
-            path = (tmp_path / job.record).with_name("scores.csv")
-            rows = pd.read_csv(path)
-            rows[rows["weights"] == "selected"].to_csv(path, index=False)
-            seal(tmp_path / job.record, {k: v for k, v in read_record(tmp_path / job.record).items() if k != "files"})
-    bare = change(
-        made,
-        lambda job: job.name == "gd",
-        lambda payload: (
-            {k: v for k, v in payload.items() if k not in ("best", "device")} | {"timing": {"wall_seconds": 0.0}}
-        ),
-    )
-    a = bare.analysis
-    assert a.price("1", "gd") == "1"
-    cell = a.cell("gd", "1")
+    made = make(tmp_path, Size(methods=("random", "gd"), lines=({"regime": "atlas"},), subjects=2))
+    a = made.analysis
+    assert a.references == {"atlas": "random"}
+    assert a.price("1", "atlas") == "1"
+    cell = a.cell("atlas", "1")
     assert cell is not None
     assert cell.complete
     assert cell.last is None
-    assert ("gd", "1") not in rises(a, bare.collected.validation)
-    compared = a.against_random("gd", "1")
+    assert ("atlas", "1") not in rises(a, made.collected.validation)
+    compared = a.against_random("atlas", "1")
     assert compared is not None
+    assert compared.family == "controls"
     assert compared.verdict is not None
-    assert build(bare.plan, tmp_path).is_file()
+    assert compared.mixed == ""
+    text = build(made.plan, tmp_path).read_text(encoding="utf-8")
+    assert "Control. No network and no training." in text
+    assert "Every other method fine-tunes the same network" in text
+    assert "Atlas: a control that trains no network." in text
 
 
 # ---------------------------------------------------------------- prices

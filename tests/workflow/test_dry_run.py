@@ -34,7 +34,9 @@ def test_the_papers_grid_is_listed_without_any_data(tree: Path) -> None:
     raw = yaml.safe_load((tree / "config/paper.yaml").read_text())
     chains = {(m.get("global"), m.get("local")) for m in raw["methods"]}
     repeats = 2 * 3  # data sets
-    assert found["finetune"] == found["score"] == (len(raw["methods"]) * len(raw["budgets"]) + 1) * repeats  # the upper bound
+    assert (
+        found["finetune"] == found["score"] == (len(raw["methods"]) * len(raw["budgets"]) + 1) * repeats
+    )  # the upper bound
     assert found["pretrain_global"] == len({start for start, _ in chains} - {None}) * repeats
     assert found["pretrain_local"] == len({pair for pair in chains if pair[1]}) * repeats
     assert found["fetch"] == found["verify"] == found["prepare"] == 3

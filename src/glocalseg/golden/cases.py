@@ -21,14 +21,15 @@ from glocalseg.data.splits.lists import split_spec
 from glocalseg.golden.inputs import KEY, Inputs
 from glocalseg.golden.layouts import LAYOUTS
 from glocalseg.golden.variations import ALL, variations
-from glocalseg.methods.catalogue import Entry, regimes, strategies
+from glocalseg.methods.catalogue import Entry, regimes, strategies, untrained
 from glocalseg.plan.entries import TIMM
 from glocalseg.records.digest import digest
 from glocalseg.stages.diagnose import diagnose
 from glocalseg.stages.finetune import finetune
 from glocalseg.stages.pretrain import pretrain
 from glocalseg.stages.score import score
-from glocalseg.stages.specs import DiagnoseSpec, FinetuneSpec, PretrainSpec, ScoreSpec
+from glocalseg.stages.specs import DiagnoseSpec, FinetuneSpec, PretrainSpec, ScoreSpec, UntrainedSpec
+from glocalseg.stages.untrained import label
 
 Case = tuple[str, Callable[[Path], None]]  # a name, and what fills a folder
 Settings = dict[str, Model]
@@ -63,6 +64,8 @@ def cases(entry: str, inputs: Inputs) -> Iterator[Case]:
             return _diagnoses(inputs, network)
         case "finetune":
             return _finetunings(inputs, regimes()[kind], network)
+        case "untrained":
+            return _unlearned(inputs, untrained()[kind])
         case "score":
             return iter([(DEFAULT, partial(_score, inputs))])
     raise KeyError(entry)
@@ -127,6 +130,22 @@ def _finetunings(inputs: Inputs, entry: Entry, network: NetworkConfig) -> Iterat
             yield "budget=all", case(settings, budget="all")
             yield "split.lists", case(settings, LISTS)
             yield "split.test_volumes=one", case(settings, RULE.model_copy(update={"test_volumes": "one"}))
+
+
+def _unlearned(inputs: Inputs, entry: Entry) -> Iterator[Case]:
+    roles: tuple[Role, ...] = ("train", "test")
+
+    def case(options: Model, rule: SplitRule | SplitLists = RULE, budget: Budget = 2) -> Callable[[Path], None]:
+        given, split = options.model_dump(exclude_defaults=True), split_spec(rule, roles, budget, 1)
+        return partial(inputs.run, label, UntrainedSpec(code=KEY, data=KEY, regime=entry.name, options=given, split=split))
+
+    usual = entry.option_class()()
+    yield DEFAULT, case(usual)
+    yield "budget=all", case(usual, budget="all")
+    yield "split.lists", case(usual, LISTS)
+    yield "split.test_volumes=one", case(usual, RULE.model_copy(update={"test_volumes": "one"}))
+    for name, options in variations(usual):
+        yield f"options.{name}", case(options)
 
 
 def _diagnoses(inputs: Inputs, network: NetworkConfig) -> Iterator[Case]:

@@ -21,7 +21,7 @@ from glocalseg.networks.weights import FILE
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import seal
-from glocalseg.stages.specs import Place, RunSpec, ScoreSpec
+from glocalseg.stages.specs import Place, RunSpec, ScoreSpec, UntrainedSpec
 
 SIDE = 32  # of the frame
 SUBJECTS, DEPTHS = 14, (9, 11, 10)  # in turn; four partitions divide none of the depths
@@ -37,7 +37,7 @@ class Inputs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def run(self, stage: Callable[[Any, Place], None], spec: RunSpec | ScoreSpec, folder: Path) -> None:
+    def run(self, stage: Callable[[Any, Place], None], spec: RunSpec | UntrainedSpec | ScoreSpec, folder: Path) -> None:
         """Let a stage do a job; a key in the specification says that the job starts from something, or has bought-in weights."""
         weights = start = None
         if isinstance(spec, RunSpec):
@@ -46,7 +46,7 @@ class Inputs:
                 network = spec.network.model_copy(update={"weights": sha256_file(weights)})
                 spec = spec.model_copy(update={"network": network})
             start = self.start(spec.network, weights) if spec.start else None
-        else:
+        elif isinstance(spec, ScoreSpec):
             start = self.predictions
         stage(spec, Place(folder / "run.json", "golden run", data=self.store, start=start, weights=weights))
 

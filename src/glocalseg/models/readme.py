@@ -70,7 +70,11 @@ def _scores(about: About) -> str:
 def _seen(about: About) -> str:
     data = about.data
     labelled = f"{_counted(data.labelled_volumes, 'labelled volume')} of {_counted(data.labelled_subjects, 'subject')} of {data.title}"
-    labelled += f", the labels of {_counted(data.selecting_volumes, 'more volume')} to choose its weights" if data.selecting_volumes else ""
+    labelled += (
+        f", the labels of {_counted(data.selecting_volumes, 'more volume')} to choose its weights"
+        if data.selecting_volumes
+        else ""
+    )
     more = f", and the images of {_counted(data.unlabelled_volumes, 'volume')} without their labels"
     return f"{labelled}{more if data.unlabelled_volumes else ''}"
 

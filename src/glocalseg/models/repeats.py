@@ -20,8 +20,8 @@ def require_repeats(folders: Sequence[Path], abouts: Sequence[About]) -> None:
     for path, about in zip(folders, abouts, strict=True):
         for what, expected, found in _differences(abouts[0], about):
             raise ModelError(
-                f"{path}: expected a repeat of {folders[0]}, which differs in what a repeat has of its own, to be averaged with it, "
-                f"found {what} {shown(found)} in place of {shown(expected)}"
+                f"{path}: expected a repeat of {folders[0]}, which differs in what a repeat has of its own, to be averaged with "
+                f"it, found {what} {shown(found)} in place of {shown(expected)}"
             )
         if (first := seen.setdefault((about.label, about.weights), path)) != path:
             raise ModelError(f"{path}: expected every repeat once, to be averaged, found {first} again")

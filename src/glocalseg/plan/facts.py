@@ -67,7 +67,7 @@ def _asked(benchmark: Benchmark, card: Card, facts: pd.DataFrame) -> tuple[list[
     notes: list[str] = []
     try:
         validation, test = _judged(card, facts)
-        problems += _validation(card, facts, validation)
+        problems += _validation(card, facts, validation) if _selects(benchmark) else []
         notes += _tested(card, facts, test)
         for where, settings, methods in _every(benchmark):
             pool, sections = _pool(settings, card, facts), list(_sections(settings, methods, diagnosed=not where))
@@ -141,6 +141,11 @@ def _structures(card: Card, facts: pd.DataFrame) -> Iterator[str]:
     for number, name in card.structures.items():
         if not facts[f"voxels_{number}"].sum():
             yield f"structures: expected {name!r} in a volume, found it in none"
+
+
+def _selects(benchmark: Benchmark) -> bool:
+    """Whether the weights of any method are selected by the card's validation list."""
+    return any(settings.finetune.selection == "validation" for _, settings, _ in _every(benchmark))
 
 
 def _validation(card: Card, facts: pd.DataFrame, volumes: Sequence[str]) -> Iterator[str]:
@@ -221,7 +226,8 @@ def _labelled(benchmark: Benchmark, card: Card, facts: pd.DataFrame, budget: Bud
         split = volumes_of(split_spec(card.splits, TUNED, budget, draw), facts)
         train = split.train
         orders.append(train)
-        problems += _validation(card, facts, split.validation)  # fixed lists may validate each draw otherwise
+        if _selects(benchmark):
+            problems += _validation(card, facts, split.validation)  # fixed lists may validate each draw otherwise
         rows, where = facts[facts["volume"].isin(train)], f"budget {budget}, draw {draw}"
         if budget not in ("all", len(train)):
             notes.append(f"{where}: its lists give {len(train)} labelled volumes, all of each subject")

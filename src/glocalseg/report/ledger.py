@@ -39,10 +39,9 @@ class Price:
         return price(self.budget, self.selection, self.validation)
 
 
-def selection_of(job: Job, payload: Mapping[str, Any]) -> str:
+def selection_of(job: Job) -> str:
     """How a fine-tuning's weights were chosen, as ``FinetuneConfig.selection`` says; empty where there are none to choose."""
-    assert isinstance(job.spec, FinetuneSpec)
-    return str(job.spec.config.selection) if "best" in payload else ""
+    return str(job.spec.config.selection) if isinstance(job.spec, FinetuneSpec) else ""
 
 
 def ledger(jobs: Sequence[Job], payloads: Payloads) -> pd.DataFrame:
@@ -63,7 +62,7 @@ def ledger(jobs: Sequence[Job], payloads: Payloads) -> pd.DataFrame:
     common: dict[tuple[str, str, str], dict[str, Any]] = {}
     for job in jobs:
         split, subjects = payloads[job.record]["split"], payloads[job.record]["subjects"]
-        selection, repeat = selection_of(job, payloads[job.record]), job.repeat.name if job.repeat else ""
+        selection, repeat = selection_of(job), job.repeat.name if job.repeat else ""
         shared = {
             "train": tuple(split["train"]),
             "test": tuple(split["test"]),

@@ -12,7 +12,7 @@ from typing import cast
 
 from markupsafe import Markup, escape
 
-from glocalseg.methods.catalogue import regimes, strategies
+from glocalseg.methods.catalogue import regimes, strategies, untrained
 from glocalseg.plan.phases import PHASES, PhaseName
 
 UPPER_BOUND = "upper_bound"
@@ -51,8 +51,9 @@ def display(name: str) -> str:
 
 
 def _symbols() -> dict[str, str]:
-    """What the files of strategies and regimes call themselves, and the names of what has no file."""
-    return {name: entry.symbol for name, entry in [*regimes().items(), *strategies().items()]} | _OURS
+    """What the files of strategies, regimes and untrained controls call themselves, and the names of what has no file."""
+    entries = [*regimes().items(), *untrained().items(), *strategies().items()]
+    return {name: entry.symbol for name, entry in entries} | _OURS
 
 
 def colours(methods: Sequence[str]) -> dict[str, str]:

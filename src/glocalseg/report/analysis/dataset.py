@@ -22,6 +22,7 @@ from glocalseg.report.analysis.mixed import Devices, devices_of, mixed
 from glocalseg.report.collect import Collected
 from glocalseg.report.ledger import prices
 from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, budget_order
+from glocalseg.report.text.methods import is_control
 
 Pair = tuple[str, str, str]  # method, other, budget
 Groups = Mapping[tuple[str, str], pd.DataFrame]
@@ -74,7 +75,7 @@ def silent(b: Benchmark) -> str:
     if any(len(set(part)) < len(part) for part in parts):
         return (
             "This run is not made to compare methods: its repeats share choices of labelled volumes or seeds, and those that do "
-            "are not independent"
+            "are not independent, so that intervals are narrower than they should be"
         )
     return ""
 
@@ -83,7 +84,7 @@ def references(b: Benchmark) -> dict[str, str]:
     """What every control is held against: random weights; the same method, where it is that once more with other seeds."""
     found = {}
     for m in b.methods:
-        if m.id != BASELINE and (m.control or m.other_seeds):
+        if m.id != BASELINE and is_control(m):
             twin = next(
                 (o.id for o in b.methods if o is not m and not o.other_seeds and _made_of(o) == _made_of(m)), BASELINE
             )

@@ -92,7 +92,7 @@ def hours(a: DatasetAnalysis, plan: Plan, collected: Collected) -> dict[tuple[st
             place = a.repeats.index(job.repeat.name)
             before[key][place] = sum(wall.get(str(j.record), np.nan) for j in _chain(plan, job)) / SECONDS
             tuned[key][place] = wall[str(job.record)] / SECONDS
-    return {key: _hours(a, key, tuned, before) for key in tuned if np.isfinite(tuned[key] + before[key]).any()}
+    return {key: _hours(a, key, tuned, before) for key in tuned if (tuned[key] + before[key] > 0).any()}
 
 
 def _empty(a: DatasetAnalysis) -> dict[tuple[str, str], Array]:

@@ -25,8 +25,10 @@ _TONE = {"better": "better", "worse": "worse", "runs missing": "missing"}
 COLUMNS = ["dataset", "family", "method", "baseline", "budget"]
 COMMON = (
     "Paired on the same subjects and repeats. Gain: mean difference in Dice with its interval, which is not corrected. Typical: "
-    "the Hodges-Lehmann estimate over the repeats, which one wild repeat moves little. Subject wins: share of (subject, repeat) "
-    "with the higher Dice. Repeat wins: repeats whose mean over subjects is higher."
+    "the Hodges-Lehmann estimate over the repeats, which one wild repeat moves little."
+)
+_WINS = (
+    "Subject wins: share of (subject, repeat) with the higher Dice. Repeat wins: repeats whose mean over subjects is higher."
 )
 _JUDGED = (
     "p: exact, by turning the signs of the repeats; corrected within this table. Equivalent: the interval lies within "
@@ -64,7 +66,8 @@ def _family(analyses: Analyses, titles: dict[str, str], family: Family) -> Table
     wins = [] if family == "controls" else ["Subject wins", "Repeat wins"]
     header = ["Method", "Labelled", "Against", *own, "Gain", "Typical gain"]
     header += wins if quiet else ["p", "p, corrected", *wins, "Verdict"]
-    caption = f"{what} {COMMON}" + ("" if quiet else f" {_JUDGED.format(margin=margin)}")
+    sentences = [what, COMMON, *([_WINS] if wins else []), *([] if quiet else [_JUDGED.format(margin=margin)])]
+    caption = " ".join(sentences)
     return Table(name, title, caption, frame(data, COLUMNS), blocks(titles, header, shown))
 
 

@@ -15,7 +15,7 @@ from glocalseg.report.analysis.variance import Sources, sources
 from glocalseg.report.analysis.worth import Hours, efficiency, hours
 from glocalseg.report.collect import Collected
 from glocalseg.report.names import display
-from glocalseg.report.tables.table import Block, Entry, Table, blocks, columns, frame, number, with_interval
+from glocalseg.report.tables.table import Block, Entry, Table, blocks, bracket, columns, frame, number, with_interval
 
 Analyses = Mapping[str, DatasetAnalysis]
 _KEYS = ["dataset", "method", "budget"]
@@ -172,7 +172,7 @@ def _components_row(a: DatasetAnalysis, s: Sources) -> tuple[Entry, ...]:
 def _component(c: Component) -> Entry:
     bounds = [np.sqrt(max(0.0, v)) for v in (c.variance.low, c.variance.high)]
     share = "–" if np.isnan(c.share) else f"{c.share:.0%}".replace("-", "−")
-    note = f"SD {number(c.sd)} [{number(bounds[0])}, {number(bounds[1])}]"
+    note = f"SD {number(c.sd)} {bracket(*bounds)}"
     return Entry(share, note=note, bar=None if np.isnan(c.share) else min(1.0, max(0.0, c.share)))
 
 

@@ -95,7 +95,7 @@ def _by_budget(a: DatasetAnalysis, own: Sequence[Compared], against: bool) -> st
     for budget in a.budgets:
         named = [_named(c, against) for c in own if c.budget == budget]
         if named:
-            said.append(f"at {a.price(budget)} {listed(named)}")
+            said.append(f"at {a.price(budget)}: {listed(named)}")
     return "; ".join(said)
 
 
@@ -117,7 +117,7 @@ def _best(a: DatasetAnalysis) -> list[str]:
             compared = a.against_random(best.method, budget)
             sure = "" if a.silent or compared is None or compared.held else f" ({compared.verdict})"
             text += f" beside {number(baseline.mean.interval.estimate)} from random weights{sure}"
-        said.append(f"at {a.price(budget)} {text}")
+        said.append(f"at {a.price(budget)}: {text}")
     return ["Highest mean Dice " + "; ".join(said) + "."] if said else []
 
 
@@ -142,7 +142,7 @@ def _failed(a: DatasetAnalysis) -> list[str]:
         return [f"None of {total} runs failed: none lost a structure or lies far below its cell."]
     cells = [(key, n) for key, n in failed.items()]
     cells.sort(key=lambda cell: -cell[1])
-    named = [f"{display(m)} at {a.price(n, m)} {count} of {found[m, n].cell.runs}" for (m, n), count in cells[:_NAMED]]
+    named = [f"{display(m)} at {a.price(n, m)} ({count} of {found[m, n].cell.runs})" for (m, n), count in cells[:_NAMED]]
     more = f", and {len(cells) - _NAMED} more cells" if len(cells) > _NAMED else ""
     count = sum(failed.values())
     return [

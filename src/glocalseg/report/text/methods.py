@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from glocalseg.config.benchmark import SUPERVISED, Benchmark, Method
-from glocalseg.methods.catalogue import Entry, regimes, strategies
+from glocalseg.methods.catalogue import Entry, regimes, strategies, untrained
 from glocalseg.report.names import display
 from glocalseg.report.text.fact import Fact, listed
 
@@ -14,14 +14,17 @@ def methods(b: Benchmark) -> list[Fact]:
 
 
 def parts(method: Method) -> list[Entry]:
-    """The strategies of a method, and its regime if that is not the plain one."""
+    """The strategies of a method, and its regime, or control without training, if that is not the plain one."""
     found = [strategies()[name] for name in (method.global_, method.local) if name]
-    return found if method.regime == SUPERVISED else [*found, regimes()[method.regime]]
+    return found if method.regime == SUPERVISED else [*found, {**regimes(), **untrained()}[method.regime]]
 
 
 def _sentences(method: Method) -> list[str]:
     own = parts(method)
-    said = [] if method.global_ else ["Random weights; no pretraining."]
+    if method.regime in untrained():
+        said = ["No network and no training."]
+    else:
+        said = [] if method.global_ else ["Random weights; no pretraining."]
     if method.name or len(own) > 1 or said:
         said += [f"{entry.symbol}: {entry.sentence}" for entry in own]
     else:
@@ -31,9 +34,14 @@ def _sentences(method: Method) -> list[str]:
         said.insert(0, f"{display(method.chain)}{f' with {changed}' if changed else ''}.")
     if method.other_seeds:
         said.insert(0, "Control: the same once more with other seeds, so that what comes out is what chance alone gives.")
-    elif method.control:
+    elif is_control(method):
         said.insert(0, "Control.")
     return said
+
+
+def is_control(method: Method) -> bool:
+    """Whether a method is there for others to be held against: declared as such, with other seeds, or without training."""
+    return method.control or method.other_seeds or method.regime in untrained()
 
 
 def sources(b: Benchmark) -> list[Fact]:
@@ -48,7 +56,8 @@ def sources(b: Benchmark) -> list[Fact]:
 def what_differs(b: Benchmark) -> str:
     """What the methods have in common and what not, in one or two sentences."""
     changed = {path.split(".")[0] for method in b.methods for path in method.set_}
-    other = list(dict.fromkeys(method.regime for method in b.methods if method.regime != SUPERVISED))
+    bare = {method.regime: method for method in b.methods if method.regime in untrained()}
+    other = list(dict.fromkeys(m.regime for m in b.methods if m.regime != SUPERVISED and m.regime not in bare))
     net = "a network" if "network" in changed else "the same network"
     same = "" if changed & {"finetune", "regimes", "threads"} or other else " with the same settings"
     weights = "the weights that it starts from"
@@ -57,10 +66,11 @@ def what_differs(b: Benchmark) -> str:
         *([f"what it does with the slices ({listed([regimes()[name].symbol for name in other])})"] if other else []),
         *(["settings that single methods change, named with each"] if changed else []),
     ]
-    common = f"Every method fine-tunes {net} on the same labelled volumes{same}"
+    beside = f" {listed([untrained()[name].symbol for name in bare])}: a control that trains no network." if bare else ""
+    common = f"Every {'other ' if bare else ''}method fine-tunes {net} on the same labelled volumes{same}"
     if differ == [weights]:
-        return f"{common}; only {weights} differ."
-    return f"{common}. What differs: {listed(differ)}." if differ else f"{common}."
+        return f"{common}; only {weights} differ.{beside}"
+    return (f"{common}. What differs: {listed(differ)}." if differ else f"{common}.") + beside
 
 
 def uses(b: Benchmark, path: str) -> list[Method]:
@@ -68,7 +78,7 @@ def uses(b: Benchmark, path: str) -> list[Method]:
     section, _, rest = path.partition(".")
     level = {"pretrain_global": "global_", "pretrain_local": "local"}.get(section)
     if level is None:
-        return list(b.methods)
+        return [method for method in b.methods if method.regime not in untrained()]
     return [method for method in b.methods if (name := getattr(method, level)) and reads(strategies()[name], rest)]
 
 

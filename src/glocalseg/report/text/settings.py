@@ -10,10 +10,10 @@ from glocalseg.config.benchmark import SUPERVISED, Benchmark
 from glocalseg.config.settings import AugmentConfig, FinetuneConfig, LocalConfig, PretrainConfig
 from glocalseg.evaluation.metrics import METRICS
 from glocalseg.evaluation.statistics.arrays import MIN_REPEATS
-from glocalseg.methods.catalogue import Entry, strategies
+from glocalseg.methods.catalogue import Entry, strategies, untrained
 from glocalseg.report.names import display
 from glocalseg.report.text.fact import Fact, listed
-from glocalseg.report.text.methods import reads, uses
+from glocalseg.report.text.methods import is_control, reads, uses
 
 REGIONS = 13  # of a local strategy, where its options say nothing else (docs/method.md 5)
 _LOSSES = {"dice": "soft Dice", "dice_ce": "soft Dice plus cross-entropy"}
@@ -64,7 +64,7 @@ def settings(b: Benchmark) -> list[Fact]:
     n, s, f = b.network, b.statistics, b.finetune
     channels = f", channels {', '.join(map(str, n.channels))}" if n.encoder == "unet" else ""
     levels = f"{n.levels} levels" if n.levels else "as many levels as the frame allows"
-    regimes = any(method.regime != SUPERVISED for method in b.methods)
+    regimes = any(m.regime != SUPERVISED and m.regime not in untrained() for m in b.methods)
     measured = [metric.title for metric in METRICS.values() if metric.summary != "sum"]
     return [
         Fact("Network", f"{n.encoder}{channels}; {levels}; precision {n.precision}; CPU threads per run: {b.threads}"
@@ -106,7 +106,7 @@ def _declared(b: Benchmark) -> str:
         " against ".join(display(m) for m in b.primary) + ", at the smallest number of labelled volumes" if b.primary else ""
     )
     claims = ", ".join(f"{display(method)} against {display(other)}" for method, other in b.claims)
-    controls = [display(m.id) for m in b.methods if m.control or m.other_seeds]
+    controls = [display(m.id) for m in b.methods if is_control(m)]
     said = [
         f"primary: {primary or 'none'}",
         f"claims: {claims or 'none'}",
