@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import digest
 from glocalseg.records.files import write_json
 from glocalseg.records.sealed import FAILURE, RESUME, restore
-from glocalseg.stages.specs import Place
+from glocalseg.stages.specs import Place, Spec
 
 ROOT = Path(".")  # all paths of a plan are relative to the working directory, the repository's root
 
@@ -53,6 +53,11 @@ class Call:
 def stage(make: Callable[[Any, Place], object]) -> Callable[[Call], object]:
     """A stage of the library as the work of a program: it gets the job's specification and place, and nothing else."""
     return lambda call: make(call.job.spec, call.job.place(ROOT))
+
+
+def stages(makers: Mapping[type[Spec], Callable[[Any, Place], object]]) -> Callable[[Call], object]:
+    """Several stages as the work of one program: the kind of the job's specification says which."""
+    return stage(lambda spec, place: makers[type(spec)](spec, place))
 
 
 def run(work: Callable[[Call], object], *, gpu: bool = False) -> None:

@@ -69,7 +69,8 @@ def _scores(about: About) -> str:
 
 def _seen(about: About) -> str:
     data = about.data
-    labelled = f"{_counted(data.labelled_volumes, 'labelled volume')} of {_counted(data.labelled_subjects, 'subject')} of {data.title}"
+    volumes, subjects = _counted(data.labelled_volumes, "labelled volume"), _counted(data.labelled_subjects, "subject")
+    labelled = f"{volumes} of {subjects} of {data.title}"
     labelled += (
         f", the labels of {_counted(data.selecting_volumes, 'more volume')} to choose its weights"
         if data.selecting_volumes

@@ -1,4 +1,4 @@
-"""Which exported networks are repeats of one another: they differ in what a repeat has of its own, so that they may be averaged."""
+"""Which exported networks are repeats of one another: they differ in what a repeat has of its own, and may be averaged."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 
 from glocalseg.evaluation.statistics.arrays import dense, generator, paired, repeat_means, subject_scores, trim
 
-MODULES = ("arrays", "intervals", "signflip", "verdicts", "failures", "power", "efficiency", "components")
+MODULES = ("arrays", "intervals", "signflip", "verdicts", "failures", "power", "efficiency", "components", "rising")
 
 
 def test_structures_are_averaged_first_then_volumes_of_a_subject():

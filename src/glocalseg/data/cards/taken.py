@@ -12,8 +12,8 @@ MISSING = {  # what programs that read a table take for an empty cell
     "-1.#qnan",
 }  # fmt: skip
 FILES = {"file", "volumes"}  # what archives of arrays call their own
-SCORES = {"subject", "volume", "structure", "metric", "value"}
-RUNS = {"dataset", "method", "name", "budget", "draw", "seed", "phase", "run", "record", "folder", "failure"}
+SCORES = {"subject", "volume", "structure", "metric", "weights", "value"}
+RUNS = {"dataset", "method", "name", "budget", "repeat", "seed", "phase", "run", "record", "folder", "failure"}
 STORE = {
     "slice", "position", "first_slice", "depth", "height", "width", "spacing_depth", "spacing_height", "spacing_width",
     "resampled_height", "resampled_width", "native_offset", "labelled",
@@ -26,9 +26,15 @@ RECORDS = {
     "unlabelled_volumes", "without_label", "test_subjects", "readers",
 }  # fmt: skip
 REPORT = {
-    "baseline", "against_random", "gain", "gain_low", "gain_high", "p", "p_holm", "subject_wins", "run_wins", "verdict", "mean",
-    "median", "sum", "values", "subjects", "draws", "seeds", "runs", "runs_planned", "dice_mean", "dice_mean_low",
-    "dice_mean_high", "dice_median", "dice_median_low", "dice_median_high", "nsd_mean", "hd95_median", "assd_median", "lost_sum",
-    "stray_sum",
+    "baseline", "against_random", "p", "p_corrected", "subject_wins", "repeat_wins", "runs_differ", "verdict", "family", "comparisons",
+    "mean", "median", "sum", "values", "subjects", "repeats", "runs", "runs_planned", "methods", "selection",
+    "label_price", "method_only", "random_only", "failed_runs", "reference_dice", "since_step", "still_rises",
+    "hours", "pretraining_hours", "of_gain", "variance_source", "variance_share", "variance_sd", "degrees_of_freedom",
+    "nsd_mean", "hd95_median", "assd_median", "lost_sum", "stray_sum",
+}  # fmt: skip
+WITH_INTERVAL = {
+    "gain", "dice_mean", "typical_gain", "smallest_gain", "failed_share", "validation_rise", "equivalent_budget",
+    "dice_per_hour", "gain_per_hour", "dice_last", "last_minus_selected", "variance",
 }  # fmt: skip
 COLUMNS = FILES | SCORES | RUNS | STORE | TRAINING | RECORDS | REPORT
+COLUMNS |= {f"{name}{end}" for name in WITH_INTERVAL for end in ("", "_low", "_high")}

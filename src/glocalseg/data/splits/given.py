@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from functools import lru_cache
+from math import comb
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -38,8 +39,8 @@ class SplitLists(Model):
     def draw(self, budget: Budget, draw: int) -> LabelledDraw:
         """The labelled and validation subjects of a budget and draw (from 1): the listed ones first.
 
-        A draw that no list has takes the beginning of an order that depends on its number alone, so that its budgets are nested,
-        and that begins with no set which a list has, while there are such orders.
+        A draw that no list has takes the beginning of an order that depends on the draws before it alone, so that its budgets are
+        nested, and that begins with no set which the budget has already, while there are such orders.
 
         Raises:
             ConfigError: if there are fewer subjects.
@@ -58,14 +59,39 @@ class SplitLists(Model):
         return budget == "all" or draw <= len(self.budgets.get(budget, []))
 
     def _order(self, draw: int) -> tuple[str, ...]:
-        pool = {subject: (subject,) for subject in sorted(self.all.train)}
-        taken = {n: [set(d.train) for d in draws] for n, draws in self.budgets.items()}
-        new = (
-            order
-            for number in range(1, MOST_ORDERS)
-            if not any(set((order := draw_order(pool, 0, number))[:n]) in sets for n, sets in taken.items())
-        )
-        return next(islice(new, draw - 1, None), None) or draw_order(pool, 0, draw)
+        listed = tuple((n, tuple(frozenset(d.train) for d in draws)) for n, draws in sorted(self.budgets.items()))
+        return _orders(tuple(sorted(self.all.train)), listed, draw)[-1]
+
+
+@lru_cache(maxsize=64)
+def _orders(
+    pool: tuple[str, ...], listed: tuple[tuple[int, tuple[frozenset[str], ...]], ...], draws: int
+) -> tuple[tuple[str, ...], ...]:
+    """An order of the pool for each draw up to ``draws``, of which a budget takes the beginning where its list has no such draw.
+
+    Each is the first, of those that a rule gives, that begins with no set which is a draw of that budget already, in its list or
+    by an earlier order; if none will do, the one that keeps the smallest budgets apart. Where all sets are taken, one comes again.
+    """
+    if not draws:
+        return ()
+    before = _orders(pool, listed, draws - 1)
+    lists = dict(listed)
+    taken = {
+        n: {*(own := lists.get(n, ())), *(frozenset(order[:n]) for order in before[len(own) :])}
+        for n in range(1, len(pool))
+        if len(lists.get(n, ())) < draws
+    }
+    taken = {n: sets for n, sets in taken.items() if len(sets) < comb(len(pool), n)}
+    best: tuple[int, tuple[str, ...]] | None = None
+    for number in range(1, MOST_ORDERS):
+        order = draw_order({subject: (subject,) for subject in pool}, 0, number)
+        met = next((n for n, sets in taken.items() if frozenset(order[:n]) in sets), len(pool))
+        if best is None or met > best[0]:
+            best = met, order
+        if met == len(pool):
+            break
+    assert best is not None
+    return (*before, best[1])
 
 
 class SplitRule(Model):

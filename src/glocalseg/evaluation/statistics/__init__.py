@@ -12,7 +12,8 @@ independent of one another. What is estimated is the mean over subjects like the
 - ``failures``: runs that did not train, as an outcome of their own;
 - ``power``: what the design could have found, and what it would need;
 - ``efficiency``: what a method is worth in labelled volumes and in hours;
-- ``components``: where the variance comes from, by a Latin square.
+- ``components``: where the variance comes from, by a Latin square;
+- ``rising``: cells whose validation scores still rise when training ends.
 
 What is not here, because simulations with the variances of real runs ruled it out: percentile bootstraps (they find
 differences that are not there in 8 to 14% of cases), Wilcoxon's test over subjects (59 to 88%) or over runs that share a seed
