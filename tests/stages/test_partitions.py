@@ -13,7 +13,9 @@ from glocalseg.stages.partitions import partitions_of
 def store(**depths: int) -> SliceStore:
     """A store of which only the depths of its volumes matter."""
     nothing = np.zeros(0)
-    known = {name: Volume(name, name, 0, depth, 1, 1, 1.0, 1.0, 1.0, 1, 1, 0, labelled=True) for name, depth in depths.items()}
+    known = {
+        name: Volume(name, name, 0, depth, 1, 1, 1.0, 1.0, 1.0, 1, 1, 0, labelled=True) for name, depth in depths.items()
+    }
     return SliceStore(nothing, nothing, nothing, known, {})
 
 

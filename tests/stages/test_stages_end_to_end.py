@@ -129,7 +129,11 @@ def train_again(job: Job, root: Path) -> dict[str, torch.Tensor]:
 def test_a_training_imports_nothing_that_takes_long(done: Path, plan: Plan, tmp_path: Path) -> None:
     """Pandas, scikit-learn, timm and SciPy's statistics take seconds, thousands of times."""
     write_data(tmp_path, plan)
-    trained = [find(plan, "pretrain_global", "gd"), find(plan, "pretrain_local", "gd+lr"), find(plan, "finetune", "gd+lr", 2)]
+    trained = [
+        find(plan, "pretrain_global", "gd"),
+        find(plan, "pretrain_local", "gd+lr"),
+        find(plan, "finetune", "gd+lr", 2),
+    ]
     (tmp_path / "jobs.pickle").write_bytes(pickle.dumps([(job.spec, job.place(tmp_path)) for job in trained]))
     code = (
         "import pickle, sys\n"

@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from glocalseg.config.lines import shown
 from glocalseg.config.model import Amount, ConfigError, Model, Name, parse, read_yaml
@@ -89,6 +89,15 @@ class Repeat(Model):
         return f"r{self.draw}" if joint else f"c{self.draw}-p{self.pretraining}-f{self.finetuning}"
 
 
+def _written(raw: Any) -> str:
+    """How repeats are written: an error is then of this form alone."""
+    return "list" if isinstance(raw, list | tuple) else "number"
+
+
+Repeats = Annotated[
+    Annotated[int, Field(ge=1), Tag("number")] | Annotated[list[Repeat], Field(min_length=1), Tag("list")],
+    Discriminator(_written),
+]
 Pair = Annotated[list[MethodName], Field(min_length=2, max_length=2)]  # a method, and what it is compared with
 PRIMARY = ("gd+lr", RANDOM)  # the paper's method and weights of no pretraining
 CLAIMS = (("gd", "gr"), ("gd_minus", "gr"), ("gd+lr", "gd"), ("gd+ld", "gd+lr"))  # what the paper says is better than what
@@ -141,9 +150,9 @@ class Benchmark(Settings):
     budgets: list[Amount] = Field(
         min_length=1, description="labelled volumes: numbers, or percentages of the training pool, such as 10%"
     )
-    repeats: Annotated[int, Field(ge=1)] | Annotated[list[Repeat], Field(min_length=1)] = Field(
-        description="how many; repeat r has a choice of labelled volumes, a pretraining and a fine-tuning of its own, the same for "
-        "every method and budget. A list of {draw, pretraining, finetuning} for studies of what varies"
+    repeats: Repeats = Field(
+        description="how many; repeat r has a choice of labelled volumes, a pretraining and a fine-tuning of its own, the same "
+        "for every method and budget. A list of {draw, pretraining, finetuning} for studies of what varies"
     )
     upper_bound: bool = True
     statistics: StatisticsConfig = StatisticsConfig()
@@ -170,7 +179,10 @@ class Benchmark(Settings):
     def _require_methods(self) -> None:
         """Raise ValueError if a declared comparison is of a method that the benchmark does not have."""
         known = [m.id for m in self.methods]
-        given = {"primary": [self.statistics.primary] if self.statistics.primary else [], "claims": self.statistics.claims or []}
+        given = {
+            "primary": [self.statistics.primary] if self.statistics.primary else [],
+            "claims": self.statistics.claims or [],
+        }
         for key, pairs in given.items():
             for pair in pairs:
                 if missing := [name for name in pair if name not in known]:
@@ -180,7 +192,7 @@ class Benchmark(Settings):
 
     @property
     def primary(self) -> tuple[str, str] | None:
-        """The primary comparison: a method, and the other that it is compared with; None where the benchmark lacks one of them."""
+        """The primary comparison: a method, and what it is compared with; None where the benchmark lacks one of them."""
         method, other = self.statistics.primary or PRIMARY
         return (method, other) if {method, other} <= {m.id for m in self.methods} else None
 

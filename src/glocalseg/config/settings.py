@@ -102,8 +102,8 @@ class FinetuneConfig(Model):
     validate_every: int = Field(default=50, ge=1)
     selection: Literal["validation", "labelled", "none"] = Field(
         default="validation",
-        description="which volumes choose the weights: the card's validation list, whose labels are to be paid for too; the labelled "
-        "volumes that are trained on; none: the last weights are taken",
+        description="which volumes choose the weights: the card's validation list, whose labels are to be paid for too; the "
+        "labelled volumes that are trained on; none: the last weights are taken",
     )
     checkpoint_every: Annotated[int, Field(ge=1), MACHINERY] = 200
     augment: AugmentConfig = AugmentConfig()

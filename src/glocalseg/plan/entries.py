@@ -1,7 +1,7 @@
 """The entries of code: on which modules the key of a job stands, those included that are imported by name as it runs.
 
-``data``, ``phantom``, ``pretrain/gd``, ``diagnose``, ``finetune/mixup``, ``untrained/atlas``, ``score``, ``report``; with ``+timm`` what trains or
-looks at another encoder than the U-Net.
+``data``, ``phantom``, ``pretrain/gd``, ``diagnose``, ``finetune/mixup``, ``untrained/atlas``, ``score``, ``report``; with
+``+timm`` what trains or looks at another encoder than the U-Net.
 """
 
 from __future__ import annotations

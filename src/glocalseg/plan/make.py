@@ -276,7 +276,6 @@ class _Dataset:
             budget, repeat, data=data.record, start=record, parents=(data.record, record),
         )  # fmt: skip
 
-
     def finetuning(
         self, method: Method, settings: Settings, start: Job | None, budget: Budget, repeat: Repeat, data: Job
     ) -> FinetuneSpec:

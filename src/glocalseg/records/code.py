@@ -87,7 +87,9 @@ def _look(name: str) -> tuple[str, tuple[str, ...]]:
 @cache
 def _reader() -> str:
     """The text of what looks at code."""
-    return "\0".join(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in ("code", "digest", "trees"))
+    return "\0".join(
+        Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8") for name in ("code", "digest", "trees")
+    )
 
 
 @cache

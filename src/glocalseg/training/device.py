@@ -107,7 +107,7 @@ def _repeat_to_the_bit() -> None:
 
 
 def multiplies_bfloat16() -> bool:
-    """True on a CPU with instructions for bfloat16, in AMX tiles or AVX-512: 1.4 to 2.6 times as fast there (docs/decisions.md)."""
+    """True on a CPU with instructions for bfloat16, in AMX tiles or AVX-512 (docs/decisions.md, Speed)."""
     return not {"amx_bf16", "avx512_bf16"}.isdisjoint(_cpuinfo("flags").split())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import comb
 from typing import Annotated, Literal
@@ -59,29 +59,36 @@ class SplitLists(Model):
         return budget == "all" or draw <= len(self.budgets.get(budget, []))
 
     def _order(self, draw: int) -> tuple[str, ...]:
-        listed = tuple((n, tuple(frozenset(d.train) for d in draws)) for n, draws in sorted(self.budgets.items()))
-        return _orders(tuple(sorted(self.all.train)), listed, draw)[-1]
+        pool, listed = (
+            tuple(sorted(self.all.train)),
+            {n: [frozenset(d.train) for d in draws] for n, draws in self.budgets.items()},
+        )
+        found = _orders(pool, tuple((n, tuple(sets)) for n, sets in sorted(listed.items())))
+        while len(found) < draw:
+            found.append(_next_order(pool, listed, found))
+        return found[draw - 1]
 
 
-@lru_cache(maxsize=64)
-def _orders(
-    pool: tuple[str, ...], listed: tuple[tuple[int, tuple[frozenset[str], ...]], ...], draws: int
-) -> tuple[tuple[str, ...], ...]:
-    """An order of the pool for each draw up to ``draws``, of which a budget takes the beginning where its list has no such draw.
+@lru_cache(maxsize=16)
+def _orders(pool: tuple[str, ...], listed: tuple[tuple[int, tuple[frozenset[str], ...]], ...]) -> list[tuple[str, ...]]:
+    """The orders that are known of a pool and its lists, draw by draw."""
+    return []
 
-    Each is the first, of those that a rule gives, that begins with no set which is a draw of that budget already, in its list or
-    by an earlier order; if none will do, the one that keeps the smallest budgets apart. Where all sets are taken, one comes again.
+
+def _next_order(
+    pool: tuple[str, ...], listed: Mapping[int, Sequence[frozenset[str]]], before: Sequence[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """The order of the draw after those before it: a budget takes its beginning, where its list has no such draw.
+
+    It is the first, of those that a rule gives, that begins with no set which is a draw of that budget already, in its list or
+    by an earlier order; if none will do, the one that keeps the smallest budgets apart. A set comes again where all are taken.
     """
-    if not draws:
-        return ()
-    before = _orders(pool, listed, draws - 1)
-    lists = dict(listed)
-    taken = {
-        n: {*(own := lists.get(n, ())), *(frozenset(order[:n]) for order in before[len(own) :])}
-        for n in range(1, len(pool))
-        if len(lists.get(n, ())) < draws
-    }
-    taken = {n: sets for n, sets in taken.items() if len(sets) < comb(len(pool), n)}
+    taken: dict[int, set[frozenset[str]]] = {}
+    for n in range(1, len(pool)):
+        own = listed.get(n, ())
+        sets = {*own, *(frozenset(order[:n]) for order in before[len(own) :])}
+        if len(own) <= len(before) and len(sets) < comb(len(pool), n):
+            taken[n] = sets
     best: tuple[int, tuple[str, ...]] | None = None
     for number in range(1, MOST_ORDERS):
         order = draw_order({subject: (subject,) for subject in pool}, 0, number)
@@ -91,7 +98,7 @@ def _orders(
         if met == len(pool):
             break
     assert best is not None
-    return (*before, best[1])
+    return best[1]
 
 
 class SplitRule(Model):

@@ -1,7 +1,7 @@
 """Atlas: the mean label of the labelled slices at the same place along the volume, whatever the image shows.
 
-A control: it has no network, no training and no selection, and reads no voxel of an image. What a method scores above it is what it
-has got from looking.
+A control: it has no network, no training and no selection, and reads no voxel of an image. What a method scores above it
+is what it has got from looking.
 
 Departures:
 - None: the definition is ours. Volumes are not registered; their slices are matched by relative position alone, as strategies
