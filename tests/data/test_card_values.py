@@ -66,7 +66,7 @@ def test_zero_is_background(tmp_path: Path) -> None:
     ("module", "name"),
     [
         ("glocalseg.stages.score", "COLUMNS"),
-        ("glocalseg.report.collect", "SCORE_COLUMNS"),
+        ("glocalseg.report.collected.collect", "SCORE_COLUMNS"),
         ("glocalseg.report.tables.runs", "MISSING_COLUMNS"),
         ("glocalseg.data.slices.store", "SLICE_COLUMNS"),
         ("glocalseg.data.slices.store", "VOLUME_COLUMNS"),

@@ -20,8 +20,8 @@ from glocalseg.methods.catalogue import LEVELS, regimes, strategies
 from glocalseg.plan.jobs import Plan
 from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record, seal
 from glocalseg.report.build import PARTIAL, build
-from glocalseg.report.collect import RUN
-from glocalseg.report.ledger import ReportError
+from glocalseg.report.collected.collect import RUN
+from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.names import plain
 from glocalseg.report.tables.export import curves, dice, metrics
 

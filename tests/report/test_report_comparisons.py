@@ -22,8 +22,8 @@ from glocalseg.report.analysis.failed import failures
 from glocalseg.report.analysis.variance import sources
 from glocalseg.report.analysis.worth import efficiency, hours, rises
 from glocalseg.report.build import build
-from glocalseg.report.collect import Collected, collect
-from glocalseg.report.ledger import ReportError
+from glocalseg.report.collected.collect import Collected, collect
+from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.names import price
 from glocalseg.report.tables.comparisons import comparison_tables
 from glocalseg.report.tables.table import Table

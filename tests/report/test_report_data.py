@@ -10,7 +10,7 @@ from fabricated_runs import Size, fabricate, make_card
 
 from glocalseg.records.sealed import CorruptedError, read_record, seal
 from glocalseg.report.build import build
-from glocalseg.report.collect import Stored, collect, stored
+from glocalseg.report.collected.collect import Stored, collect, stored
 from glocalseg.report.figures.overlays import row_title
 from glocalseg.report.names import shortened
 from glocalseg.report.tables.export import dice, metrics

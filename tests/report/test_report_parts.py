@@ -12,7 +12,7 @@ from fabricated_runs import Size, fabricate
 from glocalseg.data.slices.geometry import fit
 from glocalseg.records.duration import duration
 from glocalseg.report.analysis.dataset import analyse, repeat_table
-from glocalseg.report.collect import collect
+from glocalseg.report.collected.collect import collect
 from glocalseg.report.figures.overlays import choose, overlay_plot, unframe
 from glocalseg.report.figures.runs import principal_components
 from glocalseg.report.names import budget_order, colours, display, html, latex, markdown, markers, mathtext, plain

@@ -115,7 +115,7 @@ def test_validation_runs_the_network_as_it_is(build: Build) -> None:
     step(task, 0)
     with torch._dynamo.config.patch(error_on_recompile=True):
         torch._dynamo.utils.counters.clear()
-        assert finetune._validate(net, inputs)
+        assert finetune._validate(net, inputs, inputs.split.validation)
         step(task, 1)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 0
     assert net.training

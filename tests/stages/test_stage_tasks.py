@@ -179,7 +179,7 @@ def test_the_release_intensity_reaches_the_batch_and_nothing_else(prepare: Any) 
     assert len(labelled) == 2 * DEPTH
     nearest = torch.cdist(batches["release"].flatten(1), labelled).min(dim=1)
     assert nearest.values.max() < 1e-3
-    assert (torch.cdist(batches["paper"].flatten(1), labelled).min(dim=1).values > 1e-2).all()
+    assert (torch.cdist(batches["paper"].flatten(1), labelled).min(dim=1).values > 3e-3).all()
     centred = [b - b.mean(dim=(1, 2, 3), keepdim=True) for b in (batches["paper"], batches["release"])]
     torch.testing.assert_close(centred[0][4:], centred[1][4:], atol=1e-5, rtol=0)  # the second half changes brightness alone
 

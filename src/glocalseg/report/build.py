@@ -15,12 +15,12 @@ from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import write_record
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import analyse
-from glocalseg.report.collect import Collected, collect
+from glocalseg.report.collected.collect import Collected, collect
+from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.figures.figure import Plot, style
 from glocalseg.report.figures.overlays import overlay_plot
 from glocalseg.report.figures.runs import run_plots
 from glocalseg.report.figures.scores import score_plots
-from glocalseg.report.ledger import ReportError
 from glocalseg.report.page import page
 from glocalseg.report.tables.comparisons import comparison_tables
 from glocalseg.report.tables.failures import failure_tables

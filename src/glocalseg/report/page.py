@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
-from glocalseg.report.collect import Collected
+from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import Plot
 from glocalseg.report.names import phase_title
 from glocalseg.report.tables.table import Table

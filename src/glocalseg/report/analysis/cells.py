@@ -12,7 +12,7 @@ from glocalseg.config.benchmark import StatisticsConfig
 from glocalseg.evaluation.statistics.arrays import Array
 from glocalseg.evaluation.statistics.intervals import Mean
 from glocalseg.evaluation.statistics.verdicts import Comparison, Verdict
-from glocalseg.report.ledger import Price
+from glocalseg.report.collected.ledger import Price
 from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND
 
 Family = Literal["primary", "claims", "random", "controls"]

@@ -19,8 +19,8 @@ from glocalseg.evaluation.statistics.verdicts import compare
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import MISSING, Cell, Compared, DatasetAnalysis, Family
 from glocalseg.report.analysis.mixed import Devices, devices_of, mixed
-from glocalseg.report.collect import Collected
-from glocalseg.report.ledger import prices
+from glocalseg.report.collected.collect import Collected
+from glocalseg.report.collected.ledger import prices
 from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, budget_order
 from glocalseg.report.text.methods import is_control
 

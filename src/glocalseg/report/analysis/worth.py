@@ -15,7 +15,7 @@ from glocalseg.evaluation.statistics.rising import Rise, rise_of
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import renamed
-from glocalseg.report.collect import Collected
+from glocalseg.report.collected.collect import Collected
 from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND
 
 MEAN = "mean"  # of all structures, in validation.csv

@@ -20,9 +20,9 @@ from glocalseg.evaluation.predictions import PREDICTIONS, read_predictions
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import renamed, repeat_table
-from glocalseg.report.collect import Collected
+from glocalseg.report.collected.collect import Collected
+from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.figures.figure import INK, MUTED, Plot, canvas, finish
-from glocalseg.report.ledger import ReportError
 from glocalseg.report.names import ALL, UPPER_BOUND, display, mathtext, plain, shortened, structure_colour
 from glocalseg.report.tables.table import number
 

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import renamed
-from glocalseg.report.collect import Collected, Embedding
+from glocalseg.report.collected.collect import Collected, Embedding
 from glocalseg.report.figures.figure import INK, Plot, canvas, finish
 from glocalseg.report.names import (
     ALL,

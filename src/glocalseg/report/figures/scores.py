@@ -33,11 +33,12 @@ def _dice(a: DatasetAnalysis) -> Plot:
     axes = figure.subplots()
     means = repeat_table(a)
     shown = means[(means["budget"] != ALL) & means["method"].isin(a.methods)]
+    drawn = [m for m in a.methods if any(a.cell(m, n) for n in a.budgets)]  # of others seaborn draws lines without points
     sns.stripplot(
-        shown, x="budget", y="dice", hue="method", order=list(a.budgets), hue_order=list(a.methods), palette=colours(a.methods),
-        dodge=len(a.methods) > 1, jitter=False, size=2.8, alpha=0.35, linewidth=0, legend=False, ax=axes,
+        shown, x="budget", y="dice", hue="method", order=list(a.budgets), hue_order=drawn, palette=colours(a.methods),
+        dodge=len(drawn) > 1, jitter=False, size=2.8, alpha=0.35, linewidth=0, legend=False, ax=axes,
     )  # fmt: skip
-    _points(axes, a, {(m, n): c.mean.interval for m in a.methods for n in a.budgets if (c := a.cell(m, n))})
+    _points(axes, a, drawn, {(m, n): c.mean.interval for m in drawn for n in a.budgets if (c := a.cell(m, n))})
     if a.upper:
         _upper(axes, a.upper.mean.interval)
     axes.set_ylabel("Dice (mean over test subjects)")
@@ -65,7 +66,7 @@ def _limits(estimates: Sequence[float]) -> tuple[float, float]:
     return max(0.0, min(estimates) - room), min(1.0, max(estimates) + room)
 
 
-def _points(axes: Axes, a: DatasetAnalysis, means: dict[tuple[str, str], Interval]) -> None:
+def _points(axes: Axes, a: DatasetAnalysis, drawn: Sequence[str], means: dict[tuple[str, str], Interval]) -> None:
     """A point with its interval per (method, budget), the points of a method joined."""
     bounds = [
         {"method": method, "budget": budget, "value": value}
@@ -74,15 +75,14 @@ def _points(axes: Axes, a: DatasetAnalysis, means: dict[tuple[str, str], Interva
     ]
     rows = pd.DataFrame(bounds, columns=["method", "budget", "value"])
     colour, marker = colours(a.methods), markers(a.methods)
-    spread = SPREAD * (len(a.methods) - 1) / len(a.methods)
+    spread = SPREAD * (len(drawn) - 1) / max(1, len(drawn))
     sns.pointplot(
-        rows, x="budget", y="value", hue="method", order=list(a.budgets), hue_order=list(a.methods), palette=colour,
+        rows, x="budget", y="value", hue="method", order=list(a.budgets), hue_order=drawn, palette=colour,
         estimator="median", errorbar=("pi", 100), dodge=spread or False,
-        markers=[marker[m] for m in a.methods], linestyles=[DOTTED if m == BASELINE else "-" for m in a.methods],
+        markers=[marker[m] for m in drawn], linestyles=[DOTTED if m == BASELINE else "-" for m in drawn],
         markersize=5.5, linewidth=1.1, err_kws={"linewidth": 1.3}, alpha=0.95, legend=False, ax=axes,
     )  # fmt: skip
-    drawn = [m for m in a.methods if any(method == m for method, _ in means)]
-    for method, line in zip(drawn, [line for line in axes.lines if line.get_marker() not in ("", "None")], strict=False):
+    for method, line in zip(drawn, [line for line in axes.lines if line.get_marker() not in ("", "None")], strict=True):
         line.set(label=mathtext(display(method)), markeredgewidth=1.2)
         if method == BASELINE:
             line.set_markerfacecolor("white")
@@ -144,10 +144,11 @@ def _gains(
     axes.axvline(0, color=INK, linewidth=1)
     own = means[means["method"].isin(methods)].dropna(subset=["gain"])
     beside = own["repeat"].map({r: i for i, r in enumerate(a.repeats)}) / max(1, len(a.repeats) - 1) - 0.5
-    sns.scatterplot(
-        x=own["gain"], y=own["method"].map({m: i for i, m in enumerate(methods)}) + 0.5 * beside, hue=own["method"],
-        palette=colour, s=18, alpha=0.4, linewidth=0, legend=False, ax=axes,
-    )  # fmt: skip
+    if len(own):
+        sns.scatterplot(
+            x=own["gain"], y=own["method"].map({m: i for i, m in enumerate(methods)}) + 0.5 * beside, hue=own["method"],
+            palette=colour, s=18, alpha=0.4, linewidth=0, legend=False, ax=axes,
+        )  # fmt: skip
     for method in methods:
         if method not in compared or not np.isfinite(compared[method].comparison.gain.mean.interval.estimate):
             continue
@@ -169,7 +170,8 @@ def _structures(a: DatasetAnalysis) -> Plot:
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, structure in zip(grid.flat, a.structures, strict=False):
         cells = [c for m in a.methods for n in a.budgets if (c := a.cell(m, n)) and structure in c.structure_means]
-        _points(axes, a, {(c.method, c.budget): c.structure_means[structure].interval for c in cells})
+        drawn = list(dict.fromkeys(c.method for c in cells))
+        _points(axes, a, drawn, {(c.method, c.budget): c.structure_means[structure].interval for c in cells})
         if a.upper and structure in a.upper.structure_means:
             _upper(axes, a.upper.structure_means[structure].interval)
         axes.set_title(structure)

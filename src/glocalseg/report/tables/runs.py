@@ -6,8 +6,8 @@ import pandas as pd
 
 from glocalseg.plan.jobs import Job
 from glocalseg.records.duration import duration
-from glocalseg.report.collect import Collected, Stored
-from glocalseg.report.ledger import LABELLED
+from glocalseg.report.collected.collect import Collected, Stored
+from glocalseg.report.collected.ledger import LABELLED
 from glocalseg.report.names import ALL, budget_order, display, phase_title, price
 from glocalseg.report.tables.table import Entry, Table, blocks, number
 

@@ -10,7 +10,7 @@ import pandas as pd
 from glocalseg.evaluation.statistics.intervals import Mean
 from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
 from glocalseg.report.analysis.dataset import over_structures, repeat_table
-from glocalseg.report.collect import Collected
+from glocalseg.report.collected.collect import Collected
 from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, display
 from glocalseg.report.tables.metrics import metrics_table
 from glocalseg.report.tables.table import Block, Entry, Table, bracket, columns, frame, number, with_interval

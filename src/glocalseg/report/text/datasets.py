@@ -8,7 +8,7 @@ from typing import Any
 from glocalseg.data.cards.card import Card
 from glocalseg.data.cards.reading import Preparation
 from glocalseg.data.splits.given import SplitRule
-from glocalseg.report.collect import Stored
+from glocalseg.report.collected.collect import Stored
 from glocalseg.report.text.fact import DataFacts, Fact
 
 

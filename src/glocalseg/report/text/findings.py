@@ -11,7 +11,7 @@ from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.analysis.cells import MISSING, Compared, DatasetAnalysis
 from glocalseg.report.analysis.failed import failures
 from glocalseg.report.analysis.worth import rises, smallest
-from glocalseg.report.collect import Collected
+from glocalseg.report.collected.collect import Collected
 from glocalseg.report.names import ALL, BASELINE, display
 from glocalseg.report.tables.table import bracket, number, probability, signed
 from glocalseg.report.text.fact import listed

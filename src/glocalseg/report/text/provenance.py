@@ -7,7 +7,7 @@ from typing import Any
 
 from glocalseg.plan.jobs import Plan
 from glocalseg.records.duration import duration
-from glocalseg.report.collect import Collected
+from glocalseg.report.collected.collect import Collected
 from glocalseg.report.text.fact import Fact
 
 

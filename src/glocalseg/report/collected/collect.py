@@ -18,7 +18,7 @@ from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import digest, sha256_file
 from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record
-from glocalseg.report.ledger import Payloads, ledger, pools
+from glocalseg.report.collected.ledger import Payloads, ledger, pools
 from glocalseg.stages.score import COLUMNS, SCORES, SELECTED
 from glocalseg.stages.specs import PretrainSpec
 
@@ -59,7 +59,7 @@ class Collected:
 
     Tables: ``scores`` (SCORE_COLUMNS), of the weights that runs are judged by, and ``last``, of the last ones where others were
     selected; ``validation`` (CURVES) of fine-tunings that look at their progress; ``pretraining`` (dataset, name, seed, step,
-    loss); ``timings`` (a row a job); ``ledger`` and ``pools`` (see ``report.ledger``); ``diagnostics`` (a row per dataset,
+    loss); ``timings`` (a row a job); ``ledger`` and ``pools`` (see ``ledger``); ``diagnostics`` (a row per dataset,
     pretraining and seed; ``phase`` as in ``Embedding``, ``decoder``: whether decoder blocks were pretrained).
 
     ``stores`` holds what is known of each data set whose slice store is there; ``payloads`` are the records that were opened;
