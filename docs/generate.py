@@ -17,7 +17,7 @@ from typing import Any
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import Model
 from glocalseg.data.cards.card import Card
-from glocalseg.methods.catalogue import Entry, regimes, strategies
+from glocalseg.methods.catalogue import Entry, regimes, strategies, untrained
 from glocalseg.report.names import markdown
 
 HERE = Path(__file__).resolve().parents[1]
@@ -28,15 +28,15 @@ HEADINGS = {
     "encoder": "Pretraining of the encoder",
     "decoder": "Pretraining of the decoder, after that of an encoder",
     "network": "Pretraining of encoder and decoder at once",
-    "": "Regimes of fine-tuning",
 }
+REGIMES, CONTROLS = "Regimes of fine-tuning", "Controls that are not trained"
 PAGE = """\
 # The methods
 
 A method is a line of a benchmark: a strategy of pretraining, perhaps a second one for the decoder, and a regime of
 fine-tuning, as in `{global: gd, local: lr, regime: mixup}`. Each of them is one file, whose docstring says what stands
 here; `make docs` writes this page from them. *Departures* are what differs from the source on purpose. D1 to D26 are the
-rows of [method.md](method.md), section 9.
+rows of [method.md](method.md), section 9. A control that is not trained stands where a regime does.
 
 What holds for all: network, optimiser (Adam), number of images a step and precision are the benchmark's, the same for every
 method unless its line sets them otherwise. Weights are drawn from each run's seed (D23). `random` is a line without a
@@ -82,21 +82,22 @@ def files() -> Iterator[tuple[Path, str]]:
 # ---------------------------------------------------------------- methods
 
 
+def groups() -> dict[str, list[Entry]]:
+    """Strategies by what they train, then regimes, then controls, by the heading of each."""
+    found = {heading: [e for e in strategies().values() if e.part == part] for part, heading in HEADINGS.items()}
+    return {**found, REGIMES: list(regimes().values()), CONTROLS: list(untrained().values())}
+
+
 def entries() -> list[Entry]:
-    """Strategies by what they train, then regimes."""
-    by_part = sorted(strategies().values(), key=lambda e: (list(PARTS).index(e.part), e.name))
-    return [*by_part, *regimes().values()]
+    """Everything that a line of a benchmark may name."""
+    return [entry for group in groups().values() for entry in group]
 
 
 def methods_page() -> str:
     """docs/methods.md."""
     said = [PAGE]
-    part = None
-    for entry in entries():
-        if entry.part != part:
-            part = entry.part
-            said.append(f"## {HEADINGS[part]}\n")
-        said.append(section(entry))
+    for heading, group in groups().items():
+        said += [f"## {heading}\n", *map(section, group)]
     return "\n".join(said)
 
 
@@ -107,6 +108,8 @@ def section(entry: Entry) -> str:
         lines.append(f"- Trains and hands on: {PARTS[entry.part]}")
         if entry.unread:
             lines.append(f"- Does not read: {', '.join(f'`{name}`' for name in entry.unread)}")
+    elif entry.name in untrained():
+        lines.append("- Trains nothing, selects nothing: `finetune` and `network` are not read")
     else:
         lines.append(f"- Unlabelled slices: {'those of the pretraining list' if entry.unlabelled else 'none'}")
     lines += [f"- Option {option}" for option in options(entry.option_class())]
@@ -126,7 +129,8 @@ def sentence(entry: Entry) -> str:
 def use(entry: Entry) -> str:
     """The part of a benchmark's line that names a method."""
     first = "global: <strategy>, " if entry.part == "decoder" else ""
-    return f"{{{first}{LEVELS[entry.part]}: {entry.name}}}"
+    last = ", control: true" if entry.name in untrained() else ""
+    return f"{{{first}{LEVELS[entry.part]}: {entry.name}{last}}}"
 
 
 def options(method: type[Model]) -> Iterator[str]:
@@ -184,7 +188,7 @@ def benchmark_schema() -> dict[str, Any]:
     for level, names in levels.items():
         line[level]["examples"] = sorted(names)
     schema["properties"]["strategies"]["properties"] = options_of(strategies())
-    schema["properties"]["regimes"]["properties"] = options_of(regimes())
+    schema["properties"]["regimes"]["properties"] = options_of({**regimes(), **untrained()})
     return schema
 
 

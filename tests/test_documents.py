@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -234,21 +235,25 @@ def test_editors_accept_what_is_here_and_refuse_what_is_wrong(folder: str, schem
         assert (file.parent / named[1]).resolve() == path
 
 
+def test_every_benchmark_is_named_where_benchmarks_are_explained() -> None:
+    page = (HERE / "config" / "README.md").read_text(encoding="utf-8")
+    assert not [p.name for p in (HERE / "config").glob("*.yaml") if f"`{p.name}`" not in page]
+
+
 @pytest.mark.parametrize("page", ["config/README.md", "docs/reproducing-the-paper.md"])
 def test_methods_that_pages_show_can_be_planned(page: str) -> None:
-    """As a benchmark's methods, each block as it stands; every override makes another fine-tuning."""
+    """Each block as it stands, in the place of what the quick benchmark has; every override makes another fine-tuning."""
     blocks = re.findall(r"```yaml\n(.*?)```", (HERE / page).read_text(encoding="utf-8"), re.DOTALL)
     shown = [yaml.safe_load(block) for block in blocks]
-    shown = [block["methods"] if isinstance(block, dict) else block for block in shown]
     assert shown
-    for methods in shown:
+    for block in shown:
         raw = yaml.safe_load((HERE / "config" / "quick.yaml").read_text(encoding="utf-8"))
-        benchmark = parse_benchmark({**raw, "methods": methods}, where=page)
+        benchmark = parse_benchmark({**raw, **(block if isinstance(block, dict) else {"methods": block})}, where=page)
         plan = make_plan(
             benchmark, load_cards(["phantom"], HERE / "config" / "datasets"), lock_folder=HERE / "config" / "datasets"
         )
-        named = {job.name for job in plan.of("finetune") if job.budget != "all"}
-        assert named == {method.id for method in benchmark.methods}
+        named = {(job.name, job.repeat) for job in plan.of("finetune") if job.budget != "all"}
+        assert named == set(product([method.id for method in benchmark.methods], benchmark.all_repeats))
 
 
 def test_rules_name_an_environment_that_exists() -> None:
