@@ -13,7 +13,7 @@ from glocalseg.plan.phases import PHASES
 
 
 def metrics(table: Path) -> dict[str, Any]:
-    """The main table as ``{method: {budget: {dice_mean, dice_mean_low, dice_mean_high, dice_median, ..., runs}}}``, 4 digits.
+    """The main table as ``{method: {budget: {dice_mean, dice_mean_low, dice_mean_high, ..., runs}}}``, 4 digits.
 
     Every other metric of METRICS is in it by its summary, over all structures: ``hd95_median``, ``lost_sum``.
 
