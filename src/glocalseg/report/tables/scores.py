@@ -19,8 +19,8 @@ Analyses = Mapping[str, DatasetAnalysis]
 MARK = {"better": " ▲", "worse": " ▼"}
 TONE = {"better": "better", "worse": "worse", "runs missing": "missing"}
 PAID = (
-    "Labelled volumes are counted as they were paid for: “1 + 6 for selection” is one to train on and six whose labels chose the "
-    "weights."
+    "Labelled volumes are counted as they were paid for: “n + m for selection” is n to train on and m others whose labels chose "
+    "the weights."
 )
 
 
