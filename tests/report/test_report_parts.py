@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from fabricated_runs import Size, fabricate
 
+from glocalrun.plans import plan_of
 from glocalseg.data.slices.geometry import fit
 from glocalseg.records.duration import duration
 from glocalseg.report.analysis.dataset import analyse, repeat_table
@@ -16,7 +17,10 @@ from glocalseg.report.collected.collect import collect
 from glocalseg.report.figures.overlays import choose, overlay_plot, unframe
 from glocalseg.report.figures.runs import principal_components
 from glocalseg.report.names import budget_order, colours, display, html, latex, markdown, markers, mathtext, plain
+from glocalseg.report.tables.runs import listed_by_cards
 from glocalseg.report.tables.table import Block, Entry, Table, number, probability, signed
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_display_names_in_every_format():
@@ -113,3 +117,12 @@ def test_no_overlay_where_there_is_no_slice_store_and_the_middle_repeat_where_th
     assert left.method == "random", "a cell that lacks a run is not the best"
     (tmp_path / plan.of("data")[0].record).unlink()
     assert overlay_plot(analyse(plan, collected)["toy_a"], plan, collected, tmp_path) is None
+
+
+def test_repeats_that_a_card_lists_are_known_by_budget() -> None:
+    listed = listed_by_cards(plan_of(REPOSITORY / "config" / "paper.yaml"))
+    of = {n: sorted(r for d, budget, r in listed if (d, budget) == ("acdc", n)) for n in ("1", "8", "all")}
+    assert of["1"] == ["r1", "r2", "r3", "r4", "r5"]
+    assert of["8"] == ["r1", "r2", "r3"]
+    assert len(of["all"]) == 10
+    assert not listed_by_cards(plan_of(REPOSITORY / "config" / "hippocampus.yaml"))

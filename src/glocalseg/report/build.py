@@ -80,7 +80,7 @@ def _tables(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysi
         *comparison_tables(analyses, titles),
         *failure_tables(analyses, plan, collected, titles),
         *worth_tables(analyses, plan, collected, titles),
-        *record_tables(collected, titles),
+        *record_tables(plan, collected, titles),
     ]
 
 

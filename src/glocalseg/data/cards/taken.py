@@ -23,7 +23,7 @@ RECORDS = {
     "device", "precision", "threads", "wall_seconds", "train_seconds", "test_seconds", "wall_seconds_mean",
     "wall_seconds_total", "test_seconds_mean", "peak_memory_mb", "decoder", "position_r2", "same_place", "same_place_chance",
     "train", "validation", "test", "unlabelled", "labelled_total", "train_volumes", "validation_volumes", "test_volumes",
-    "unlabelled_volumes", "without_label", "test_subjects", "readers",
+    "listed", "unlabelled_volumes", "without_label", "test_subjects", "readers",
 }  # fmt: skip
 REPORT = {
     "baseline", "against_random",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from glocalseg.plan.jobs import Job
+from glocalseg.data.splits.given import SplitLists
+from glocalseg.plan.jobs import Job, Plan
 from glocalseg.records.duration import duration
 from glocalseg.report.collected.collect import Collected, Stored
 from glocalseg.report.collected.ledger import LABELLED
@@ -14,11 +15,11 @@ from glocalseg.report.tables.table import Entry, Table, blocks, number
 _LISTED = 8  # names shown in the page's ledger; the CSV lists all
 
 
-def record_tables(collected: Collected, titles: dict[str, str]) -> list[Table]:
+def record_tables(plan: Plan, collected: Collected, titles: dict[str, str]) -> list[Table]:
     """All tables about the runs, in the order in which the page shows them."""
     return [
         _diagnostics(collected, titles),
-        _ledger(collected, titles),
+        _ledger(collected, titles, listed_by_cards(plan)),
         _time(collected, titles),
         _missing(collected, titles),
     ]
@@ -56,7 +57,19 @@ def _share(value: float) -> float | None:
     return None if pd.isna(value) else min(1.0, max(0.0, float(value)))
 
 
-def _ledger(collected: Collected, titles: dict[str, str]) -> Table:
+def listed_by_cards(plan: Plan) -> set[tuple[str, str, str]]:
+    """Dataset, budget and repeat wherever a card itself lists who has labels, as the paper's do for its first draws."""
+    return {
+        (job.dataset, str(job.budget), job.repeat.name)
+        for job in plan.of("finetune")
+        if job.budget is not None
+        and job.repeat is not None
+        and isinstance(splits := plan.cards[job.dataset].splits, SplitLists)
+        and splits.is_listed(job.budget, job.repeat.draw)
+    }
+
+
+def _ledger(collected: Collected, titles: dict[str, str], by_cards: set[tuple[str, str, str]]) -> Table:
     unlabelled = {
         str(name): _pools(rows, collected.stores.get(str(name))) for name, rows in collected.pools.groupby("dataset")
     }
@@ -75,10 +88,11 @@ def _ledger(collected: Collected, titles: dict[str, str]) -> Table:
         total = len(set(train) | set(validation))
         everyone = (ledger["dataset"] == row["dataset"]) & (ledger["budget"] == row["budget"])
         some = ledger[everyone & (ledger["repeat"] == row["repeat"])]
+        listed = (row["dataset"], row["budget"], row["repeat"]) in by_cards
         paid = price(row["budget"], row["selection"], [len(validation)] if validation else [])
         shown[row["dataset"]].append((
             Entry(paid, note=", ".join(display(m) for m in row["methods"]) if len(some) > 1 else ""),
-            Entry(row["repeat"]),
+            Entry(row["repeat"], note="listed by the card" if listed else ""),
             Entry(str(len(train)), note="" if row["budget"] == ALL else _names(train)),
             Entry(str(len(validation)), note=_names(validation)),
             Entry(str(total), strong=True),
@@ -87,7 +101,7 @@ def _ledger(collected: Collected, titles: dict[str, str]) -> Table:
         ))  # fmt: skip
         data.append({
             "dataset": row["dataset"], "budget": row["budget"], "repeat": row["repeat"], "selection": row["selection"],
-            "methods": " ".join(row["methods"]), "labelled_total": total,
+            "listed": listed, "methods": " ".join(row["methods"]), "labelled_total": total,
             **{f"{k}_volumes": len(row[k]) for k in LABELLED},
             "unlabelled_volumes": unlabelled.get(row["dataset"], Entry("0")).text.replace(" / ", " "),
             "without_label": without.get(row["dataset"], 0),
