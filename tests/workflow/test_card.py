@@ -28,7 +28,6 @@ BENCHMARK = {
     "pretrain_global": {"steps": 3, "images": 8},
     "pretrain_local": {"steps": 2, "images": 8},
     "finetune": {"steps": 10, "batch": 4, "validate_every": 5},
-    "statistics": {"resamples": 100},
     "hardware": {"gpus": []},
 }
 
