@@ -18,7 +18,7 @@ from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import Model
 from glocalseg.data.cards.card import Card
 from glocalseg.methods.catalogue import Entry, regimes, strategies, untrained
-from glocalseg.report.names import markdown
+from glocalseg.report.text.names import markdown
 
 HERE = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- written by make docs from the methods' own files -->", "<!-- end -->"

@@ -180,7 +180,7 @@ def test_code_of_the_report_moves_only_the_report(tree: Path, configured: Planne
     before = configured(CONFIGURATION)
     append(tree / "src/glocalseg/report/build.py", "\nCHANGED = 1\n")
     assert moved(before, planner(CONFIGURATION)) == {("report", "hippocampus")}
-    template = next(p for p in sorted((tree / "src/glocalseg/report/templates").iterdir()) if p.is_file())
+    template = next(p for p in sorted((tree / "src/glocalseg/report/page/templates").iterdir()) if p.is_file())
     after_code = planner(CONFIGURATION)
     template.write_text(template.read_text() + "\n")
     assert moved(after_code, planner(CONFIGURATION)) == {("report", "hippocampus")}

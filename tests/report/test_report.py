@@ -22,8 +22,8 @@ from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_
 from glocalseg.report.build import PARTIAL, build
 from glocalseg.report.collected.collect import RUN
 from glocalseg.report.collected.ledger import ReportError
-from glocalseg.report.names import plain
 from glocalseg.report.tables.export import curves, dice, metrics
+from glocalseg.report.text.names import plain
 
 TABLES = [
     "main", "structures", "repeats", "metrics", "primary", "comparisons", "claims", "controls", "power", "failures", "failed",

@@ -24,10 +24,10 @@ from glocalseg.report.analysis.worth import efficiency, hours, rises
 from glocalseg.report.build import build
 from glocalseg.report.collected.collect import Collected, collect
 from glocalseg.report.collected.ledger import ReportError
-from glocalseg.report.names import price
 from glocalseg.report.tables.comparisons import comparison_tables
 from glocalseg.report.tables.table import Table
 from glocalseg.report.text.findings import findings
+from glocalseg.report.text.names import price
 
 AGAIN: Line = {"name": "random_again", "other_seeds": True, "control": True}
 LONG: Line = {"name": "random_long", "control": True, "set": {"finetune.steps": 500}}

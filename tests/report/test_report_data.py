@@ -12,9 +12,9 @@ from glocalseg.records.sealed import CorruptedError, read_record, seal
 from glocalseg.report.build import build
 from glocalseg.report.collected.collect import Stored, collect, stored
 from glocalseg.report.figures.overlays import row_title
-from glocalseg.report.names import shortened
 from glocalseg.report.tables.export import dice, metrics
 from glocalseg.report.text.datasets import data, intensity, loss, losses, share, splits, volumes
+from glocalseg.report.text.names import shortened
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from fabricated_runs import Line, Size, make_benchmark
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.methods import catalogue
 from glocalseg.methods.catalogue import Entry
-from glocalseg.report.names import plain
 from glocalseg.report.text import methods as text_methods
 from glocalseg.report.text import settings as text_settings
 from glocalseg.report.text.fact import Fact, listed
 from glocalseg.report.text.methods import methods, sources, what_differs
+from glocalseg.report.text.names import plain
 from glocalseg.report.text.settings import REGIONS, settings, switches
 
 T05: Line = {"global": "gd", "local": "lr", "name": "gd+lr-t05", "set": {"pretrain_global.temperature": 0.5}}

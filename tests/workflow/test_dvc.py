@@ -171,7 +171,7 @@ def test_code_repeats_the_pretrainings_and_methods_that_use_it(tree: Path, modul
 
 
 def test_the_template_repeats_the_report_and_a_comment_nothing(tree: Path) -> None:
-    template = tree / "src/glocalseg/report/templates/page.html"
+    template = tree / "src/glocalseg/report/page/templates/page.html"
     template.write_text(template.read_text() + "<!-- changed -->\n")
     dvc(tree, "repro")
     assert made(tree) == REPORT

@@ -39,7 +39,7 @@ POOL: tuple[Role, ...] = ("pretrain",)
 PROBED: tuple[Role, ...] = ("pretrain", "validation")
 TUNED: tuple[Role, ...] = ("train", "validation", "test")
 JUDGED: tuple[Role, ...] = ("train", "test")  # where nothing is held out to select weights by
-TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
+TEMPLATES = Path(__file__).parents[1] / "report" / "page" / "templates"
 METRICS = Path(__file__).parents[1] / "evaluation" / "metrics.py"
 
 

@@ -21,7 +21,7 @@ from glocalseg.report.figures.figure import Plot, style
 from glocalseg.report.figures.overlays import overlay_plot
 from glocalseg.report.figures.runs import run_plots
 from glocalseg.report.figures.scores import score_plots
-from glocalseg.report.page import page
+from glocalseg.report.page.page import page
 from glocalseg.report.tables.comparisons import comparison_tables
 from glocalseg.report.tables.failures import failure_tables
 from glocalseg.report.tables.runs import record_tables

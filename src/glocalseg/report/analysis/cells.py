@@ -13,7 +13,7 @@ from glocalseg.evaluation.statistics.arrays import Array
 from glocalseg.evaluation.statistics.intervals import Mean
 from glocalseg.evaluation.statistics.verdicts import Comparison, Verdict
 from glocalseg.report.collected.ledger import Price
-from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND
 
 Family = Literal["primary", "claims", "random", "controls"]
 MISSING: Literal["runs missing"] = "runs missing"

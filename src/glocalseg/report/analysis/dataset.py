@@ -21,8 +21,8 @@ from glocalseg.report.analysis.cells import MISSING, Cell, Compared, DatasetAnal
 from glocalseg.report.analysis.mixed import Devices, devices_of, mixed
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.collected.ledger import prices
-from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, budget_order
 from glocalseg.report.text.methods import is_control
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, budget_order
 
 Pair = tuple[str, str, str]  # method, other, budget
 Groups = Mapping[tuple[str, str], pd.DataFrame]

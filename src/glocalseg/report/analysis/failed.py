@@ -18,7 +18,7 @@ from glocalseg.evaluation.statistics.failures import (
 )
 from glocalseg.evaluation.statistics.intervals import Gain, Interval, Mean, gain_of, mean_of
 from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
-from glocalseg.report.names import BASELINE
+from glocalseg.report.text.names import BASELINE
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from glocalseg.report.names import ALL, UPPER_BOUND
+from glocalseg.report.text.names import ALL, UPPER_BOUND
 
 Devices = Mapping[tuple[str, str, str], str]  # by method, budget and repeat: "bfloat16 on cuda"
 

@@ -10,7 +10,7 @@ from glocalseg.config.benchmark import Benchmark
 from glocalseg.evaluation.statistics.arrays import repeat_means
 from glocalseg.evaluation.statistics.components import Component, latin_square
 from glocalseg.report.analysis.cells import DatasetAnalysis
-from glocalseg.report.names import BASELINE, UPPER_BOUND
+from glocalseg.report.text.names import BASELINE, UPPER_BOUND
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from glocalseg.plan.jobs import Job, Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import renamed
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND
 
 MEAN = "mean"  # of all structures, in validation.csv
 SECONDS = 3600

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from glocalseg.plan.jobs import Job
-from glocalseg.report.names import ALL, UPPER_BOUND, price
+from glocalseg.report.text.names import ALL, UPPER_BOUND, price
 from glocalseg.stages.specs import FinetuneSpec
 
 LABELLED = ("train", "validation", "test")

@@ -23,8 +23,8 @@ from glocalseg.report.analysis.dataset import renamed, repeat_table
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.figures.figure import INK, MUTED, Plot, canvas, finish
-from glocalseg.report.names import ALL, UPPER_BOUND, display, mathtext, plain, shortened, structure_colour
 from glocalseg.report.tables.table import number
+from glocalseg.report.text.names import ALL, UPPER_BOUND, display, mathtext, plain, shortened, structure_colour
 
 COLUMNS = 5
 NAME = 23  # characters of a volume's name that fit beside a row

@@ -15,7 +15,7 @@ from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import renamed
 from glocalseg.report.collected.collect import Collected, Embedding
 from glocalseg.report.figures.figure import INK, Plot, canvas, finish
-from glocalseg.report.names import (
+from glocalseg.report.text.names import (
     ALL,
     BASELINE,
     UPPER_BOUND,

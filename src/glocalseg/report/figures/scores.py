@@ -15,8 +15,8 @@ from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.analysis.cells import Compared, DatasetAnalysis
 from glocalseg.report.analysis.dataset import repeat_table
 from glocalseg.report.figures.figure import INK, Plot, canvas, finish
-from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, colours, display, markers, mathtext, plain
 from glocalseg.report.tables.table import number
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, colours, display, markers, mathtext, plain
 
 DOTTED = (0, (1, 1.5))  # of the baseline
 SPREAD = 0.8  # of the methods of one budget, of the distance between budgets: what stripplot leaves them

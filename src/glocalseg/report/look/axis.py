@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import Quirk
 from glocalseg.data.slices.partition import NO_PARTITION, partition_labels
-from glocalseg.report.names import display
+from glocalseg.report.text.names import display
 
 NONE = "#9aa5b1"
 

@@ -12,7 +12,7 @@ from glocalseg.data.splits.lists import Split, SplitSpec, split_spec, volumes_of
 from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import POOL
 from glocalseg.records.digest import digest
-from glocalseg.report.names import ALL, budget_order, display
+from glocalseg.report.text.names import ALL, budget_order, display
 from glocalseg.stages.specs import FinetuneSpec, PretrainSpec
 
 

@@ -16,7 +16,7 @@ from glocalseg.report.look.dataset import facts, structures
 from glocalseg.report.look.lists import lists_of, roles
 from glocalseg.report.look.strips import SLICES, sides
 from glocalseg.report.look.volumes import FEW, Shown, Volume, choose, show, side_for, volumes_of_store
-from glocalseg.report.names import shortened
+from glocalseg.report.text.names import shortened
 from glocalseg.report.text.templating import environment
 
 VOLUMES = 300  # that one page shows; the others are listed

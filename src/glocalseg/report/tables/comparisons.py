@@ -8,7 +8,6 @@ import numpy as np
 
 from glocalseg.report.analysis.cells import Compared, DatasetAnalysis, Family
 from glocalseg.report.analysis.worth import Findable, findable
-from glocalseg.report.names import BASELINE, display
 from glocalseg.report.tables.table import (
     Entry,
     Table,
@@ -19,6 +18,7 @@ from glocalseg.report.tables.table import (
     probability,
     with_interval,
 )
+from glocalseg.report.text.names import BASELINE, display
 
 Analyses = Mapping[str, DatasetAnalysis]
 _TONE = {"better": "better", "worse": "worse", "runs missing": "missing"}

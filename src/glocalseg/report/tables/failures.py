@@ -11,8 +11,8 @@ from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
 from glocalseg.report.analysis.failed import Failures, failures
 from glocalseg.report.analysis.worth import rises
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, display
 from glocalseg.report.tables.table import Entry, Table, blocks, bracket, columns, frame, number, probability, with_interval
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display
 
 Analyses = Mapping[str, DatasetAnalysis]
 RULE = (

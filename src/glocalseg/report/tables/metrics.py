@@ -9,8 +9,8 @@ import pandas as pd
 from glocalseg.evaluation.metrics import METRICS, PRIMARY, Metric
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import metric_summary
-from glocalseg.report.names import ALL, UPPER_BOUND, display
 from glocalseg.report.tables.table import Block, Entry, Table, number
+from glocalseg.report.text.names import ALL, UPPER_BOUND, display
 
 _SUMMARY = {"mean": "mean", "median": "median", "sum": "number"}
 

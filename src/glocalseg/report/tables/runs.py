@@ -9,8 +9,8 @@ from glocalseg.plan.jobs import Job, Plan
 from glocalseg.records.duration import duration
 from glocalseg.report.collected.collect import Collected, Stored
 from glocalseg.report.collected.ledger import LABELLED
-from glocalseg.report.names import ALL, budget_order, display, phase_title, price
 from glocalseg.report.tables.table import Entry, Table, blocks, number
+from glocalseg.report.text.names import ALL, budget_order, display, phase_title, price
 
 _LISTED = 8  # names shown in the page's ledger; the CSV lists all
 

@@ -11,9 +11,9 @@ from glocalseg.evaluation.statistics.intervals import Mean
 from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
 from glocalseg.report.analysis.dataset import over_structures, repeat_table
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.names import ALL, BASELINE, UPPER_BOUND, display
 from glocalseg.report.tables.metrics import metrics_table
 from glocalseg.report.tables.table import Block, Entry, Table, bracket, columns, frame, number, with_interval
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display
 
 Analyses = Mapping[str, DatasetAnalysis]
 MARK = {"better": " ▲", "worse": " ▼"}

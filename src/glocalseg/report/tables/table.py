@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from glocalseg.evaluation.statistics.intervals import Interval
-from glocalseg.report.names import latex, markdown
+from glocalseg.report.text.names import latex, markdown
 
 
 @dataclass(frozen=True)

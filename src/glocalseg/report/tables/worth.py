@@ -14,8 +14,8 @@ from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.variance import Sources, sources
 from glocalseg.report.analysis.worth import Hours, efficiency, hours
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.names import display
 from glocalseg.report.tables.table import Block, Entry, Table, blocks, bracket, columns, frame, number, with_interval
+from glocalseg.report.text.names import display
 
 Analyses = Mapping[str, DatasetAnalysis]
 _KEYS = ["dataset", "method", "budget"]

@@ -12,9 +12,9 @@ from glocalseg.report.analysis.cells import MISSING, Compared, DatasetAnalysis
 from glocalseg.report.analysis.failed import failures
 from glocalseg.report.analysis.worth import rises, smallest
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.names import ALL, BASELINE, display
 from glocalseg.report.tables.table import bracket, number, probability, signed
 from glocalseg.report.text.fact import listed
+from glocalseg.report.text.names import ALL, BASELINE, display
 
 _STUCK = 0.9  # of nearest features at the same place: the map says where, not what
 _VERDICTS = ("better", "worse", "equivalent", "undecided", MISSING)

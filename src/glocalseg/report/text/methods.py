@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from glocalseg.config.benchmark import SUPERVISED, Benchmark, Method
 from glocalseg.methods.catalogue import Entry, regimes, strategies, untrained
-from glocalseg.report.names import display
 from glocalseg.report.text.fact import Fact, listed
+from glocalseg.report.text.names import display
 
 
 def methods(b: Benchmark) -> list[Fact]:

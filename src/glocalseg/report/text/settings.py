@@ -11,9 +11,9 @@ from glocalseg.config.settings import AugmentConfig, FinetuneConfig, LocalConfig
 from glocalseg.evaluation.metrics import METRICS
 from glocalseg.evaluation.statistics.arrays import MIN_REPEATS
 from glocalseg.methods.catalogue import Entry, strategies, untrained
-from glocalseg.report.names import display
 from glocalseg.report.text.fact import Fact, listed
 from glocalseg.report.text.methods import is_control, reads, uses
+from glocalseg.report.text.names import display
 
 REGIONS = 13  # of a local strategy, where its options say nothing else (docs/method.md 5)
 _LOSSES = {"dice": "soft Dice", "dice_ce": "soft Dice plus cross-entropy"}

@@ -12,11 +12,11 @@ from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import Plot
-from glocalseg.report.names import phase_title
 from glocalseg.report.tables.table import Table
 from glocalseg.report.text.datasets import data
 from glocalseg.report.text.findings import findings
 from glocalseg.report.text.methods import methods, sources, what_differs
+from glocalseg.report.text.names import phase_title
 from glocalseg.report.text.provenance import provenance
 from glocalseg.report.text.settings import settings, switches
 from glocalseg.report.text.templating import environment
