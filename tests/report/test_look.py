@@ -28,7 +28,7 @@ from glocalseg.report.look.axis import Axis, axis_of, span
 from glocalseg.report.look.lists import lists_of, roles
 from glocalseg.report.look.losses import areas
 from glocalseg.report.look.page import write_look
-from glocalseg.report.text.names import structure_colour
+from glocalseg.report.text.colours import structure_colour
 
 GRID, FRAME, SPACING = (8, 20, 24), (16, 24), (3.0, 1.5, 1.0)  # native: depth, height, width; the frame cuts two rows a side
 ODD = 'a0 <b>"&é'  # a volume's name

@@ -18,7 +18,8 @@ from glocalseg.report.figures.overlays import choose, overlay_plot, unframe
 from glocalseg.report.figures.runs import principal_components
 from glocalseg.report.tables.runs import listed_by_cards
 from glocalseg.report.tables.table import Block, Entry, Table, number, probability, signed
-from glocalseg.report.text.names import budget_order, colours, display, html, latex, markdown, markers, mathtext, plain
+from glocalseg.report.text.colours import colours, markers
+from glocalseg.report.text.names import budget_order, display, html, latex, markdown, mathtext, plain
 
 REPOSITORY = Path(__file__).parents[2]
 

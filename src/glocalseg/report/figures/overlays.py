@@ -24,7 +24,8 @@ from glocalseg.report.collected.collect import Collected
 from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.figures.figure import INK, MUTED, Plot, canvas, finish
 from glocalseg.report.tables.table import number
-from glocalseg.report.text.names import ALL, UPPER_BOUND, display, mathtext, plain, shortened, structure_colour
+from glocalseg.report.text.colours import structure_colour
+from glocalseg.report.text.names import ALL, UPPER_BOUND, display, mathtext, plain, shortened
 
 COLUMNS = 5
 NAME = 23  # characters of a volume's name that fit beside a row

@@ -15,17 +15,8 @@ from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import renamed
 from glocalseg.report.collected.collect import Collected, Embedding
 from glocalseg.report.figures.figure import INK, Plot, canvas, finish
-from glocalseg.report.text.names import (
-    ALL,
-    BASELINE,
-    UPPER_BOUND,
-    colours,
-    display,
-    markers,
-    mathtext,
-    phase_title,
-    plain,
-)
+from glocalseg.report.text.colours import colours, markers
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display, mathtext, phase_title, plain
 
 _POINTS = 400  # of a curve: more cannot be seen
 _PARTITIONS = ["#440154", "#31688e", "#35b779", "#d8b500", "#e8743b", "#a83279", "#5f9ea0", "#8c6d31"]

@@ -16,7 +16,8 @@ from glocalseg.report.analysis.cells import Compared, DatasetAnalysis
 from glocalseg.report.analysis.dataset import repeat_table
 from glocalseg.report.figures.figure import INK, Plot, canvas, finish
 from glocalseg.report.tables.table import number
-from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, colours, display, markers, mathtext, plain
+from glocalseg.report.text.colours import colours, markers
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display, mathtext, plain
 
 DOTTED = (0, (1, 1.5))  # of the baseline
 SPREAD = 0.8  # of the methods of one budget, of the distance between budgets: what stripplot leaves them

@@ -11,10 +11,10 @@ import pandas as pd
 from glocalseg.data.cards.card import Card
 from glocalseg.report.look.axis import span
 from glocalseg.report.look.volumes import Volume
+from glocalseg.report.text.colours import structure_colour
 from glocalseg.report.text.datasets import intensity, share, splits
 from glocalseg.report.text.datasets import volumes as counted
 from glocalseg.report.text.fact import Fact
-from glocalseg.report.text.names import structure_colour
 
 
 @dataclass(frozen=True)

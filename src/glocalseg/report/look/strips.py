@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glocalseg.data.slices.geometry import OPPOSITE
-from glocalseg.report.text.names import structure_colour
+from glocalseg.report.text.colours import structure_colour
 
 if TYPE_CHECKING:
     from glocalseg.data.cards.reading import Axis

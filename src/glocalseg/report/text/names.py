@@ -1,4 +1,4 @@
-"""How methods, strategies and budgets are called and coloured, the same in every table, figure and sentence.
+"""How methods, strategies and budgets are called, the same in every table, figure and sentence.
 
 A display name is a *rich* string: plain text in which ``^{...}`` is a superscript. ``plain``, ``html``, ``markdown``,
 ``latex`` and ``mathtext`` turn it into one format, everything else in it escaped.
@@ -19,21 +19,6 @@ UPPER_BOUND = "upper_bound"
 BASELINE = "random"
 ALL = "all"
 _OURS = {BASELINE: "Random init", UPPER_BOUND: "Upper bound"}  # what no file of a method names
-# Okabe and Ito's colours (distinguishable without red-green vision), yellow darkened to be read on white.
-_COLOURS = {
-    "random": "#4d4d4d",
-    "gr": "#56b4e9",
-    "gd_minus": "#009e73",
-    "gd": "#0072b2",
-    "pcl": "#cc79a7",
-    "gd+lr": "#e69f00",
-    "gd+ld": "#d55e00",
-    UPPER_BOUND: "#8a8a8a",
-}
-_SPARE = ["#7f3c8d", "#b8860b", "#117864", "#6c3483", "#a04000", "#1a5276", "#7b7d7d", "#943126"]
-# Told apart from each other on grey images, on which they are drawn.
-_STRUCTURES = ["#ff9f1c", "#2ec4f1", "#7cdb5e", "#f15bb5", "#fee440", "#9b8cff", "#00f5d4", "#ff6b6b"]
-_MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*"]
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "×": r"$\times$", "²": "$^2$",
@@ -54,22 +39,6 @@ def _symbols() -> dict[str, str]:
     """What the files of strategies, regimes and untrained controls call themselves, and the names of what has no file."""
     entries = [*regimes().items(), *untrained().items(), *strategies().items()]
     return {name: entry.symbol for name, entry in entries} | _OURS
-
-
-def colours(methods: Sequence[str]) -> dict[str, str]:
-    """A colour per method, the same whatever other methods there are, for those that the project knows."""
-    spare = iter(_SPARE * (1 + len(methods) // len(_SPARE)))
-    return {m: _COLOURS[m] if m in _COLOURS else next(spare) for m in [*methods, UPPER_BOUND]}
-
-
-def markers(methods: Sequence[str]) -> dict[str, str]:
-    """A marker per method, so that colour is not the only difference."""
-    return {m: _MARKERS[i % len(_MARKERS)] for i, m in enumerate([*methods, UPPER_BOUND])}
-
-
-def structure_colour(number: int) -> str:
-    """The colour of a structure by its class, from 1."""
-    return _STRUCTURES[(number - 1) % len(_STRUCTURES)]
 
 
 def shortened(name: str, length: int) -> str:
