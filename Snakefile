@@ -5,9 +5,6 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-report: "workflow/report/workflow.rst"
-
-
 wildcard_constraints:
     dataset="[a-z][a-z0-9_]*",
     benchmark="[a-z][a-z0-9_]*",

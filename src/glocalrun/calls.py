@@ -117,4 +117,22 @@ def marked(state: Path, record: Path) -> bool:
 
 
 def _mark(state: Path, record: Path) -> Path:
-    return state / "again" / digest(str(record))[:10]
+    return state / "again" / name_of(record)
+
+
+# ---------------------------------------------------------------- where a job is to be found
+
+
+def name_of(record: Path | str) -> str:
+    """What files about a record are called: ten hex digits."""
+    return digest(str(record))[:10]
+
+
+def lock_of_job(state: Path, record: Path | str) -> Path:
+    """The file that a program holds locked while it makes a record."""
+    return state / "locks" / f"{name_of(record)}.lock"
+
+
+def log_of(record: Path | str) -> Path:
+    """Where the program that makes a record says what it does: beside all others, by the parts of the record's path."""
+    return Path(str(Path(record).parent).replace("results", "logs", 1) + ".log")

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from glocalrun import gpus, progress
-from glocalrun.calls import marked
+from glocalrun import gpus
+from glocalrun.calls import lock_of_job, marked
 from glocalrun.locks import alone
 from glocalrun.plans import plan_around
+from glocalrun.status import progress
 from glocalseg.data.cards.card import Card
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
-from glocalseg.records.digest import digest
 from glocalseg.records.files import write_json
 from glocalseg.records.sealed import FAILURE, RESUME, restore
 from glocalseg.stages.specs import Place, Spec
@@ -77,8 +77,9 @@ def run(work: Callable[[Call], object], *, gpu: bool = False) -> None:
         logging.captureWarnings(True)
         try:
             plan = plan_around(args.benchmark, args.record)
-            lock = state / "locks" / f"{digest(str(args.record))[:10]}.lock"
-            with alone(lock, waiting=f"{args.record}: another process makes it; waiting for it") as held:
+            with alone(
+                lock_of_job(state, args.record), waiting=f"{args.record}: another process makes it; waiting for it"
+            ) as held:
                 again = marked(state, args.record)
                 there = not again and restore(args.record)
                 said = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from glocalseg.evaluation.predictions import LAST, PREDICTIONS, write_prediction
 from glocalseg.methods.catalogue import regimes
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
-from glocalseg.records.sealed import seal
+from glocalseg.records.sealed import FAILURE, seal
 from glocalseg.stages.score import COLUMNS, SCORES
 from glocalseg.stages.specs import FinetuneSpec
 
@@ -28,6 +28,11 @@ LEVEL = {"1": 0.66, "2": 0.75, "8": 0.82, "all": 0.87}
 SPACING = (1.5, 1.0, 1.0)
 Line = dict[str, Any]
 POOL = [f"p{i:02d}_L" for i in range(20)]  # the unlabelled volumes
+CONTROLS: tuple[Line, ...] = (
+    {"regime": "atlas", "control": True},
+    {"name": "random_again", "other_seeds": True, "control": True},
+    {"name": "random_long", "control": True, "set": {"finetune.steps": 500}},
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,9 @@ class Size:
 
     ``lines`` are further methods, as a benchmark writes them; ``bare`` volumes, the first of the pool, have no label; runs whose
     labels (without the data set) are in ``failing`` lose a structure; validation of cells in ``rising`` (their labels without the
-    repeat) still rises at the end. ``more`` are further settings of the benchmark.
+    repeat) still rises at the end. ``gains`` multiplies what pretraining gives, ``spread`` is the standard deviation of
+    Dice between seeds. Runs in ``missing`` (labels without the data set) were not made; where a reason stands there, the run left
+    it. ``more`` are further settings of the benchmark.
     """
 
     datasets: tuple[str, ...] = ("toy_a",)
@@ -50,7 +57,35 @@ class Size:
     bare: int = 0
     failing: tuple[str, ...] = ()
     rising: tuple[str, ...] = ()
+    gains: float = 1.0
+    spread: float = 0.004
+    missing: Mapping[str, str] = field(default_factory=dict)
     more: Line = field(default_factory=dict)
+
+
+_SQUARE = tuple({"draw": i + 1, "pretraining": j, "finetuning": (i + j) % 3} for i in range(3) for j in range(3))
+_RATES = tuple({"name": f"gd_{k}", "global": "gd", "set": {"finetune.learning_rate": k / 1e4}} for k in range(11, 38))
+
+# One benchmark of each kind that a page must say the right thing of.
+KINDS: Mapping[str, Size] = {
+    "too_small": Size(repeats=3, subjects=3),
+    "undecided": Size(repeats=8, subjects=4, gains=0, spread=0.03),
+    "equivalent": Size(repeats=8, subjects=4, gains=0, more={"statistics": {"margin": 0.03}}),
+    "found": Size(repeats=8, subjects=4, methods=("random", "gr", "gd", "gd+lr"), budgets=(1, 2, 8)),
+    "failures": Size(
+        repeats=8, subjects=4, failing=("random n1 r2", "random n1 r5", "random n2 r1", "gd n1 r4", "gd+lr n1 r5"),
+        rising=("random n1",),
+    ),
+    "missing": Size(
+        repeats=8, subjects=4, missing={
+            "gd+lr n1 r2": "OutOfMemoryError: expected 2 GB of memory, found 1", "gd n2 r1": "", "gd n2 r7": "",
+        },
+    ),
+    "three_datasets": Size(datasets=("toy_a", "toy_b", "toy_c"), repeats=6, subjects=3),
+    "thirty_methods": Size(methods=("random", "gd", "gd+lr"), lines=_RATES, budgets=(1,), repeats=6, subjects=2),
+    "latin_square": Size(repeats=_SQUARE, subjects=3, budgets=(1,)),
+    "controls": Size(repeats=8, subjects=4, methods=("random", "gd+lr"), lines=CONTROLS),
+}  # fmt: skip
 
 
 def make_benchmark(size: Size) -> Benchmark:
@@ -78,7 +113,7 @@ def make_card(name: str, size: Size) -> Card:
 
 
 def fabricate(root: Path, size: Size | None = None) -> Plan:
-    """Write every run folder of a plan below ``root``; return the plan."""
+    """Write every run folder of a plan below ``root`` but those that are missing; return the plan."""
     size = size or Size()
     cards = {name: make_card(name, size) for name in size.datasets}
     plan = make_plan(make_benchmark(size), cards, lock_folder=root)
@@ -87,7 +122,13 @@ def fabricate(root: Path, size: Size | None = None) -> Plan:
         "finetune": _finetuning, "score": _scoring,
     }  # fmt: skip
     for job in plan.jobs.values():
-        if job.phase != "report":
+        reason = _missing(job, size)
+        if reason:
+            error, _, message = reason.partition(": ")
+            note = root / job.record.parent / FAILURE
+            note.parent.mkdir(parents=True)
+            note.write_text(json.dumps({"error": error, "message": message}), encoding="utf-8")
+        elif job.phase != "report" and reason is None:
             (root / job.record.parent).mkdir(parents=True)
             make[job.phase](root, job, size, cards[job.dataset])
     return plan
@@ -188,18 +229,18 @@ def _diagnosis(root: Path, job: Job, size: Size, card: Card) -> None:
 
 
 def _dice(job: Job, size: Size, volume: str, subject: str) -> float:
-    base = _base(job)
+    base = _base(job, size)
     return base + _rng("subject", subject).normal(0, 0.05) + _rng(job.label, volume).normal(0, 0.015)
 
 
-def _base(job: Job) -> float:
+def _base(job: Job, size: Size) -> float:
     budget = str(job.budget)
     draw = job.repeat.draw if job.repeat else 0
     base = LEVEL[budget] + _bad(job) + _rng("draw", budget, draw).normal(0, 0.02)
     return (
         base
-        + EFFECT.get(job.chain, 0.02) * (0.4 if budget == "8" else 1)
-        + _rng(job.name, "seed", job.repeat).normal(0, 0.004)
+        + size.gains * EFFECT.get(job.chain, 0.02) * (0.4 if budget == "8" else 1)
+        + _rng(job.name, "seed", job.repeat).normal(0, size.spread)
     )
 
 
@@ -217,6 +258,14 @@ def _fails(job: Job, size: Size) -> bool:
     return job.repeat is not None and f"{_cell(job)} {job.repeat.name}" in size.failing
 
 
+def _missing(job: Job, size: Size) -> str | None:
+    """Why a fine-tuning was not made, empty if nobody knows; None if it was. What was not trained is not scored."""
+    if job.phase not in ("finetune", "score") or job.repeat is None:
+        return None
+    reason = size.missing.get(f"{_cell(job)} {job.repeat.name}")
+    return "" if reason and job.phase == "score" else reason
+
+
 def _finetuning(root: Path, job: Job, size: Size, card: Card) -> None:
     folder, budget = root / job.record.parent, str(job.budget)
     scores = {volume: _dice(job, size, volume, subject) for volume, subject in _volumes(size)}
@@ -231,7 +280,7 @@ def _finetuning(root: Path, job: Job, size: Size, card: Card) -> None:
     for name in (PREDICTIONS, *([] if selection == "none" else [LAST])):
         write_predictions(folder / name, found)
     steps = np.arange(10, size.steps + 1, 10)
-    curve = _base(job) * (1 - np.exp(-steps / (25 if _cell(job) in size.rising else 6)))
+    curve = _base(job, size) * (1 - np.exp(-steps / (25 if _cell(job) in size.rising else 6)))
     looked = [] if selection == "none" else list(zip(steps, curve, strict=True))
     validation = [(s, n, v) for s, v in looked for n in ("anterior_part", "posterior", "mean")]
     pd.DataFrame(validation, columns=["step", "structure", "dice"]).to_csv(folder / "validation.csv", index=False)

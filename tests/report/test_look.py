@@ -1,4 +1,4 @@
-"""The page that shows a data set before anything is trained: slices the right way up, what is lost, who is where."""
+"""The pages that show data before and after training: slices the right way up, what is lost, who is where, what is odd."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ from glocalseg.config.benchmark import Benchmark
 from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.geometry import fit
 from glocalseg.data.slices.partition import partition_labels
-from glocalseg.data.slices.store import open_store, positions, write_store
+from glocalseg.data.slices.store import SliceStore, open_store, positions, write_store
+from glocalseg.data.slices.store import Volume as Stored
 from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import make_plan
+from glocalseg.records.sealed import CorruptedError
 from glocalseg.report.look import strips
-from glocalseg.report.look.axis import Axis, axis_of, span
+from glocalseg.report.look.axis import Axis, axis_of, palette, span
+from glocalseg.report.look.dataset import common, decimals, partition_rows, standing_out
 from glocalseg.report.look.lists import lists_of, roles
-from glocalseg.report.look.losses import areas
-from glocalseg.report.look.page import write_look
+from glocalseg.report.look.measured.losses import areas
+from glocalseg.report.look.measured.measure import Measures, measure
+from glocalseg.report.look.measured.odd import ENOUGH, Quantity, bounds, odd, quantities
+from glocalseg.report.look.page import write_data_pages, write_look
+from glocalseg.report.look.volumes import Volume, flagged
 from glocalseg.report.text.colours import structure_colour
 
 GRID, FRAME, SPACING = (8, 20, 24), (16, 24), (3.0, 1.5, 1.0)  # native: depth, height, width; the frame cuts two rows a side
@@ -112,7 +118,7 @@ class Page(HTMLParser):
         given = dict(attrs)
         self.tags.append(tag)
         self.ids += [given["id"]] if given.get("id") else []
-        self.loads += [str(given["src"])] if "src" in given else []
+        self.loads += [str(given[name]) for name in ("src", "srcset") if name in given]
         self.alts += [str(given.get("alt", ""))] if tag == "img" else []
         self.links += [str(given["href"])] if "href" in given else []
 
@@ -261,7 +267,7 @@ def test_a_pool_that_nobody_reads_is_shown_as_one(tmp_path: Path) -> None:
 def test_partitions_are_those_of_global_pretraining() -> None:
     axis = Axis(4, "release", ())
     assert axis.of(10).tolist() == partition_labels(10, 4, "release").tolist() == [0, 0, 1, 1, 2, 2, 3, 3, -1, -1]
-    assert axis.bar(10).count("#9aa5b1 80.00% 100.00%") == 1
+    assert axis.bar(10).count("var(--partition-none) 80.00% 100.00%") == 1
     assert (axis.of(3) == -1).all()
     assert [row[2] for row in axis.rows(pd.Series([8, 12]))] == ["2 to 3"] * 4
     own = axis_of(make_benchmark(methods=[{}, {"global": "gd", "name": "six", "set": {"pretrain_global.partitions": 6}}]))
@@ -275,11 +281,11 @@ def test_ranges_are_short() -> None:
 # ---------------------------------------------------------------- the page
 
 
-def test_page_is_one_file_without_script_whose_links_lead_somewhere(made: tuple[Plan, Path, str]) -> None:
+def test_page_is_one_file_whose_links_lead_somewhere(made: tuple[Plan, Path, str]) -> None:
     page = Page(made[2])
     assert page.loads
-    assert all(load.startswith("data:image/webp;base64,") for load in page.loads)
-    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert all(load.startswith(("data:image/webp;base64,", "data:image/svg+xml;base64,")) for load in page.loads)
+    assert not {"link", "iframe"} & set(page.tags)
     assert "url(" not in made[2]
     assert "@import" not in made[2]
     assert len(page.ids) == len(set(page.ids))
@@ -340,8 +346,9 @@ def test_a_page_shows_no_more_than_its_limit_and_lists_the_others(tmp_path: Path
     page = Page(text)
     assert page.tags.count("article") == 4
     assert [t for t in page.titles if t in VOLUMES][:2] == ["a8", "a7"]
-    assert "4 volumes of 11 (the others are listed below" in text
-    assert "7 volumes without pictures" in text
+    assert "4 volumes of 11 (to keep this page small)" in text
+    assert text.count("<tr id=") == 11
+    assert len(page.ids) == len(set(page.ids))
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
     small = Page(write_look(plan, tmp_path, size=1).read_text(encoding="utf-8"))
     assert small.tags.count("article") == 1
@@ -350,3 +357,196 @@ def test_a_page_shows_no_more_than_its_limit_and_lists_the_others(tmp_path: Path
 def test_volumes_with_fewer_slices_than_partitions_are_named(tmp_path: Path) -> None:
     plan = make(tmp_path, make_benchmark(pretrain_global={"steps": 2, "images": 10, "partitions": 10}))
     assert "8 slices are fewer than the 10 partitions" in write_look(plan, tmp_path).read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------- what is measured, and what is odd
+
+
+def quantity(values: list[float], *, ratio: bool = True) -> Quantity:
+    return Quantity("length", "mm", ratio, {f"v{i}": value for i, value in enumerate(values)})
+
+
+def test_a_value_far_from_the_median_is_odd_by_the_median_absolute_deviation() -> None:
+    values = [0.40, 0.42, 0.44, 0.46, 0.48, 0.50, 0.52, 0.54, 0.90]
+    (one,) = odd(quantity(values, ratio=False))  # median 0.48, deviations 0.08 .. 0.00 .. 0.06, 0.42: their median is 0.04
+    assert (one.volume, one.median) == ("v8", 0.48)
+    assert one.deviations == pytest.approx(0.42 / (1.4826 * 0.04))
+    assert one.sentence == "length is 0.9 mm, 7.1 deviations above the median of 0.48 mm"
+
+
+def test_half_and_twice_as_long_are_equally_odd() -> None:
+    around = [95.0, 97.0, 99.0, 100.0, 101.0, 103.0, 105.0]
+    low, high = odd(quantity([*around, 50.0, 200.0]))
+    assert {low.volume, high.volume} == {"v7", "v8"}
+    assert low.deviations == pytest.approx(-high.deviations)
+
+
+def test_what_is_within_a_tenth_of_the_median_is_never_odd_however_alike_the_others_are() -> None:
+    assert odd(quantity([1.0] * 20 + [1.09])) == []
+    assert [one.volume for one in odd(quantity([1.0] * 20 + [1.12]))] == ["v20"]
+    assert odd(quantity([0.5] * 20 + [0.59], ratio=False)) == []
+    assert len(odd(quantity([0.5] * 20 + [0.61], ratio=False))) == 1
+
+
+def test_where_more_than_half_are_equal_a_second_protocol_is_not_odd_but_a_single_volume_is() -> None:
+    assert odd(quantity([1.0] * 12 + [1.5] * 8)) == []
+    assert len(odd(quantity([1.0] * 20 + [1.5]))) == 1
+
+
+def test_few_volumes_are_not_judged() -> None:
+    assert odd(quantity([1.0] * (ENOUGH - 2) + [9.0])) == []
+    assert bounds(quantity([1.0] * (ENOUGH - 2) + [9.0])) is None
+    assert len(odd(quantity([1.0] * (ENOUGH - 1) + [9.0]))) == 1
+
+
+def make_store(labels: NDArray[np.uint8], images: NDArray[np.float32], native: tuple[int, int]) -> SliceStore:
+    """One volume, whose slices of ``native`` pixels of 2 mm lie 3 mm apart and are not resampled."""
+    depth = len(labels)
+    stored = Stored("v", "p", 0, depth, *native, 3.0, 2.0, 2.0, *native, 0, True)
+    inside = np.zeros((depth, *native), np.uint8)
+    inside[:, : labels.shape[1], : labels.shape[2]] = labels[:, : native[0], : native[1]]
+    preparation = {"frame": {"size": labels.shape[1:]}, "structures": {1: "core", 2: "rim"}}
+    return SliceStore(images, labels, inside.ravel(), {"v": stored}, {"preparation": preparation})
+
+
+def test_intensities_leave_out_the_border_that_the_frame_adds() -> None:
+    labels = np.zeros((4, 12, 12), np.uint8)
+    images = np.zeros((4, 12, 12), np.float32)
+    images[:, 2:10, 4:8] = 0.5  # where slices of 8 x 4 pixels lie on the frame
+    images[1, 5, 5] = np.nan
+    found = measure(make_store(labels, images, (8, 4)), "v")
+    assert found.intensities == (0.5,) * 5
+    assert found.inside == {}
+    assert found.middle == 2
+
+
+def test_a_structure_is_measured_in_millilitres_and_shown_where_half_of_it_is_passed() -> None:
+    labels = np.zeros((10, 8, 8), np.uint8)
+    labels[1:4, :2, :2] = 1  # 12 voxels
+    labels[6:9, 2:4, 2:5] = 2  # 18 voxels, the larger one
+    images = np.where(labels == 2, 0.75, 0.25).astype(np.float32)
+    found = measure(make_store(labels, images, (8, 8)), "v")
+    assert found.ml == pytest.approx({"core": 12 * 12 / 1000, "rim": 18 * 12 / 1000})  # voxels of 12 mm³
+    assert found.inside == {"core": 0.25, "rim": 0.75}
+    assert found.middle == 7
+    assert found.along["core"].tolist() == [0, 4, 4, 4, 0, 0, 0, 0, 0, 0]
+
+
+def measured_volumes(made: tuple[Plan, Path, str]) -> dict[str, Measures]:
+    store = open_store(made[1] / made[0].of("data")[0].record)
+    return {volume: measure(store, volume) for volume in store.known}
+
+
+def test_an_odd_volume_comes_first_and_is_said(made: tuple[Plan, Path, str]) -> None:
+    axis = axis_of(made[0].benchmark)
+    usual = {name: one for name, one in measured_volumes(made).items() if name in {"a1", "a2", "a3", "a4", "a5", "a6"}}
+    usual |= {f"{name}b": one for name, one in usual.items()}
+    odd_one = replace(usual["a6"], ml=usual["a6"].ml | {"rim": 3 * usual["a6"].ml["rim"]})
+    measured = usual | {"a6": odd_one}
+    strange = [one for q in quantities(measured, ["core", "rim"]) for one in odd(q)]
+    found = flagged(measured, strange, axis, {"a6": ("test",)})
+    assert [v.name for v in found][:2] == ["a6", "a1"]
+    assert found[0].flags == (strange[0].sentence,)
+    assert strange[0].sentence.startswith("volume of rim is 1.08 ml, ")
+    assert standing_out(found, strange) == [
+        "1 of 12 volumes is unlike the others; 1 of them is tested on.", "What is odd: volume of rim in 1 (above).",
+    ]  # fmt: skip
+
+
+def test_sentences_tell_a_cut_volume_from_an_odd_one_and_from_nothing(made: tuple[Plan, Path, str]) -> None:
+    axis, measured = axis_of(made[0].benchmark), measured_volumes(made)
+    found = flagged(measured, [], axis, {})
+    assert standing_out(found, [])[0] == (
+        "2 of 11 volumes stand out (the frame cuts a structure of 1); none of them is tested on."
+    )
+    fine: list[Volume] = [v for v in found if not v.flags]
+    assert len(fine) >= ENOUGH
+    assert standing_out(fine, [])[0].endswith("in every volume, and no volume is unlike the others.")
+    assert "With fewer than 8 volumes" in standing_out(fine[:3], [])[0]
+
+
+def test_partitions_say_which_share_of_a_structure_they_hold(made: tuple[Plan, Path, str]) -> None:
+    axis = axis_of(made[0].benchmark)  # four partitions of two slices; structures lie in slices 2 to 5
+    found = flagged(measured_volumes(made), [], axis, {})
+    assert [row.shares for row in partition_rows(axis, found, ["core", "none"])] == [
+        ("0%", "–"), ("50%", "–"), ("50%", "–"), ("0%", "–"),
+    ]  # fmt: skip
+
+
+def test_names_are_short_and_volumes_have_three_digits(made: tuple[Plan, Path, str]) -> None:
+    assert common(["case_012", "case_013"]) == "case_"
+    assert common(["a1", "a2"]) == common(["case_1"]) == common(["a_", "a_1"]) == ""
+    found = flagged(measured_volumes(made), [], axis_of(made[0].benchmark), {})
+    assert decimals(found, "rim") == 3  # 0.36 ml
+
+
+# ---------------------------------------------------------------- beside a report
+
+
+def test_data_pages_are_the_same_bytes_every_time_and_hold_everything(made: tuple[Plan, Path, str], tmp_path: Path) -> None:
+    plan, root, look = made
+    first, second = (write_data_pages(plan, root, tmp_path / name / "report")["toy"] for name in ("one", "two"))
+    assert first == tmp_path / "one" / "report" / "data-toy.html"
+    assert first.read_bytes() == second.read_bytes()
+    text = first.read_text(encoding="utf-8")
+    page = Page(text)
+    figures = {path.name: path.read_bytes() for path in (tmp_path / "one" / "figures").iterdir()}
+    assert figures == {path.name: path.read_bytes() for path in (tmp_path / "two" / "figures").iterdir()}
+    linked = {link.removeprefix("../figures/") for link in page.links if link.startswith("../figures/")}
+    assert linked == set(figures)
+    assert linked
+    own = {link.removeprefix("#") for link in page.links if link.startswith("#")}
+    assert own <= set(page.ids)
+    assert set(page.links) - {f"#{name}" for name in own} - {f"../figures/{name}" for name in linked} == {"index.html"}
+    assert set(page.ids) == set(Page(look).ids)  # the same sections before and after training
+    assert all(load.startswith("data:image/") for load in page.loads)
+
+
+def test_every_volume_has_a_thumbnail_and_a_row_that_lead_to_its_slices(
+    made: tuple[Plan, Path, str], tmp_path: Path
+) -> None:
+    text = write_data_pages(made[0], made[1], tmp_path / "report", volumes=3)["toy"].read_text(encoding="utf-8")
+    shown = re.findall(r'<li[^>]*><a href="#([^"]+)" title="[^"]*"><img src="data:image/webp', text)
+    assert len(shown) == len(set(shown)) == len(VOLUMES)
+    assert shown[:3] == ["toy-0", "toy-1", "toy-2"]
+    assert all(target.startswith("toy-v") for target in shown[3:])
+    rows = re.findall(r'<tr id="(toy-v\d+)"><th scope="row">(<a href="#toy-\d">)?', text)
+    assert len(rows) == len(VOLUMES)
+    assert sum(bool(link) for _, link in rows) == 3
+
+
+def test_thumbnails_that_would_make_the_page_large_are_left_to_the_table(tmp_path: Path) -> None:
+    text = write_look(make(tmp_path), tmp_path, small=1).read_text(encoding="utf-8")
+    assert text.count("data:image/webp") - 2 * Page(text).tags.count("article") == 1
+    assert "1 volume of 11 (to keep this page small; the table below has all)" in text
+    assert text.count("<tr id=") == 11
+
+
+def test_the_table_sorts_by_numbers(made: tuple[Plan, Path, str]) -> None:
+    table = made[2][made[2].index('<table class="sortable') :].split("</table>")[0]
+    cut = re.findall(r'<td data-key="([^"]*)">(40\.0%|0\.0%|–)</td><td class="text">', table)
+    assert cut[0] == ("0.4", "40.0%")
+    assert sorted(text for _, text in cut) == ["0.0%"] * 7 + ["40.0%"] + ["–"] * 3
+    assert "with-script" in made[2]  # the script that sorts
+
+
+def test_a_store_that_is_not_all_there_has_no_page_and_a_changed_one_is_told(tmp_path: Path) -> None:
+    plan = make(tmp_path)
+    record = tmp_path / plan.of("data")[0].record
+    labels = record.parent / "labels.npy"
+    content = labels.read_bytes()
+    labels.unlink()
+    assert write_data_pages(plan, tmp_path, tmp_path / "report") == {}
+    labels.write_bytes(content[:-1] + b"\x01")
+    with pytest.raises(CorruptedError):
+        write_data_pages(plan, tmp_path, tmp_path / "report")
+    record.unlink()
+    assert write_data_pages(plan, tmp_path, tmp_path / "report") == {}
+    assert not (tmp_path / "report").exists()
+
+
+def test_colours_of_partitions_are_named_for_light_and_dark_pages() -> None:
+    light, dark = palette().split("@media")
+    assert re.findall("--partition-[^:]+", light) == re.findall("--partition-[^:]+", dark)
+    assert light.split("{")[1] != dark.split("{")[2]
+    assert Axis(4, "paper", ()).colour(3).removeprefix("var(").removesuffix(")") + ":" in light

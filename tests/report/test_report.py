@@ -26,8 +26,8 @@ from glocalseg.report.tables.export import curves, dice, metrics
 from glocalseg.report.text.names import plain
 
 TABLES = [
-    "main", "structures", "repeats", "metrics", "primary", "comparisons", "claims", "controls", "power", "failures", "failed",
-    "conditional", "rising", "last", "efficiency", "compute", "components", "diagnostics", "ledger", "time", "missing",
+    "main", "structures", "subjects", "repeats", "metrics", "primary", "comparisons", "claims", "controls", "pairwise", "variants",
+    "power", "failures", "failed", "conditional", "rising", "last", "efficiency", "compute", "components", "diagnostics", "ledger", "time", "missing",
 ]  # fmt: skip
 FIGURES = ["dice", "gain", "structures", "repeats", "overlays", "embeddings", "pretraining", "finetuning", "throughput"]
 AGAIN = {"name": "random_again", "other_seeds": True, "control": True}
@@ -168,7 +168,7 @@ def test_record_names_every_file_and_finds_an_edited_one(made: tuple[Plan, Path]
 
 def test_main_table_holds_the_mean_of_the_score_rows(made: tuple[Plan, Path]):
     folder = made[1] / "results/toy"
-    scores = pd.read_csv(folder / "scores.csv", dtype={"budget": str})
+    scores = pd.read_csv(folder / "scores.csv.gz", dtype={"budget": str})
     own = scores[(scores["method"] == "gd") & (scores["budget"] == "2") & (scores["metric"] == "dice")]
     own = own[own["weights"] == "selected"]
     table = pd.read_csv(folder / "tables/main.csv", dtype={"budget": str}).set_index(["method", "budget"])
@@ -181,7 +181,7 @@ def test_main_table_holds_the_mean_of_the_score_rows(made: tuple[Plan, Path]):
 
 def test_lost_structures_are_counted_and_have_the_worst_distance(made: tuple[Plan, Path]):
     folder = made[1] / "results/toy"
-    scores = pd.read_csv(folder / "scores.csv", dtype={"budget": str})
+    scores = pd.read_csv(folder / "scores.csv.gz", dtype={"budget": str})
     scores = scores[scores["weights"] == "selected"]
     table = pd.read_csv(folder / "tables/metrics.csv").set_index("metric")
     lost = scores[(scores["metric"] == "lost") & (scores["value"] == 1)]
@@ -197,7 +197,7 @@ def test_main_table_and_dvc_hold_every_metric(made: tuple[Plan, Path]):
     row = metrics(path)["gd"]["2"]
     assert set(row) == {"dice_mean", "dice_mean_low", "dice_mean_high", "nsd_mean", "hd95_median", "assd_median",
                          "lost_sum", "stray_sum", "runs"}  # fmt: skip
-    scores = pd.read_csv(made[1] / "results/toy/scores.csv", dtype={"budget": str})
+    scores = pd.read_csv(made[1] / "results/toy/scores.csv.gz", dtype={"budget": str})
     own = scores[(scores["method"] == "gd") & (scores["budget"] == "2") & (scores["metric"] == "hd95")]
     own = own[own["weights"] == "selected"]["value"]
     assert row["hd95_median"] == pytest.approx(own.median(), abs=1e-4)
@@ -267,7 +267,7 @@ def test_a_missing_run_is_named_and_its_cell_and_comparisons_say_so(
     claims = pd.read_csv(tables / "claims.csv").set_index("budget")["verdict"]
     assert claims[1] == "runs missing"
     assert claims[2] != "runs missing"
-    scores = pd.read_csv(tmp_path / "results/toy/scores.csv")
+    scores = pd.read_csv(tmp_path / "results/toy/scores.csv.gz")
     assert not ((scores["method"] == "gd+lr") & (scores["budget"] == "1") & (scores["repeat"] == "r2")).any()
     assert len(pd.read_csv(tables / "missing.csv")) == 1
     partial = tmp_path / plan.report.record.with_name(PARTIAL)

@@ -20,13 +20,14 @@ from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import analyse
 from glocalseg.report.analysis.failed import failures
 from glocalseg.report.analysis.variance import sources
-from glocalseg.report.analysis.worth import efficiency, hours, rises
+from glocalseg.report.analysis.worth import efficiency, hours, rises, smallest
 from glocalseg.report.build import build
 from glocalseg.report.collected.collect import Collected, collect
 from glocalseg.report.collected.ledger import ReportError
-from glocalseg.report.tables.comparisons import comparison_tables
+from glocalseg.report.tables.compared.declared import comparison_tables
 from glocalseg.report.tables.table import Table
 from glocalseg.report.text.findings import findings
+from glocalseg.report.text.headline import headline
 from glocalseg.report.text.names import price
 
 AGAIN: Line = {"name": "random_again", "other_seeds": True, "control": True}
@@ -51,7 +52,7 @@ class Made:
 
     @property
     def said(self) -> list[str]:
-        return findings(self.analysis, self.collected)
+        return [*headline(self.analysis), *findings(self.analysis, self.collected)]
 
 
 def analysed(plan: Plan, root: Path) -> Made:
@@ -84,7 +85,7 @@ def change(made: Made, of: Callable[[Job], bool], how: Callable[[dict[str, Any]]
 
 
 def tables(made: Made) -> dict[str, Table]:
-    return {t.name: t for t in comparison_tables({"toy_a": made.analysis}, {"toy_a": "Toy"})}
+    return {t.name: t for t in comparison_tables({"toy_a": made.analysis}, made.plan.benchmark, {"toy_a": "Toy"})}
 
 
 # ---------------------------------------------------------------- families and verdicts
@@ -126,20 +127,30 @@ def test_the_primary_sentence_gives_verdict_gain_and_interval(made: Made):
     assert primary.verdict == "better"
     gain = primary.comparison.gain.mean.interval
     assert re.fullmatch(
-        rf"G\^{{D}} \+ L\^{{R}} against Random init at 1 \+ 2 for selection, declared as the primary comparison: better\. "
-        rf"Gain \+{gain.estimate:.3f} \[{gain.low:.3f},\s{gain.high:.3f}\] Dice, p = 0\.008, 8 repeats\.",
+        rf"G\^{{D}} \+ L\^{{R}} scores higher than Random init with 1 \+ 2 for selection labelled volumes \(better\): "
+        rf"gain \+{gain.estimate:.3f} \[{gain.low:.3f},\s{gain.high:.3f}\] Dice, p = 0\.008, 8 repeats\.",
         made.said[0],
     )
+
+
+def test_the_second_sentence_counts_the_verdicts_of_every_method_against_random_weights(made: Made):
+    family = made.analysis.family("random")
+    (said,) = headline(made.analysis)[1:]
+    assert said.startswith("Against Random init, corrected for all 6 comparisons, with labelled volumes 1 + 2 for selection: ")
+    at = dict(zip("12", re.split(r"; 2 \+ 2 for selection: ", said.split("1 + 2 for selection: ")[1]), strict=True))
+    for budget, text in at.items():
+        for verdict in ("better", "worse", "equivalent", "undecided"):
+            count = sum(c.budget == budget and c.verdict == verdict for c in family)
+            assert (f" {verdict}" in text) == (count > 0), (budget, verdict)
 
 
 def test_an_undecided_primary_comparison_says_what_it_could_have_found(tmp_path: Path):
     found = make(tmp_path, Size(methods=("random", "gd+lr"), budgets=(1,), subjects=2, failing=("gd+lr n1 r3",)))
     (primary,) = found.analysis.family("primary")
     assert primary.verdict == "undecided"
-    assert ": undecided. Gain " in found.said[0]
-    assert re.search(
-        r"The smallest gain that it could have found \(in 80% of cases\) is 0\.\d+ \[0\.\d+,\s0\.\d+\]\.", found.said[0]
-    )
+    assert " is undecided: gain " in found.said[0]
+    could = smallest(found.analysis, ("gd+lr", "random"), "1").estimate
+    assert f"; this run could have found {could:.3f}." in found.said[0]
 
 
 def test_no_sentence_calls_a_method_better_where_the_numbers_do_not(tmp_path: Path):
@@ -168,8 +179,8 @@ def test_a_run_that_cannot_compare_says_so_and_marks_nothing(
     assert 'class="better' not in text
     assert 'class="worse' not in text
     for word in ("undecided", "equivalent to", ": better.", "1 better", "could have found"):
-        assert word not in text.split('id="methods"')[0], word
-    assert 'strong">' not in text.split('id="labels"')[0], "nothing is bold, which would be a ranking"
+        assert word not in text.split('id="data"')[0], word
+    assert 'strong">' not in text.split('id="data"')[0], "nothing is bold, which would be a ranking"
     folder = tmp_path / "results/toy/tables"
     for name in ("primary", "comparisons", "claims", "controls"):
         data = pd.read_csv(folder / f"{name}.csv")

@@ -15,7 +15,7 @@ from glocalseg.records.duration import duration
 from glocalseg.report.analysis.dataset import analyse, repeat_table
 from glocalseg.report.collected.collect import collect
 from glocalseg.report.figures.overlays import choose, overlay_plot, unframe
-from glocalseg.report.figures.runs import principal_components
+from glocalseg.report.figures.networks import principal_components
 from glocalseg.report.tables.runs import listed_by_cards
 from glocalseg.report.tables.table import Block, Entry, Table, number, probability, signed
 from glocalseg.report.text.colours import colours, markers
@@ -88,14 +88,14 @@ def test_principal_components_find_the_line_that_features_lie_on():
 
 
 def test_a_table_in_markdown_and_latex():
-    row = (Entry("G^{D}"), Entry("0.5", strong=True, note="[0, 1]"), Entry("wide", span=1))
+    row = (Entry("G^{D}"), Entry("0.5", strong=True, interval=("0", "1")), Entry("wide", span=1))
     block = Block("Set_1", ("Method", "a|b", "c"), (row, (Entry("x"), Entry("both", span=2))))
     table = Table("t", "Title", "Caption 5%.", pd.DataFrame({"v": [0.1]}), {"set_1": block})
-    assert "| G<sup>D</sup> | **0.5** \\[0, 1\\] | wide |" in table.markdown()
+    assert "| G<sup>D</sup> | **0.5** \\[0,\u00a01\\] | wide |" in table.markdown()
     assert "| x | both |  |" in table.markdown()
     assert r"| Method | a\|b | c |" in table.markdown()
-    assert r"G\textsuperscript{D} & \textbf{0.5} {\scriptsize [0, 1]} & wide \\" in table.latex()
-    assert r"x & \multicolumn{2}{c}{both} \\" in table.latex()
+    assert r"G\textsuperscript{D} & \bfseries 0.5 & 0 & 1 & wide \\" in table.latex()
+    assert r"x & \multicolumn{4}{c}{both} \\" in table.latex()
     assert table.csv() == "v\n0.1\n"
 
 

@@ -14,7 +14,7 @@ import pytest
 from snakemake_call import snakemake
 
 from conftest import REPOSITORY
-from glocalrun import progress
+from glocalrun.status import progress
 from glocalrun.plans import plan_of
 from glocalseg.plan.make import fetched_record, verified_record
 from glocalseg.plan.phases import PHASES

@@ -337,8 +337,8 @@ def test_killed_and_started_again_it_repeats_nothing_and_ends_with_the_bits_of_a
             assert bits(run.tree / record, *names) == bits(tree / record, *names), record
         elif phase == "score":
             assert bits(run.tree / record, "scores.csv") == bits(tree / record, "scores.csv"), record
-    assert bits(one(run.tree, "results/small/report-*.json"), "scores.csv", "tables/main.csv") == bits(
-        one(tree, "results/small/report-*.json"), "scores.csv", "tables/main.csv"
+    assert bits(one(run.tree, "results/small/report-*.json"), "scores.csv.gz", "tables/main.csv") == bits(
+        one(tree, "results/small/report-*.json"), "scores.csv.gz", "tables/main.csv"
     )
 
 

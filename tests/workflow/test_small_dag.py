@@ -88,7 +88,7 @@ def bits(record: Path, *names: str) -> list[str]:
 
 def test_the_report_and_the_scores_are_there(finished: Path) -> None:
     assert "</html>" in (finished / "results/small/report/index.html").read_text()
-    table = pd.read_csv(finished / "results/small/scores.csv")
+    table = pd.read_csv(finished / "results/small/scores.csv.gz")
     assert set(table["method"]) == {"random", "gd+lr"}
     scores = pd.read_csv(one(finished, SCORE).parent / "scores.csv")
     assert set(scores["metric"]) == set(METRICS)

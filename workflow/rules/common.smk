@@ -11,6 +11,7 @@ from snakemake.utils import update_config
 HERE = Path(workflow.basedir)
 sys.path.insert(0, str(HERE / "src"))  # this checkout's code, whichever one the environment was made for
 
+from glocalrun import calls
 from glocalrun.calls import STATE
 from glocalrun.data.current import require_current
 from glocalrun.plans import CARDS, INCOMING, MEMORY
@@ -115,7 +116,7 @@ def label_of(phase):
 
 def log_of(phase):
     """Where the program of a phase says what it does: beside all others, by the parts of its record's path."""
-    return str(Path(PHASES[phase].pattern).parent).replace("results", "logs", 1) + ".log"
+    return str(calls.log_of(PHASES[phase].pattern))
 
 
 def parents(phase):
@@ -175,3 +176,5 @@ def plan_again():
     VERIFIED_PLANS.add(PLAN.report.record)
     JOBS.clear()
     JOBS.update({str(record): job for record, job in PLAN.jobs.items()})
+    if workflow.is_main_process:
+        list_jobs()

@@ -64,6 +64,12 @@ def executor():
     return getattr(workflow.executor_plugin, "name", "")
 
 
+def slots(threads):
+    """How many jobs of so many threads may run at a time: allocations of a cluster, or shares of this machine's cores."""
+    given = workflow.resource_settings
+    return given.nodes or max(1, (given.cores or 1) // threads)
+
+
 def let_run(resource, number):
     """Limit a resource of jobs on this machine, unless --resources does."""
     if resource not in workflow.global_resources:

@@ -1,15 +1,21 @@
-"""What is said when a run begins and when it ends, and what ``snakemake --report`` shows."""
+"""What is said when a run begins and when it ends."""
 
 import os
 import time
 from collections import Counter
 
+from glocalrun.status.listed import SUFFIX, Listing, listed, made_of, write_list
 from glocalseg.plan.make import lock_file
 from glocalseg.records.sealed import restore
-from snakemake.io import report as flagged
 from snakemake.shell import shell
 
 SAID = 12  # missing runs that are named on the console; the report names all
+
+
+def list_jobs():
+    """Note all jobs of the plan, so that `make status` need not plan them anew."""
+    listing = Listing(made_of(BENCHMARK, CARDS), listed(PLAN), executor(), slots(BENCHMARK.threads))
+    write_list(STATE / f"{RESOLVED.stem}{SUFFIX}", listing)
 
 
 def start_of_run(marked):
@@ -21,6 +27,7 @@ def start_of_run(marked):
     to_make = Counter(JOBS[path].phase for path in (JOBS if UNLOCKED else outputs) if path in JOBS)
     write_json(STATE / f"{RESOLVED.stem}.run", {"started": time.time(), "missing": to_make})
     (STATE / f"{RESOLVED.stem}.done").unlink(missing_ok=True)
+    list_jobs()
     there = sum(job.record.is_file() for job in PLAN.jobs.values())
     anew = f", {len(marked)} of them to make again" if marked else ""
     logger.info(
@@ -72,20 +79,3 @@ def failed_run():
         )
         logger.info(f"Report of what is there: {PLAN.report.record.parent / 'report' / 'index.html'}")
     logger.info("What is there is kept: the same command makes the rest.")
-
-
-def shown():
-    """Page, figures and tables of the report that is there: inputs of the target, which makes nothing, flagged for --report.
-
-    No job declares them as its outputs, because the record stands for them, and existing means current.
-    """
-    folder = PLAN.report.record.parent
-    if not PLAN.report.record.is_file():
-        return []
-    items = [("Report", "page", path) for path in [folder / "report" / "index.html"] if path.is_file()]
-    items += [("Figures", "figures", path) for path in sorted((folder / "figures").glob("*.svg"))]
-    items += [("Tables", "tables", path) for path in sorted((folder / "tables").glob("*.csv"))]
-    return [
-        flagged(str(path), caption=f"workflow/report/{kind}.rst", category=category, labels={"name": path.stem})
-        for category, kind, path in items
-    ]

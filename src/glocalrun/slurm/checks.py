@@ -41,10 +41,10 @@ class Node:
     gres: str
 
 
-def ask(*command: str) -> str | None:
-    """What a command prints; None if it is not there, fails or does not answer in 20 seconds."""
+def ask(*command: str, seconds: float = 20) -> str | None:
+    """What a command prints; None if it is not there, fails or does not answer in time."""
     try:
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=20, check=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout

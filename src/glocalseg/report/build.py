@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
 from pathlib import Path
-
-import pandas as pd
 
 from glocalseg.plan.jobs import Plan
 from glocalseg.records.digest import sha256_file
@@ -17,25 +14,29 @@ from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import analyse
 from glocalseg.report.collected.collect import Collected, collect
 from glocalseg.report.collected.ledger import ReportError
-from glocalseg.report.figures.figure import Plot, style
-from glocalseg.report.figures.overlays import overlay_plot
-from glocalseg.report.figures.runs import run_plots
+from glocalseg.report.figures.curves import run_plots
+from glocalseg.report.figures.figure import Plot
+from glocalseg.report.figures.overlays import overlay_plots
 from glocalseg.report.figures.scores import score_plots
 from glocalseg.report.page.page import page
-from glocalseg.report.tables.comparisons import comparison_tables
+from glocalseg.report.tables.compared.declared import comparison_tables
 from glocalseg.report.tables.failures import failure_tables
+from glocalseg.report.tables.long.claims import FOLDER as CLAIMS
+from glocalseg.report.tables.long.claims import claims_tables
+from glocalseg.report.tables.long.package import NAME as DATAPACKAGE
+from glocalseg.report.tables.long.package import datapackage
+from glocalseg.report.tables.long.rows import SCORES, compressed, long_scores
 from glocalseg.report.tables.runs import record_tables
-from glocalseg.report.tables.scores import score_tables
+from glocalseg.report.tables.scored.scores import score_tables
 from glocalseg.report.tables.table import Table
 from glocalseg.report.tables.worth import worth_tables
 
 FOLDERS = ("tables", "figures", "report")
 PARTIAL = "report-partial.json"  # the record of a report that lacks runs: never taken for the finished one
-PLAIN_LIMIT = 5_000_000  # bytes of scores.csv above which it is written compressed
 
 
 def build(plan: Plan, root: Path) -> Path:
-    """Write ``results/<benchmark>/{tables,figures,report}`` and ``scores.csv``, then the plan's report record; print where.
+    """Write ``results/<benchmark>/{tables,figures,report}`` and the long tables, then the plan's report record; print where.
 
     Runs without a record are named in the report as missing, with the reason if they left one, and the record is then
     ``report-partial.json``. What an earlier report left is removed first.
@@ -60,15 +61,15 @@ def build(plan: Plan, root: Path) -> Path:
     folder = (root / plan.report.record).parent
     record = folder / (PARTIAL if collected.missing else plan.report.record.name)
     _clear(folder)
-    scores = _write_scores(collected, folder)
+    long = _write_scores(plan, collected, analyses, folder)
     for table in tables:
         _write_table(table, folder / "tables")
     for plot in plots:
         plot.write(folder / "figures")
-    text = page(plan, collected, analyses, tables, plots, scores.name)
     index = folder / "report" / "index.html"
+    text = page(plan, collected, analyses, tables, plots, {}, [path.relative_to(folder).as_posix() for path in long])
     write_atomic(index, text.encode())
-    _seal(plan, record, scores, collected.finished, [str(j.record) for j in collected.missing])
+    _seal(plan, record, long, collected.finished, [str(j.record) for j in collected.missing])
     print(f"report: {index}")
     return index
 
@@ -77,7 +78,7 @@ def _tables(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysi
     titles = {name: card.title for name, card in plan.cards.items()}
     return [
         *score_tables(analyses, collected, titles),
-        *comparison_tables(analyses, titles),
+        *comparison_tables(analyses, plan.benchmark, titles),
         *failure_tables(analyses, plan, collected, titles),
         *worth_tables(analyses, plan, collected, titles),
         *record_tables(plan, collected, titles),
@@ -85,35 +86,35 @@ def _tables(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysi
 
 
 def _plots(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis], root: Path) -> list[Plot]:
-    with style():
-        plots = []
-        for analysis in analyses.values():
-            overlay = overlay_plot(analysis, plan, collected, root)
-            plots += [*score_plots(analysis), *([overlay] if overlay else []), *run_plots(analysis, collected)]
+    plots = []
+    for analysis in analyses.values():
+        overlays = overlay_plots(analysis, plan, collected, root)
+        plots += [*score_plots(analysis), *overlays, *run_plots(analysis, plan, collected)]
     return plots
 
 
 def _clear(folder: Path) -> None:
     """Remove the earlier report, its record first, so that a half-written one never looks finished."""
-    for old in [*folder.glob("report-*.json"), *folder.glob("scores.csv*")]:
+    for old in [*folder.glob("report-*.json"), *folder.glob("scores.csv*"), *folder.glob(DATAPACKAGE)]:
         old.unlink()
+    shutil.rmtree(folder / CLAIMS, ignore_errors=True)
     for name in FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
 
 
-def _write_scores(collected: Collected, folder: Path) -> Path:
-    """All score rows in one file, those of last weights after the others, compressed where it is large.
-
-    No date is in it, so that equal rows are equal bytes.
-    """
-    rows = pd.concat([collected.scores, collected.last]) if len(collected.last) else collected.scores
-    content = rows.to_csv(index=False, lineterminator="\n").encode()
-    path = folder / "scores.csv"
-    if len(content) > PLAIN_LIMIT:
-        path, content = folder / "scores.csv.gz", gzip.compress(content, 6, mtime=0)
-    write_atomic(path, content)
-    return path
+def _write_scores(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis], folder: Path) -> list[Path]:
+    """All score rows in one file, what its columns mean, and the tables that claims-reloaded reads."""
+    rows, claims = long_scores(plan, collected), claims_tables(analyses, collected)
+    files = {
+        SCORES: compressed(rows),
+        DATAPACKAGE: datapackage(plan, rows, claims),
+        **{path: table.to_csv(index=False, lineterminator="\n").encode() for path, table in claims.items()},
+    }
+    for path, content in files.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        write_atomic(folder / path, content)
+    return [folder / path for path in files]
 
 
 def _write_table(table: Table, folder: Path) -> None:
@@ -121,7 +122,7 @@ def _write_table(table: Table, folder: Path) -> None:
         (folder / f"{table.name}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _seal(plan: Plan, record: Path, scores: Path, runs: int, missing: list[str]) -> None:
+def _seal(plan: Plan, record: Path, long: list[Path], runs: int, missing: list[str]) -> None:
     folder = record.parent
     files = sorted(p for name in FOLDERS for p in (folder / name).rglob("*") if p.is_file())
     write_record(
@@ -132,6 +133,6 @@ def _seal(plan: Plan, record: Path, scores: Path, runs: int, missing: list[str])
             "runs": runs,
             "missing": missing,
             "environment": {k: v for k, v in environment().items() if k != "commit"},  # the key holds the code already
-            "files": {p.relative_to(folder).as_posix(): sha256_file(p) for p in [scores, *files]},
+            "files": {p.relative_to(folder).as_posix(): sha256_file(p) for p in [*long, *files]},
         },
     )

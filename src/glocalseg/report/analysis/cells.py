@@ -79,13 +79,14 @@ class Compared:
 class DatasetAnalysis:
     """All cells and comparisons of one data set.
 
-    ``budgets`` are those with labels to choose (not ``all``); ``references`` names, for every control, the method that it is held
-    against; ``same_again`` are the controls that repeat their reference with other seeds. ``silent`` says why no verdict is given
-    of anything, and is empty where verdicts are.
+    ``people`` are the test subjects, in the order of the rows of every score array. ``budgets`` are those with labels to choose
+    (not ``all``); ``references`` names, for every control, the method that it is held against; ``same_again`` are the controls that
+    repeat their reference with other seeds. ``silent`` says why no verdict is given of anything, and is empty where verdicts are.
     """
 
     dataset: str
     statistics: StatisticsConfig
+    people: tuple[str, ...]
     repeats: tuple[str, ...]
     methods: tuple[str, ...]
     references: Mapping[str, str]
@@ -105,8 +106,8 @@ class DatasetAnalysis:
 
     @property
     def subjects(self) -> int:
-        """How many test subjects any cell has."""
-        return max((c.scores.shape[0] for c in self.cells.values()), default=0)
+        """How many test subjects there are."""
+        return len(self.people)
 
     def cell(self, method: str, budget: str) -> Cell | None:
         """The cell of a method at a budget, if any of its runs finished; the upper bound's is the same at every budget."""

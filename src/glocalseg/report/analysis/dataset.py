@@ -54,10 +54,11 @@ def _analyse(plan: Plan, collected: Collected, dataset: str, dice: pd.DataFrame,
     repeats = tuple(repeat.name for repeat in b.all_repeats)
     planned = {str(job.budget) for job in plan.of("finetune") if job.dataset == dataset} - {ALL}
     budgets = tuple(sorted(planned, key=budget_order))
-    found = _cells(b, budgets, dataset, dice, last, structures)
+    people = tuple(sorted(dice["subject"].unique()))
+    found = _cells(b, people, budgets, dataset, dice, last, structures)
     methods = tuple(m.id for m in b.methods)
     bare = DatasetAnalysis(
-        dataset, b.statistics, repeats, methods, references(b), frozenset(m.id for m in b.methods if m.other_seeds),
+        dataset, b.statistics, people, repeats, methods, references(b), frozenset(m.id for m in b.methods if m.other_seeds),
         budgets, structures, found, prices(collected.ledger, dataset), b.primary, (), silent(b),
     )  # fmt: skip
     devices = devices_of(collected.timings, dataset)
@@ -97,11 +98,16 @@ def _made_of(method: Method) -> tuple[object, ...]:
 
 
 def _cells(
-    b: Benchmark, budgets: Sequence[str], dataset: str, dice: pd.DataFrame, last: pd.DataFrame, structures: Sequence[str]
+    b: Benchmark,
+    subjects: Sequence[str],
+    budgets: Sequence[str],
+    dataset: str,
+    dice: pd.DataFrame,
+    last: pd.DataFrame,
+    structures: Sequence[str],
 ) -> dict[tuple[str, str], Cell]:
     """Every cell, in the order of budgets, and of methods in each."""
     confidence = b.statistics.confidence
-    subjects = sorted(dice["subject"].unique())
     places = {repeat.name: i for i, repeat in enumerate(b.all_repeats)}
 
     def arrays(rows: pd.DataFrame) -> dict[tuple[str, str], Array]:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import Quirk
 from glocalseg.data.slices.partition import NO_PARTITION, partition_labels
+from glocalseg.report.text.colours import PARTITIONS, UNPARTITIONED, dark_partners
 from glocalseg.report.text.names import display
-
-NONE = "#9aa5b1"
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,8 @@ class Axis:
         return partition_labels(depth, self.partitions, self.bounds)
 
     def colour(self, partition: int) -> str:
-        """The colour of a partition: a way from blue to orange."""
-        if partition == NO_PARTITION:
-            return NONE
-        return f"hsl({215 - 190 * partition / max(1, self.partitions - 1):.0f} 62% 45%)"
+        """The colour of a partition in CSS, of those that ``palette`` names."""
+        return "var(--partition-none)" if partition == NO_PARTITION else f"var(--partition-{partition % len(PARTITIONS)})"
 
     def bar(self, depth: int) -> str:
         """The axis of a volume as a CSS background, a stretch of colour a partition."""
@@ -54,6 +51,16 @@ class Axis:
         ]
         low, high = np.min(counts, axis=0), np.max(counts, axis=0)
         return [(k + 1, self.colour(k), span(int(low[k]), int(high[k]))) for k in range(self.partitions)]
+
+
+def palette() -> str:
+    """CSS that names the colours of partitions, those of the figures, on light and on dark pages."""
+    colours = {**{str(k): colour for k, colour in enumerate(PARTITIONS)}, "none": UNPARTITIONED}
+    light, dark = (
+        " ".join(f"--partition-{name}: {of.get(colour, colour)};" for name, colour in colours.items())
+        for of in ({}, dark_partners())
+    )
+    return f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
 
 
 def axis_of(benchmark: Benchmark) -> Axis:

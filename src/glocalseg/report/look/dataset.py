@@ -1,20 +1,23 @@
-"""What the page says of a data set as a whole: facts and ranges, losses of each structure, lists, partitions."""
+"""What the page says of a data set as a whole: what stands out, facts and ranges, losses of each structure, partitions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from glocalseg.data.cards.card import Card
-from glocalseg.report.look.axis import span
-from glocalseg.report.look.volumes import Volume
+from glocalseg.report.look.axis import Axis, span
+from glocalseg.report.look.measured.odd import ENOUGH, Odd
+from glocalseg.report.look.volumes import FLAGGED, Volume
 from glocalseg.report.text.colours import structure_colour
 from glocalseg.report.text.datasets import intensity, share, splits
 from glocalseg.report.text.datasets import volumes as counted
-from glocalseg.report.text.fact import Fact
+from glocalseg.report.text.fact import Fact, listed
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,102 @@ class StructureRow:
     worst: str
     rare: bool
     cut: bool
+
+
+@dataclass(frozen=True)
+class PartitionRow:
+    """A partition: its number from 1, its colour in CSS, how many slices of a volume it has, and where each structure lies.
+
+    ``shares`` has a text a structure: the median over volumes of the share of the structure that this partition holds.
+    """
+
+    number: int
+    colour: str
+    slices: str
+    shares: tuple[str, ...]
+
+
+def standing_out(volumes: Sequence[Volume], strange: Sequence[Odd]) -> list[str]:
+    """Sentences on how many volumes have something to look at, and what it is.
+
+    Args:
+        volumes: all of a data set, with their flags.
+        strange: what is odd about them.
+    """
+    some = [v for v in volumes if v.flags]
+    few = f" With fewer than {ENOUGH} volumes none can be called unlike the others." if len(volumes) < ENOUGH else ""
+    if not some:
+        unlike = "" if few else ", and no volume is unlike the others"
+        return [f"The frame cuts off less than {FLAGGED:.0%} of every structure in every volume{unlike}.{few}"]
+    cut, odd = sum(v.measures.cut >= FLAGGED for v in some), {one.volume for one in strange}
+    parts = [f"the frame cuts a structure of {cut}"] if cut else []
+    parts += [f"{len(odd)} {_are(len(odd))} unlike the others"] if odd else []
+    tested = sum("test" in v.roles for v in some)
+    of = f"{len(some)} of {len(volumes)} volumes"
+    first = f"{of} {_are(len(some))} unlike the others" if len(odd) == len(some) and not cut else f"{of} stand out"
+    kinds = f" ({listed(parts)})" if parts and not first.endswith("others") else ""
+    said = [f"{first}{kinds}; {tested or 'none'} of them {_are(tested or 1)} tested on.{few}"]
+    by_quantity: dict[str, list[Odd]] = {}
+    for one in strange:
+        by_quantity.setdefault(one.quantity.name, []).append(one)
+    most = sorted(by_quantity.items(), key=lambda pair: -len(pair[1]))
+    if most:
+        said.append(f"What is odd: {listed([f'{name} in {_sides(found)}' for name, found in most])}.")
+    return said
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _sides(found: Sequence[Odd]) -> str:
+    """How many lie above the median and how many below."""
+    above = sum(one.deviations > 0 for one in found)
+    parts = [f"{n} {side}" for n, side in ((above, "above"), (len(found) - above, "below")) if n]
+    return f"{len(found)} ({listed(parts)})" if len(parts) > 1 else f"{len(found)} ({parts[0].split()[1]})"
+
+
+def partition_rows(axis: Axis, volumes: Sequence[Volume], structures: Sequence[str]) -> list[PartitionRow]:
+    """A row a partition, in the order of the axis; no share where no volume has the structure."""
+    shares = {name: _shares(axis, volumes, name) for name in structures}
+    return [
+        PartitionRow(number, colour, slices, tuple(_middle(shares[name], number - 1) for name in structures))
+        for number, colour, slices in axis.rows(pd.Series([v.depth for v in volumes]))
+    ]
+
+
+def _shares(axis: Axis, volumes: Sequence[Volume], structure: str) -> list[np.ndarray]:
+    """Which share of a structure each partition holds, (partitions,) a volume that is partitioned and has the structure."""
+    found = []
+    for volume in volumes:
+        counts, labels = volume.measures.along.get(structure), axis.of(volume.depth)
+        if counts is not None and counts.any() and (labels >= 0).any():
+            held = np.bincount(labels[labels >= 0], weights=counts[labels >= 0], minlength=axis.partitions)
+            found.append(held / counts.sum())
+    return found
+
+
+def _middle(shares: Sequence[np.ndarray], partition: int) -> str:
+    """The median over volumes, and what lies between the 5th and the 95th percentile."""
+    if not shares:
+        return "–"
+    low, middle, high = (f"{100 * q:.0f}" for q in np.quantile([s[partition] for s in shares], (0.05, 0.5, 0.95)))
+    return f"{middle}% ({low} to {high})" if low != high else f"{middle}%"
+
+
+def decimals(volumes: Sequence[Volume], structure: str) -> int:
+    """How many decimals a structure's volumes in millilitres are written with: three digits of the median."""
+    values = [v.measures.ml[structure] for v in volumes if structure in v.measures.ml]
+    return max(0, 2 - int(np.floor(np.log10(np.median(values))))) if values else 0
+
+
+def common(names: Sequence[str]) -> str:
+    """What all names begin with, up to the last mark that is no letter or digit; nothing of a single name."""
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)) if len(names) > 1 else ()
+    start = "".join(letters[0] for letters in alike)
+    while start and start[-1].isalnum():
+        start = start[:-1]
+    return start if start not in names else ""
 
 
 def facts(card: Card, verified: Mapping[str, Any], volumes: pd.DataFrame) -> list[Fact]:
@@ -82,7 +181,7 @@ def structures(card: Card, volumes: Sequence[Volume]) -> list[StructureRow]:
 
 
 def _structure(number: int, name: str, labelled: Sequence[Volume]) -> StructureRow:
-    there = [(v, v.areas[name]) for v in labelled if name in v.areas]
+    there = [(v, v.measures.areas[name]) for v in labelled if name in v.measures.areas]
     found = f"{len(there)} of {len(labelled)}"
     if not there:
         return StructureRow(name, structure_colour(number), found, "–", "–", "–", "–", rare=True, cut=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.store import SliceStore
 from glocalseg.records.progress import Progress
 from glocalseg.report.look.axis import Axis
-from glocalseg.report.look.losses import Area, areas
+from glocalseg.report.look.measured.measure import Measures
+from glocalseg.report.look.measured.odd import Odd
 from glocalseg.report.look.strips import SLICES, evenly, strip
 from glocalseg.report.text.datasets import share
 from glocalseg.report.text.fact import listed
@@ -44,18 +45,31 @@ class Volume:
     """A volume before anything of it is drawn. ``flags`` are sentences about what to look at."""
 
     name: str
-    subject: str
-    labelled: bool
-    depth: int
-    grid: str
     roles: tuple[str, ...]
-    areas: dict[str, Area]
+    measures: Measures
     flags: tuple[str, ...]
 
     @property
-    def cut(self) -> float:
-        """The largest share that the frame cuts off of a structure."""
-        return max((area.cut for area in self.areas.values()), default=0.0)
+    def subject(self) -> str:
+        """Whom it shows."""
+        return self.measures.stored.subject
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it has a label."""
+        return self.measures.stored.labelled
+
+    @property
+    def depth(self) -> int:
+        """Number of slices."""
+        return self.measures.stored.depth
+
+    @property
+    def grid(self) -> str:
+        """Its native grid in words."""
+        s = self.measures.stored
+        spacing = f"{s.spacing_depth:.3g} × {s.spacing_height:.3g} × {s.spacing_width:.3g} mm"
+        return f"{s.depth} slices of {s.height} × {s.width} voxels; {spacing}"
 
 
 @dataclass(frozen=True)
@@ -67,50 +81,69 @@ class Shown:
     bar: str
 
 
-def volumes_of_store(store: SliceStore, axis: Axis, roles: dict[str, tuple[str, ...]]) -> list[Volume]:
-    """All volumes of a store: flagged ones first, the most cut off before others, then by name."""
+def flagged(
+    measured: Mapping[str, Measures], strange: Sequence[Odd], axis: Axis, roles: Mapping[str, tuple[str, ...]]
+) -> list[Volume]:
+    """All volumes of a data set: flagged ones first, the most cut off and then the oddest before others, then by name.
+
+    Args:
+        measured: by volume.
+        strange: what is odd about them.
+        axis: how they are partitioned.
+        roles: what each is there for.
+    """
+    of: dict[str, list[Odd]] = {}
+    for one in strange:
+        of.setdefault(one.volume, []).append(one)
     found = []
-    with Progress("looking", len(store.volumes), "volumes") as progress:
-        for row in store.volumes.to_dict("records"):
-            own = areas(store, row["volume"])
-            found.append(
-                Volume(
-                    name=row["volume"],
-                    subject=row["subject"],
-                    labelled=bool(row["labelled"]),
-                    depth=int(row["depth"]),
-                    grid=f"{row['depth']} slices of {row['height']} × {row['width']} voxels; {row['spacing_depth']:.3g} × "
-                    f"{row['spacing_height']:.3g} × {row['spacing_width']:.3g} mm",
-                    roles=roles.get(row["volume"], ()),
-                    areas=own,
-                    flags=tuple(_flags(own, labelled=row["labelled"], depth=row["depth"], axis=axis)),
-                )
-            )
-            progress.add()
-    return sorted(found, key=lambda v: (not v.flags, -v.cut if v.flags else 0.0, v.name))
+    for name, measures in measured.items():
+        own = sorted(of.get(name, []), key=lambda one: -abs(one.deviations))
+        flags = (*_flags(measures, axis), *(one.sentence for one in own))
+        far = abs(own[0].deviations) if own else 0.0
+        found.append(
+            ((not flags, -measures.cut if flags else 0.0, -far, name), Volume(name, roles.get(name, ()), measures, flags))
+        )
+    return [volume for _, volume in sorted(found, key=lambda pair: pair[0])]
 
 
-def _flags(own: dict[str, Area], *, labelled: bool, depth: int, axis: Axis) -> Iterator[str]:
-    for name, area in own.items():
+def _flags(measures: Measures, axis: Axis) -> Iterator[str]:
+    for name, area in measures.areas.items():
         if not area.framed:
             yield f"nothing of {name} is left on the frame"
         elif area.cut >= FLAGGED:
             yield f"the frame cuts off {share(area.cut)} of {name}"
-    if labelled and not own:
+    if measures.stored.labelled and not measures.areas:
         yield "its label holds no structure"
-    if depth < axis.partitions:
+    if (depth := measures.stored.depth) < axis.partitions:
         yield f"{depth} slices are fewer than the {axis.partitions} partitions"
 
 
-def choose(volumes: Sequence[Volume], limit: int) -> tuple[list[Volume], list[Volume]]:
-    """Those that are shown and those that are only listed: the flagged ones first, of the others as many, evenly, as fit."""
+def choose(volumes: Sequence[Volume], limit: int) -> list[Volume]:
+    """Those whose slices are shown: the flagged ones first, of the others as many, evenly, as fit."""
     if len(volumes) <= limit:
-        return list(volumes), []
+        return list(volumes)
     first = [v for v in volumes if v.flags][:limit]
     others = [v for v in volumes if v not in first]
     picked = {int(i) for i in np.linspace(0, len(others) - 1, limit - len(first)).round()} if limit > len(first) else set()
-    shown = [*first, *(v for i, v in enumerate(others) if i in picked)]
-    return shown, [v for i, v in enumerate(others) if i not in picked]
+    return [*first, *(v for i, v in enumerate(others) if i in picked)]
+
+
+def strips_of(store: SliceStore, card: Card, chosen: Sequence[Volume], axis: Axis, *, size: int) -> list[Shown]:
+    """Volumes with their slices drawn, in their order, as many as fit but one at least.
+
+    Args:
+        size: characters of all images at most.
+    """
+    shown: list[Shown] = []
+    with Progress("slices", len(chosen), "volumes") as progress:
+        for volume in chosen:
+            one = show(store, card, volume, axis, side=side_for(len(chosen)))
+            size -= sum(len(half.src) for half in one.halves)
+            if size < 0 and shown:
+                break
+            shown.append(one)
+            progress.add()
+    return shown
 
 
 def show(store: SliceStore, card: Card, volume: Volume, axis: Axis, *, side: int) -> Shown:
@@ -122,7 +155,6 @@ def show(store: SliceStore, card: Card, volume: Volume, axis: Axis, *, side: int
     chosen = evenly(volume.depth)
     rows = store.rows([volume.name])[chosen]
     partitions = axis.of(volume.depth)
-    outlined = f"outlines of {listed(list(volume.areas)) or 'nothing'}" if volume.labelled else "no label"
     halves = []
     for part in (slice(0, SLICES // 2), slice(SLICES // 2, SLICES)):
         if not len(rows[part]):
@@ -132,11 +164,16 @@ def show(store: SliceStore, card: Card, volume: Volume, axis: Axis, *, side: int
         halves.append(
             Half(
                 src=f"data:image/webp;base64,{base64.b64encode(drawn).decode()}",
-                alt=f"{volume.name}, slices {numbers} of {volume.depth}, {outlined}",
+                alt=f"{volume.name}, slices {numbers} of {volume.depth}, {outlined(volume)}",
                 marks=tuple(_mark(axis, k, int(partitions[k])) for k in chosen[part]),
             )
         )
     return Shown(volume, tuple(halves), axis.bar(volume.depth))
+
+
+def outlined(volume: Volume) -> str:
+    """What is outlined on its slices, in words."""
+    return f"outlines of {listed(list(volume.measures.areas)) or 'nothing'}" if volume.labelled else "no label"
 
 
 def _mark(axis: Axis, number: int, partition: int) -> Mark:

@@ -1,9 +1,13 @@
-"""The report's page: one HTML file with its style and figures inside, that opens from a file without a network."""
+"""The report's page: one HTML file with its style, script and figures inside, that opens from a file without a network.
+
+Where figures make it larger than LIMIT, as those of large grids do, it names the files beside it instead of holding them.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -12,14 +16,22 @@ from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import Plot
-from glocalseg.report.tables.table import Table
+from glocalseg.report.page.explore import choices
+from glocalseg.report.page.runs import HEIGHT, WIDTH, anchor, groups
+from glocalseg.report.tables.table import Table, number, signed
+from glocalseg.report.text.cite import again, bibtex
 from glocalseg.report.text.datasets import data
 from glocalseg.report.text.findings import findings
+from glocalseg.report.text.headline import headline
 from glocalseg.report.text.methods import methods, sources, what_differs
-from glocalseg.report.text.names import phase_title
+from glocalseg.report.text.names import display, phase_title, plain
 from glocalseg.report.text.provenance import provenance
 from glocalseg.report.text.settings import settings, switches
 from glocalseg.report.text.templating import environment
+
+LIMIT = 15_000_000  # bytes of a page that holds its figures
+_KINDS = {".svg": "image/svg+xml", ".webp": "image/webp"}
+Source = Callable[[Plot, bool, bool], str]
 
 
 def page(
@@ -28,7 +40,8 @@ def page(
     analyses: Mapping[str, DatasetAnalysis],
     tables: Sequence[Table],
     plots: Sequence[Plot],
-    scores_file: str,
+    data_pages: Mapping[str, Path],
+    files: Sequence[str],
 ) -> str:
     """The whole page as HTML.
 
@@ -38,14 +51,39 @@ def page(
         analyses: by data set.
         tables: all tables; a table without rows for a data set is not shown there.
         plots: all figures.
-        scores_file: name of the file with all score rows beside ``report/``.
+        data_pages: pages of single data sets beside this one, by data set.
+        files: names of the files with all score rows beside ``report/``.
     """
     env = environment()
-    env.filters["datauri"] = data_uri
-    style = Markup(env.get_template("style.css").render())  # ours: no value of a run is in it
-    return env.get_template("page.html").render(
-        style=style, **_context(plan, collected, analyses, tables, plots, scores_file)
-    )
+    env.filters |= {"shown_as": display, "plain": plain}
+    style, script = (
+        Markup(env.get_template(name).render()) for name in ("style.css", "page.js")
+    )  # no value of a run is in them
+    context = _context(plan, collected, analyses, tables, plots)
+
+    def render(source: Source) -> str:
+        env.filters["source"] = lambda plot, narrow=False, dark=False: source(plot, narrow, dark)
+        return env.get_template("page.html").render(
+            style=style,
+            script=script,
+            pages={k: p.name for k, p in data_pages.items()},
+            files=files,
+            **context,
+        )
+
+    whole = render(held)
+    return whole if len(whole.encode()) <= LIMIT else render(beside)
+
+
+def held(plot: Plot, narrow: bool, dark: bool) -> str:
+    """A figure as an address that holds its bytes."""
+    end = plot.shown(narrow=narrow, dark=dark)
+    return f"data:{_KINDS[Path(end).suffix]};base64,{base64.b64encode(plot.files[end]).decode()}"
+
+
+def beside(plot: Plot, narrow: bool, dark: bool) -> str:
+    """A figure by its file in the folder ``figures``."""
+    return f"../figures/{plot.name}{plot.shown(narrow=narrow, dark=dark)}"
 
 
 def _context(
@@ -54,27 +92,31 @@ def _context(
     analyses: Mapping[str, DatasetAnalysis],
     tables: Sequence[Table],
     plots: Sequence[Plot],
-    scores_file: str,
 ) -> dict[str, Any]:
     b = plan.benchmark
+    titles = {name: card.title for name, card in plan.cards.items()}
     return {
         "benchmark": b,
         "datasets": [_dataset(plan, collected, name, analyses.get(name), tables, plots) for name in b.datasets],
         "missing": [(phase_title(job.phase), job.label, collected.failures.get(job.record)) for job in collected.missing],
         "finished": collected.finished,
         "quiet": next((a.silent for a in analyses.values()), ""),
-        "paid": list(
-            dict.fromkeys(p for name in b.datasets if (a := analyses.get(name)) for n in a.budgets if (p := a.price(n)))
-        ),
         "planned": collected.runs,
+        "choices": Markup(choices(analyses, titles, collected)),  # JSON without a "<"
         "what_differs": what_differs(b),
         "methods": methods(b),
         "sources": sources(b),
         "settings": settings(b),
         "switches": switches(b),
         "provenance": provenance(plan, collected),
+        "bibtex": bibtex(plan),
+        "again": again(plan, collected),
         "tables": tables,
-        "scores_file": scores_file,
+        "anchor": anchor,
+        "number": number,
+        "signed": signed,
+        "curve": (WIDTH, HEIGHT),
+        "up": "../" * 3,  # from results/<benchmark>/report to where the paths of records start
     }
 
 
@@ -88,17 +130,16 @@ def _dataset(
 ) -> dict[str, Any]:
     card = plan.cards[name]
     prefix = f"{name}-"
+    own = {p.name.removeprefix(prefix): p for p in plots if p.dataset == name}
     return {
         "name": name,
         "title": card.title,
         "about": data(card, collected.stores.get(name)),
+        "headline": headline(analysis) if analysis else [],
         "findings": findings(analysis, collected) if analysis else [],
+        "groups": groups(analysis, plan, collected) if analysis else [],
+        "structures": analysis.structures if analysis else (),
+        "price": analysis.price if analysis else None,
         "tables": {t.name: (t, t.blocks[name]) for t in tables if name in t.blocks},
-        "plots": {p.name.removeprefix(prefix): p for p in plots if p.dataset == name},
+        "plots": own,
     }
-
-
-def data_uri(plot: Plot) -> str:
-    """The figure as an address that holds its bytes: the PNG where it is mostly images."""
-    kind, content = ("image/png", plot.png) if plot.raster else ("image/svg+xml", plot.svg)
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -11,7 +11,20 @@ from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
 from glocalseg.report.analysis.failed import Failures, failures
 from glocalseg.report.analysis.worth import rises
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.tables.table import Entry, Table, blocks, bracket, columns, frame, number, probability, with_interval
+from glocalseg.report.tables.table import (
+    Digits,
+    Entry,
+    Table,
+    blocks,
+    columns,
+    digits_of,
+    frame,
+    labelled,
+    number,
+    probability,
+    sort_key,
+    with_interval,
+)
 from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display
 
 Analyses = Mapping[str, DatasetAnalysis]
@@ -40,7 +53,7 @@ Found = Mapping[str, Mapping[tuple[str, str], Failures]]
 def _shares(analyses: Analyses, found: Found, titles: dict[str, str]) -> Table:
     shown = {name: [_share(analyses[name], f) for f in of.values() if _concerned(of, f)] for name, of in found.items()}
     data = [_share_data(f) for of in found.values() for f in of.values()]
-    header = ("Method", "Labelled", "Failed", "Share", "Failed here alone", "Random init alone", "p")
+    header = ("Method", "Labelled volumes", "Failed", "Share", "Failed here alone", "Random init alone", "p")
     caption = (
         f"{RULE} Failed runs are in all averages. Methods and numbers of volumes that are not listed lost no run, nor did Random "
         "init beside them. Share: with Wilson's interval. p: McNemar's exact test of the repeats that "
@@ -59,9 +72,14 @@ def _share(a: DatasetAnalysis, f: Failures) -> tuple[Entry, ...]:
     share, against = f.share, f.against
     return (
         Entry(display(f.cell.method)),
-        Entry(a.price(f.cell.budget, f.cell.method)),
-        Entry(f"{len(f.runs)} of {f.cell.runs}", tone="missing" if f.runs else ""),
-        Entry(f"{share.estimate:.0%}", note=f"[{share.low:.0%}, {share.high:.0%}]"),
+        labelled(a.price(f.cell.budget, f.cell.method), f.cell.budget),
+        Entry(
+            f"{len(f.runs)} of {f.cell.runs}",
+            tone="missing" if f.runs else "",
+            key=str(len(f.runs)),
+            runs=(f.cell.method, f.cell.budget),
+        ),
+        Entry(f"{share.estimate:.0%}", interval=(f"{share.low:.0%}", f"{share.high:.0%}"), key=sort_key(share.estimate)),
         Entry(str(against.method_only) if against else "–"),
         Entry(str(against.baseline_only) if against else "–"),
         Entry(probability(against.p) if against and not a.silent else "–"),
@@ -92,7 +110,7 @@ def _list(analyses: Analyses, found: Found, plan: Plan, titles: dict[str, str]) 
                     "failure": run.reason, "structure": structure, "dice": run.dice, "reference_dice": run.reference,
                     "record": record,
                 })  # fmt: skip
-    header = ("Method", "Labelled", "Repeat", "Why", "Dice", "Reference", "Run")
+    header = ("Method", "Labelled volumes", "Repeat", "Why", "Dice", "Reference", "Run")
     names = [*_KEYS, "repeat", "failure", "structure", "dice", "reference_dice", "record"]
     return Table(
         "failed", "Which runs failed", f"{RULE} Dice: of the lost structure, or of the run.", frame(data, names),
@@ -103,12 +121,12 @@ def _list(analyses: Analyses, found: Found, plan: Plan, titles: dict[str, str]) 
 def _listed(a: DatasetAnalysis, cell: Cell, run: FailedRun, structure: str, label: str, record: str) -> tuple[Entry, ...]:
     return (
         Entry(display(cell.method)),
-        Entry(a.price(cell.budget, cell.method)),
+        labelled(a.price(cell.budget, cell.method), cell.budget),
         Entry(a.repeats[run.repeat]),
         Entry(run.reason + (f": {structure}" if structure else "")),
-        Entry(number(run.dice)),
-        Entry(number(run.reference)),
-        Entry(label, note=record),
+        Entry(number(run.dice), key=sort_key(run.dice), runs=(cell.method, cell.budget)),
+        Entry(number(run.reference), key=sort_key(run.reference)),
+        Entry(label, more=record),
     )
 
 
@@ -125,9 +143,14 @@ def _named(plan: Plan, cell: Cell, repeat: str) -> tuple[str, str]:
 def _conditional(analyses: Analyses, found: Found, titles: dict[str, str]) -> Table:
     """Of cells that failures concern: of others it would repeat the first table."""
     some = {name: [f for f in of.values() if _concerned(of, f)] for name, of in found.items()}
-    shown = {name: [_trained(analyses[name], f) for f in cells] for name, cells in some.items()}
+    every = [f for cells in some.values() for f in cells]
+    digits = (
+        digits_of(f.mean.interval for f in every),
+        digits_of((f.gain.mean.interval for f in every if f.gain), differences=True),
+    )
+    shown = {name: [_trained(analyses[name], f, *digits) for f in cells] for name, cells in some.items()}
     data = [_trained_data(f) for cells in some.values() for f in cells]
-    header = ("Method", "Labelled", "Trained", "Dice", "Gain over Random init", "Repeats in it")
+    header = ("Method", "Labelled volumes", "Trained", "Dice", "Gain over Random init", "Repeats in it")
     caption = (
         "Conditional on training: mean Dice without failed runs, and the gain over Random init in the repeats in which both "
         "trained, with intervals. They leave out different repeats for different methods, and say nothing about what a user "
@@ -138,13 +161,13 @@ def _conditional(analyses: Analyses, found: Found, titles: dict[str, str]) -> Ta
     )
 
 
-def _trained(a: DatasetAnalysis, f: Failures) -> tuple[Entry, ...]:
+def _trained(a: DatasetAnalysis, f: Failures, scores: Digits, gains: Digits) -> tuple[Entry, ...]:
     return (
         Entry(display(f.cell.method)),
-        Entry(a.price(f.cell.budget, f.cell.method)),
+        labelled(a.price(f.cell.budget, f.cell.method), f.cell.budget),
         Entry(f"{f.cell.runs - len(f.runs)} of {f.cell.runs}"),
-        with_interval(f.mean.interval),
-        with_interval(f.gain.mean.interval, sign=True) if f.gain else Entry("–"),
+        with_interval(f.mean.interval, digits=scores, runs=(f.cell.method, f.cell.budget)),
+        with_interval(f.gain.mean.interval, sign=True, digits=gains) if f.gain else Entry("–"),
         Entry(str(f.gain.mean.repeats) if f.gain else "–"),
     )
 
@@ -165,9 +188,9 @@ def _rising(analyses: Analyses, collected: Collected, titles: dict[str, str]) ->
         shown[name] = [
             (
                 Entry(display(method)),
-                Entry(a.price(budget, method)),
-                Entry(f"{rise.mean.estimate:+.3f}".replace("-", "−"), note=bracket(rise.mean.low, rise.mean.high)),
-                Entry(f"step {rise.since}"),
+                labelled(a.price(budget, method), budget),
+                with_interval(rise.mean, sign=True, runs=(method, budget)),
+                Entry(f"step {rise.since}", key=str(rise.since)),
                 Entry(str(rise.repeats)),
             )
             for (method, budget), rise in found.items()
@@ -180,7 +203,7 @@ def _rising(analyses: Analyses, collected: Collected, titles: dict[str, str]) ->
             }
             for (method, budget), rise in found.items()
         ]  # fmt: skip
-    header = ("Method", "Labelled", "Rise of validation Dice", "Since", "Repeats")
+    header = ("Method", "Labelled volumes", "Rise of validation Dice", "Since", "Repeats")
     caption = (
         f"Cells whose mean validation Dice rose by more than {LEAST:g} from three quarters of the steps to the end, with the "
         "interval of the mean over repeats above zero: a longer training may give more. A learning rate that decays to zero "

@@ -9,7 +9,7 @@ from glocalseg.plan.jobs import Job, Plan
 from glocalseg.records.duration import duration
 from glocalseg.report.collected.collect import Collected, Stored
 from glocalseg.report.collected.ledger import LABELLED
-from glocalseg.report.tables.table import Entry, Table, blocks, number
+from glocalseg.report.tables.table import Entry, Table, blocks, labelled, number, sort_key
 from glocalseg.report.text.names import ALL, budget_order, display, phase_title, price
 
 _LISTED = 8  # names shown in the page's ledger; the CSV lists all
@@ -32,9 +32,9 @@ def _diagnostics(collected: Collected, titles: dict[str, str]) -> Table:
     for (dataset, name, phase), rows in table.groupby(["dataset", "name", "phase"], sort=False):
         mean, spread = rows[columns].mean(), [_spread(rows[c]) for c in columns]
         shown[str(dataset)].append((
-            Entry(display(str(name)), note=f"after {phase_title(phase).lower()}") if phase else Entry("Random network"),
-            Entry(number(mean.iloc[0], 2), note=spread[0], bar=_share(mean.iloc[0])),
-            Entry(number(mean.iloc[1], 2), note=spread[1], bar=_share(mean.iloc[1])),
+            Entry(display(str(name)), more=f"after {phase_title(phase).lower()}") if phase else Entry("Random network"),
+            Entry(number(mean.iloc[0], 2), more=spread[0], bar=_share(mean.iloc[0])),
+            Entry(number(mean.iloc[1], 2), more=spread[1], bar=_share(mean.iloc[1])),
             Entry(number(mean.iloc[2], 2)),
             Entry(str(len(rows))),
         ))  # fmt: skip
@@ -83,22 +83,24 @@ def _ledger(collected: Collected, titles: dict[str, str], by_cards: set[tuple[st
     ).sort_values(["order", "place"])
     shown: dict[str, list[tuple[Entry, ...]]] = {name: [] for name in titles}
     data = []
+    before: dict[str, tuple[str, ...]] = {}  # volumes of validation that were named last
     for row in ledger.to_dict("records"):
-        train, validation = row["train"], row["validation"]
+        train, validation, seen = row["train"], row["validation"], before.get(row["dataset"])
         total = len(set(train) | set(validation))
         everyone = (ledger["dataset"] == row["dataset"]) & (ledger["budget"] == row["budget"])
         some = ledger[everyone & (ledger["repeat"] == row["repeat"])]
         listed = (row["dataset"], row["budget"], row["repeat"]) in by_cards
         paid = price(row["budget"], row["selection"], [len(validation)] if validation else [])
         shown[row["dataset"]].append((
-            Entry(paid, note=", ".join(display(m) for m in row["methods"]) if len(some) > 1 else ""),
-            Entry(row["repeat"], note="listed by the card" if listed else ""),
-            Entry(str(len(train)), note="" if row["budget"] == ALL else _names(train)),
-            Entry(str(len(validation)), note=_names(validation)),
+            labelled(paid, row["budget"], more=", ".join(display(m) for m in row["methods"]) if len(some) > 1 else ""),
+            Entry(row["repeat"], more="listed by the card" if listed else ""),
+            Entry(str(len(train)), more="" if row["budget"] == ALL else _names(train)),
+            Entry(str(len(validation)), more="the same" if validation and validation == seen else _names(validation)),
             Entry(str(total), strong=True),
             unlabelled.get(row["dataset"], Entry("0")),
-            Entry(str(len(row["test"])), note=f"{row['test_subjects']} subjects"),
+            Entry(str(len(row["test"])), more=f"{row['test_subjects']} subjects"),
         ))  # fmt: skip
+        before[row["dataset"]] = validation or seen
         data.append({
             "dataset": row["dataset"], "budget": row["budget"], "repeat": row["repeat"], "selection": row["selection"],
             "listed": listed, "methods": " ".join(row["methods"]), "labelled_total": total,
@@ -108,7 +110,7 @@ def _ledger(collected: Collected, titles: dict[str, str], by_cards: set[tuple[st
             "test_subjects": row["test_subjects"],
             **{k: " ".join(row[k]) for k in LABELLED},
         })  # fmt: skip
-    header = ("Labelled", "Repeat", "Trained on", "Selected on", "Labels in all", "Unlabelled", "Tested on")
+    header = ("Labelled volumes", "Repeat", "Trained on", "Selected on", "Labels in all", "Unlabelled", "Tested on")
     caption = (
         "Every volume whose label a number cost: those that a run was trained on and, where they chose its weights, those of "
         "validation. All methods were trained and tested on the same volumes at a number of them and in a repeat, which was "
@@ -129,7 +131,7 @@ def _pools(rows: pd.DataFrame, stored: Stored | None) -> Entry:
         f"{size}{f', {n} of them without a label' if n else ''}: {names}"
         for size, n, names in zip(sizes, without, who, strict=True)
     ]  # fmt: skip
-    return Entry(" / ".join(sizes), note="; ".join(said))
+    return Entry(" / ".join(sizes), more="; ".join(said))
 
 
 def _without(volumes: tuple[str, ...], stored: Stored | None) -> int:
@@ -157,10 +159,10 @@ def _time(collected: Collected, titles: dict[str, str]) -> Table:
     for row in data.to_dict("records"):
         device = " · ".join(str(row[k]) for k in ("device", "precision") if row[k])
         shown[row["dataset"]].append((
-            Entry(phase_title(row["phase"]), note=device),
+            Entry(phase_title(row["phase"]), more=device),
             Entry(str(row["runs"])),
-            Entry(duration(row["wall_seconds_total"])),
-            Entry(duration(row["wall_seconds_mean"])),
+            Entry(duration(row["wall_seconds_total"]), key=sort_key(row["wall_seconds_total"])),
+            Entry(duration(row["wall_seconds_mean"]), key=sort_key(row["wall_seconds_mean"])),
             Entry(number(row["images_per_second"], 0)),
             Entry(number(row["peak_memory_mb"], 0)),
         ))  # fmt: skip

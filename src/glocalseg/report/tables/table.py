@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from glocalseg.evaluation.statistics.intervals import Interval
-from glocalseg.report.text.names import latex, markdown
+from glocalseg.report.tables.latex import Cell, Sheet, environment, nothing
+from glocalseg.report.text.names import ALL, latex, markdown
+
+WIDE = 0.2  # an interval wider than this says nothing of the third digit
+FINE = 0.05  # one narrower than this has a third digit itself
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell as shown: rich text (see ``names``), bold or not, with a smaller note after it."""
+    """One cell as shown: rich text (see ``names``), bold or not, with the bounds of its interval and a smaller note after it.
+
+    ``key`` is what the page sorts by, a number as text; empty: the text itself. ``runs`` are the method and budget that the
+    number comes from.
+    """
 
     text: str
     strong: bool = False
-    note: str = ""
+    more: str = ""
     tone: str = ""  # better, worse, missing: a colour on the page
     span: int = 1
     bar: float | None = None  # share of the cell, drawn behind the text on the page
+    interval: tuple[str, str] | None = None
+    key: str = ""
+    runs: tuple[str, str] | None = None
+
+    @property
+    def note(self) -> str:
+        """What stands after the text: ``[0.58, 0.66] better``; no line breaks inside the brackets."""
+        bounds = f"[{self.interval[0]},\u00a0{self.interval[1]}]" if self.interval else ""
+        return " ".join(part for part in (bounds, self.more) if part)
 
 
 @dataclass(frozen=True)
@@ -55,27 +73,15 @@ class Table:
         return "\n\n".join(parts) + "\n"
 
     def latex(self) -> str:
-        """One ``table`` environment per data set, for booktabs."""
-        return "\n".join(self._latex_block(key, block) for key, block in self.blocks.items())
+        """One environment per data set, as it is pasted into a paper; only a comment where there is nothing."""
+        if not self.blocks:
+            return nothing(self.title)
+        return "\n".join(environment(self._sheet(key, block)) for key, block in self.blocks.items())
 
-    def _latex_block(self, key: str, block: Block) -> str:
-        width = len(block.header)
-        lines = [
-            "% needs \\usepackage{booktabs}",
-            "\\begin{table}",
-            "\\centering",
-            f"\\caption{{{latex(block.title)}: {latex(self.title)}. {latex(self.caption)}}}",
-            f"\\label{{tab:{self.name}-{key}}}".replace("_", "-"),
-            f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}",
-            "\\toprule",
-            " & ".join(latex(h) for h in block.header) + " \\\\",
-            "\\midrule",
-            *(" & ".join(_latex_entry(e) for e in row) + " \\\\" for row in block.rows),
-            "\\bottomrule",
-            "\\end{tabular}",
-            "\\end{table}",
-        ]
-        return "\n".join(lines) + "\n"
+    def _sheet(self, key: str, block: Block) -> Sheet:
+        rows = [[Cell(e.text, e.strong, e.interval, e.more, e.span) for e in row] for row in block.rows]
+        caption = f"{latex(block.title)}: {latex(self.title)}. {latex(self.caption)}"
+        return Sheet(f"tab:{self.name}-{key}".replace("_", "-"), caption, list(block.header), rows)
 
 
 def _markdown_block(block: Block) -> str:
@@ -92,11 +98,31 @@ def _markdown_entry(entry: Entry) -> str:
     return " ".join(t for t in (f"**{text}**" if entry.strong and text else text, markdown(entry.note)) if t)
 
 
-def _latex_entry(entry: Entry) -> str:
-    text = f"\\textbf{{{latex(entry.text)}}}" if entry.strong else latex(entry.text)
-    note = f"{{\\scriptsize {latex(entry.note)}}}" if entry.note else ""
-    cell = " ".join(t for t in (text, note) if t)
-    return f"\\multicolumn{{{entry.span}}}{{c}}{{{cell}}}" if entry.span > 1 else cell
+@dataclass(frozen=True)
+class Digits:
+    """How many digits follow the point, of values and of the bounds of their intervals."""
+
+    value: int = 3
+    bounds: int = 3
+
+
+TWO = Digits(2, 2)
+
+
+def digits_of(intervals: Iterable[Interval], *, differences: bool = False) -> Digits:
+    """The digits that the numbers of one table have, all of them the same, by the median width of their intervals.
+
+    Wider than WIDE: two. Otherwise three, and two for the bounds of intervals that are wider than FINE. Bounds of differences
+    have as many as the values, and three where two would make one of them zero: on which side of it a bound lies is what counts.
+    """
+    found = [i for i in intervals if np.isfinite(i.high - i.low)]
+    if not found:
+        return Digits()
+    typical = float(np.median([i.high - i.low for i in found]))
+    if differences:
+        near = any(0 < abs(bound) < 0.005 for i in found for bound in (i.low, i.high))
+        return TWO if typical > WIDE and not near else Digits()
+    return Digits(2 if typical > WIDE else 3, 2 if typical > FINE else 3)
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -122,10 +148,30 @@ def bracket(low: float, high: float, digits: int = 3) -> str:
     return "" if pd.isna(low) else f"[{number(low, digits)},\u00a0{number(high, digits)}]"
 
 
-def with_interval(i: Interval, *, sign: bool = False, digits: int = 3, strong: bool = False, tone: str = "") -> Entry:
-    """An estimate with its interval as the note; a sign in front for differences."""
-    text = signed(i.estimate, digits) if sign else number(i.estimate, digits)
-    return Entry(text, strong=strong, note=bracket(i.low, i.high, digits), tone=tone)
+def with_interval(
+    i: Interval,
+    *,
+    sign: bool = False,
+    digits: Digits = Digits(),
+    strong: bool = False,
+    tone: str = "",
+    more: str = "",
+    runs: tuple[str, str] | None = None,
+) -> Entry:
+    """An estimate with its interval and ``more`` as the note; a sign in front for differences."""
+    text = signed(i.estimate, digits.value) if sign else number(i.estimate, digits.value)
+    bounds = None if pd.isna(i.low) else (number(i.low, digits.bounds), number(i.high, digits.bounds))
+    return Entry(text, strong=strong, more=more, tone=tone, interval=bounds, key=sort_key(i.estimate), runs=runs)
+
+
+def sort_key(value: float | None) -> str:
+    """A number as the page sorts it; empty where there is none."""
+    return "" if value is None or pd.isna(value) else "1e99" if value == np.inf else f"{value:.6g}"
+
+
+def labelled(price: str, budget: str, *, more: str = "") -> Entry:
+    """What labels cost, in words, sorted by how many volumes are trained on."""
+    return Entry(price, more=more, key="1e9" if budget == ALL else budget)
 
 
 def columns(name: str, i: Interval) -> dict[str, object]:

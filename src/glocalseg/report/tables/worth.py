@@ -14,7 +14,20 @@ from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.variance import Sources, sources
 from glocalseg.report.analysis.worth import Hours, efficiency, hours
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.tables.table import Block, Entry, Table, blocks, bracket, columns, frame, number, with_interval
+from glocalseg.report.tables.table import (
+    TWO,
+    Block,
+    Entry,
+    Table,
+    blocks,
+    columns,
+    digits_of,
+    frame,
+    labelled,
+    number,
+    sort_key,
+    with_interval,
+)
 from glocalseg.report.text.names import display
 
 Analyses = Mapping[str, DatasetAnalysis]
@@ -35,6 +48,7 @@ def worth_tables(analyses: Analyses, plan: Plan, collected: Collected, titles: d
 def _last(analyses: Analyses, titles: dict[str, str]) -> Table:
     shown: dict[str, list[tuple[Entry, ...]]] = {}
     data: list[dict[str, object]] = []
+    digits = digits_of(c.mean.interval for a in analyses.values() for c in a.cells.values() if c.last is not None)
     for name, a in analyses.items():
         shown[name] = []
         for (method, budget), cell in a.cells.items():
@@ -43,14 +57,15 @@ def _last(analyses: Analyses, titles: dict[str, str]) -> Table:
             last = mean_of(cell.last, confidence=a.statistics.confidence)
             gap = mean_of(paired(cell.last, cell.scores), confidence=a.statistics.confidence, bounds=(-1.0, 1.0))
             shown[name].append((
-                Entry(display(method)), Entry(a.price(budget, method)), with_interval(cell.mean.interval),
-                with_interval(last.interval), with_interval(gap.interval, sign=True),
+                Entry(display(method)), labelled(a.price(budget, method), budget),
+                with_interval(cell.mean.interval, digits=digits, runs=(method, budget)),
+                with_interval(last.interval, digits=digits), with_interval(gap.interval, sign=True),
             ))  # fmt: skip
             data.append({
                 "dataset": name, "method": method, "budget": budget, **columns("dice_mean", cell.mean.interval),
                 **columns("dice_last", last.interval), **columns("last_minus_selected", gap.interval), "repeats": gap.repeats,
             })  # fmt: skip
-    header = ("Method", "Labelled", "Selected weights", "Last weights", "Last − selected")
+    header = ("Method", "Labelled volumes", "Selected weights", "Last weights", "Last − selected")
     caption = (
         "Dice of the same runs with the weights that selection chose and with those of the last step, which need no labels for "
         "selection; paired difference with its interval over subjects and repeats."
@@ -99,8 +114,8 @@ def _needed(a: DatasetAnalysis, i: Interval | None, budget: str, method: str) ->
         return Entry("no run", tone="missing")
     bounds = [volumes_of(bound, a) for bound in (i.low, i.high)]
     text = volumes_of(i.estimate, a)
-    interval = "" if np.isnan(i.low) or bounds == [text, text] else f"[{bounds[0]},\u00a0{bounds[1]}]"
-    return Entry(text, note=" · ".join(note for note in (interval, a.own_price(budget, method)) if note))
+    interval = None if np.isnan(i.low) or bounds == [text, text] else (bounds[0], bounds[1])
+    return Entry(text, interval=interval, more=a.own_price(budget, method), key=sort_key(i.estimate), runs=(method, budget))
 
 
 def _compute(analyses: Analyses, plan: Plan, collected: Collected, titles: dict[str, str]) -> Table:
@@ -110,7 +125,14 @@ def _compute(analyses: Analyses, plan: Plan, collected: Collected, titles: dict[
         found = hours(a, plan, collected)
         shown[name] = [_hours(a, key, h) for key, h in found.items()]
         data += [_hours_data(name, key, h) for key, h in found.items()]
-    header = ("Method", "Labelled", "Minutes a run", "of them pretraining", "Dice per hour", "Gain per hour more")
+    header = (
+        "Method",
+        "Labelled volumes",
+        "Compute, min a run",
+        "of it pretraining, min",
+        "Dice per hour",
+        "Gain per hour more",
+    )
     caption = (
         "Compute of a run: its fine-tuning and every pretraining that it starts from. A pretraining that several budgets share "
         "is counted in full for each, not shared out: whoever wants one result has to pay for all of it. Dice per hour: mean "
@@ -124,11 +146,11 @@ def _hours(a: DatasetAnalysis, key: tuple[str, str], h: Hours) -> tuple[Entry, .
     method, budget = key
     return (
         Entry(display(method)),
-        Entry(a.price(budget, method)),
-        Entry(number(60 * h.total, 1)),
-        Entry(number(60 * h.pretraining, 1)),
-        with_interval(h.dice, digits=2),
-        with_interval(h.gain, sign=True, digits=2) if h.gain else Entry("–"),
+        labelled(a.price(budget, method), budget),
+        Entry(number(60 * h.total, 1), key=sort_key(h.total), runs=key),
+        Entry(number(60 * h.pretraining, 1), key=sort_key(h.pretraining)),
+        with_interval(h.dice, digits=TWO, runs=key),
+        with_interval(h.gain, sign=True, digits=TWO) if h.gain else Entry("–"),
     )
 
 
@@ -147,7 +169,7 @@ def _components(analyses: Analyses, plan: Plan, titles: dict[str, str]) -> Table
         found = sources(a, plan.benchmark)
         shown[name] = [_components_row(a, s) for s in found]
         data += [_component_data(name, s, c) for s in found for c in s.components or ()]
-    header = ("Method", "Labelled", "Of", *(said.capitalize() for said in _SOURCES.values()))
+    header = ("Method", "Labelled volumes", "Of", *(said.capitalize() for said in _SOURCES.values()))
     caption = (
         "Where the variance of runs comes from, by a Latin square of choices of labelled volumes, pretraining seeds and "
         "fine-tuning seeds: share of the variance, with the standard deviation in Dice that it stands for and its interval. "
@@ -161,7 +183,7 @@ def _components(analyses: Analyses, plan: Plan, titles: dict[str, str]) -> Table
 def _components_row(a: DatasetAnalysis, s: Sources) -> tuple[Entry, ...]:
     start = (
         Entry(display(s.method)),
-        Entry(a.price(s.budget, s.method)),
+        labelled(a.price(s.budget, s.method), s.budget),
         Entry("gain over Random init" if s.of_gain else "Dice"),
     )
     if s.components is None:
@@ -172,8 +194,8 @@ def _components_row(a: DatasetAnalysis, s: Sources) -> tuple[Entry, ...]:
 def _component(c: Component) -> Entry:
     bounds = [np.sqrt(max(0.0, v)) for v in (c.variance.low, c.variance.high)]
     share = "–" if np.isnan(c.share) else f"{c.share:.0%}".replace("-", "−")
-    note = f"SD {number(c.sd)} {bracket(*bounds)}"
-    return Entry(share, note=note, bar=None if np.isnan(c.share) else min(1.0, max(0.0, c.share)))
+    more = f"SD {number(c.sd)} [{number(bounds[0])},\u00a0{number(bounds[1])}]"
+    return Entry(share, more=more, key=sort_key(c.share), bar=None if np.isnan(c.share) else min(1.0, max(0.0, c.share)))
 
 
 def _component_data(dataset: str, s: Sources, c: Component) -> dict[str, object]:

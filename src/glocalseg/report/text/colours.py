@@ -1,8 +1,8 @@
 """One colour and one mark for each method and each repeat, the same in every figure and table, on light and on dark pages.
 
 Every colour of a mark has a contrast of at least 3:1 with the paper that it is drawn on (WCAG 2.2, 1.4.11), and those of the
-methods that the project names stay apart for readers without red or without green receptors. Nothing is told by colour alone: marks
-differ in shape, too. tests/report/test_colours.py measures all of this.
+methods that the project names stay apart for readers without red or without green receptors. Nothing is told by colour alone:
+marks differ in shape, too. tests/report/test_colours.py measures all of this.
 """
 
 from __future__ import annotations
@@ -24,10 +24,16 @@ _METHODS = {  # colour and mark
     "gd+ld": ("#b8400e", "*"),
     UPPER_BOUND: ("#949494", "X"),
 }
+# On a dark page: the hues of the methods above, as light or as dark as keeps them apart there for all readers. Lightened only
+# until they stand out, all would be as light as each other, and grey be green to readers without green receptors.
+_ON_DARK = {
+    "#4a4a4a": "#ebebeb", "#3d9bd1": "#43c6fe", "#007a4d": "#81d498", "#1f4fa8": "#6589fd", "#a83a86": "#b43ba0",
+    "#c98200": "#ce9110", "#b8400e": "#b7522f", "#949494": "#989898",
+}  # fmt: skip
 _SPARE = (
     "#7a5c00", "#5b3fb5", "#00838f", "#8c2a2a", "#4f7a1f", "#c2417a", "#3f5f7f", "#a0522d", "#2e7d6b", "#6d4c9f", "#996515",
 )  # fmt: skip
-_SPARE_MARKS = ("<", ">", "h", "p", "d", "8", "H")  # as many as share no factor with the colours, so that pairs repeat late
+_SPARE_MARKS = ("<", ">", "d", "p", "s", "v")  # as many as share no factor with the colours, so that pairs repeat late
 _REPEATS = (
     ("#1f4fa8", "o"), ("#c98200", "s"), ("#007a4d", "^"), ("#b8400e", "D"), ("#a83a86", "v"), ("#3d9bd1", "P"),
     ("#4a4a4a", "X"), ("#5b3fb5", "*"), ("#4f7a1f", "<"), ("#8c2a2a", ">"), ("#00838f", "h"), ("#996515", "p"),
@@ -67,11 +73,11 @@ def structure_colour(number: int) -> str:
 
 @cache
 def dark_partners() -> dict[str, str]:
-    """What stands for each colour of a mark on a dark page: itself, or as much lighter as it takes."""
+    """What stands for each colour of a mark on a dark page: a chosen one, itself, or as much lighter as it takes."""
     marks = [
         *(c for c, _ in _METHODS.values()), *_SPARE, *(c for c, _ in _REPEATS), *PHASES.values(), *PARTITIONS, UNPARTITIONED,
     ]  # fmt: skip
-    return {c: _lightened(c) for c in dict.fromkeys(marks)}
+    return {c: _ON_DARK.get(c) or _lightened(c) for c in dict.fromkeys(marks)}
 
 
 def _lightened(colour: str) -> str:

@@ -1,4 +1,4 @@
-"""What came out, in plain sentences that say no more than the statistics allow."""
+"""What else came out, in plain sentences that say no more than the statistics allow; the first of all are in ``headline``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from glocalseg.evaluation.statistics.arrays import repeat_means
-from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.analysis.cells import MISSING, Compared, DatasetAnalysis
 from glocalseg.report.analysis.failed import failures
-from glocalseg.report.analysis.worth import rises, smallest
+from glocalseg.report.analysis.worth import rises
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.tables.table import bracket, number, probability, signed
+from glocalseg.report.tables.table import bracket, number, signed
 from glocalseg.report.text.fact import listed
 from glocalseg.report.text.names import ALL, BASELINE, display
 
@@ -24,7 +23,7 @@ _NAMED = 12  # cells or comparisons that a sentence lists
 def findings(a: DatasetAnalysis, collected: Collected) -> list[str]:
     """Rich sentences about one data set, the most important first."""
     return [
-        *_judged(a),
+        *_claims(a),
         *_best(a),
         *_upper(a),
         *_failed(a),
@@ -36,48 +35,12 @@ def findings(a: DatasetAnalysis, collected: Collected) -> list[str]:
     ]
 
 
-def _judged(a: DatasetAnalysis) -> list[str]:
-    """The verdicts; or why there are none."""
-    if a.silent:
-        return [f"{a.silent}. Differences are shown with their intervals, and none is called."]
-    against = _family(a.family("random"), "Against random weights", a)
-    nothing = (
-        []
-        if a.family("random")
-        else ["Nothing was compared with random weights: the benchmark has no other method, or not them."]
-    )
-    return [*_primary(a), *against, *nothing, *_family(a.family("claims"), "Of what is claimed", a, against=True)]
+def _claims(a: DatasetAnalysis) -> list[str]:
+    """What became of the claims; nothing where no verdicts are given."""
+    return [] if a.silent else _family(a.family("claims"), "Of what is claimed", a)
 
 
-def _primary(a: DatasetAnalysis) -> list[str]:
-    """The verdict on the primary comparison, and what it could have found where it found nothing."""
-    if not a.family("primary"):
-        return ["No primary comparison: none is declared of methods that the benchmark has."]
-    (c,) = a.family("primary")
-    what = f"{display(c.method)} against {display(c.other)} at {a.price(c.budget)}, declared as the primary comparison"
-    if c.verdict == MISSING:
-        return [f"{what}, is left open: runs are missing."]
-    gain = c.comparison.gain.mean.interval
-    said = f"{what}: {c.verdict}. Gain {_gain(gain)} Dice, p {_p(c.comparison.p)}, {c.comparison.gain.mean.repeats} repeats"
-    if c.verdict == "equivalent":
-        said += f"; a difference within ±{a.statistics.margin:g} does not matter in practice"
-    if c.verdict == "undecided":
-        least = smallest(a, (c.method, c.other), c.budget)
-        said += f". The smallest gain that it could have found (in 80% of cases) is {number(least.estimate)}"
-        said += f" {bracket(least.low, least.high)}" if np.isfinite(least.low) else ""
-    return [said + "."]
-
-
-def _gain(gain: Interval) -> str:
-    return f"{signed(gain.estimate)} {bracket(gain.low, gain.high)}"
-
-
-def _p(p: float) -> str:
-    text = probability(p)
-    return text if text.startswith("<") else f"= {text}"
-
-
-def _family(compared: Sequence[Compared], title: str, a: DatasetAnalysis, *, against: bool = False) -> list[str]:
+def _family(compared: Sequence[Compared], title: str, a: DatasetAnalysis) -> list[str]:
     """How many comparisons of a family came out how, and which, in the order of budgets."""
     if not compared:
         return []
@@ -85,24 +48,24 @@ def _family(compared: Sequence[Compared], title: str, a: DatasetAnalysis, *, aga
     for verdict in _VERDICTS:
         own = [c for c in compared if c.verdict == verdict]
         if own:
-            named = f" ({_by_budget(a, own, against)})" if len(own) <= _NAMED and verdict != "undecided" else ""
+            named = f" ({_by_budget(a, own)})" if len(own) <= _NAMED and verdict != "undecided" else ""
             said.append(f"{len(own)} {verdict}{named}")
     return [f"{title}, corrected for all {len(compared)} comparisons: {', '.join(said)}."]
 
 
-def _by_budget(a: DatasetAnalysis, own: Sequence[Compared], against: bool) -> str:
+def _by_budget(a: DatasetAnalysis, own: Sequence[Compared]) -> str:
     said = []
     for budget in a.budgets:
-        named = [_named(c, against) for c in own if c.budget == budget]
+        named = [_named(c) for c in own if c.budget == budget]
         if named:
             said.append(f"at {a.price(budget)}: {listed(named)}")
     return "; ".join(said)
 
 
-def _named(c: Compared, against: bool) -> str:
-    """A comparison in a list: the method, what it was compared with where that varies, and its gain."""
+def _named(c: Compared) -> str:
+    """A comparison in a list: both methods and the gain."""
     gain = "" if c.verdict == MISSING else f" {signed(c.comparison.gain.mean.interval.estimate)}"
-    return f"{display(c.method)}{f' − {display(c.other)}' if against else ''}{gain}"
+    return f"{display(c.method)} − {display(c.other)}{gain}"
 
 
 def _best(a: DatasetAnalysis) -> list[str]:

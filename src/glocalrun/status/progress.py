@@ -6,11 +6,15 @@ import json
 import re
 import time
 from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from glocalseg.records.duration import duration
 
 ROW = re.compile(r"(\w+)\t(\d+\.\d{3})")
+RUN = ".run"  # beside the benchmark as it runs: when the call began, and what was missing
+K = TypeVar("K", bound=Hashable)
 
 
 def line(benchmark: Path, counted: str | None, what: str, seconds: float) -> str:
@@ -23,7 +27,7 @@ def line(benchmark: Path, counted: str | None, what: str, seconds: float) -> str
         seconds: how long the job took.
     """
     text = f"done: {what} in {duration(seconds)}"
-    notes, run = benchmark.with_suffix(".done"), benchmark.with_suffix(".run")
+    notes, run = benchmark.with_suffix(".done"), benchmark.with_suffix(RUN)
     if counted is None or not run.is_file():
         return text
     with notes.open("a", encoding="utf-8") as f:
@@ -46,14 +50,26 @@ def time_left(missing: dict[str, int], done: dict[str, list[float]], elapsed: fl
         elapsed: seconds since the beginning; with the work done in it, this tells how many jobs run at a time.
 
     Returns:
-        None when nothing is left, or while more than half of the jobs to come are of phases that were not seen yet; the
+        None where ``work_left`` cannot tell, or nothing is left.
+    """
+    work = work_left({phase: max(0, count - len(done.get(phase, []))) for phase, count in missing.items()}, done)
+    return None if work is None else work * elapsed / max(sum(map(sum, done.values())), 1e-9)
+
+
+def work_left(left: Mapping[K, int], seconds: Mapping[K, Sequence[float]]) -> float | None:
+    """Seconds that the jobs to come take one after another, if each takes as long as those of its kind did.
+
+    Args:
+        left: number of jobs to come, by kind.
+        seconds: of jobs that are done, by kind; none is empty.
+
+    Returns:
+        None when nothing is left, or while more than half of the jobs to come are of kinds that were not seen yet; the
         others of these count with the mean of all jobs.
     """
-    left = {phase: max(0, count - len(done.get(phase, []))) for phase, count in missing.items()}
-    unseen = sum(count for phase, count in left.items() if phase not in done)
+    unseen = sum(count for kind, count in left.items() if kind not in seconds)
     if not any(left.values()) or 2 * unseen > sum(left.values()):
         return None
-    spent = sum(map(sum, done.values()))
-    mean = spent / sum(map(len, done.values()))
-    work = sum(count * (sum(done[p]) / len(done[p]) if p in done else mean) for p, count in left.items())
-    return work * elapsed / max(spent, 1e-9)
+    known = [value for values in seconds.values() for value in values]
+    mean = sum(known) / max(len(known), 1)
+    return sum(count * (sum(seconds[k]) / len(seconds[k]) if k in seconds else mean) for k, count in left.items())

@@ -1,0 +1,1 @@
+"""Programs about finished reports: several joined into one, and two compared."""

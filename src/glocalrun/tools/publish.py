@@ -1,0 +1,52 @@
+"""Copy a finished report to ``results/published/<benchmark>``, which git keeps: page, figures, tables and scores, no checkpoints.
+
+The records of single runs stay where they are, so the page names their folders there and no longer links to them.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from glocalrun.plans import plan_of
+from glocalseg.config.model import ConfigError
+from glocalseg.records.sealed import CorruptedError, open_sealed
+
+PUBLISHED = Path("results/published")
+_TO_RECORD = re.compile(r'<a class="record" href="[^"]*">(.*?)</a>', re.DOTALL)
+
+
+def publish(record: Path, target: Path) -> int:
+    """Copy the files of a sealed report, its pages without links to runs; what lay in the target before is removed.
+
+    Args:
+        record: ``results/<benchmark>/report-<key>.json``.
+        target: a folder, made if it is not there.
+
+    Returns:
+        How many files there are.
+
+    Raises:
+        CorruptedError: if the report is not finished, or a file of it was changed.
+    """
+    files = open_sealed(record)["files"]
+    shutil.rmtree(target, ignore_errors=True)
+    for name in files:
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(record.parent / name, path)
+        if path.suffix == ".html":
+            path.write_text(_TO_RECORD.sub(r"\1", path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    return len(files)
+
+
+def main() -> None:
+    try:
+        plan = plan_of(Path(sys.argv[1]))
+        target = PUBLISHED / plan.benchmark.name
+        count = publish(plan.report.record, target)
+    except (ConfigError, CorruptedError) as error:
+        raise SystemExit(str(error)) from None
+    print(f"{count} files in {target}")

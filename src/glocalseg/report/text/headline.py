@@ -1,0 +1,96 @@
+"""The first sentences of the page: what the declared comparisons say, in at most two sentences for a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from glocalseg.evaluation.statistics.intervals import Interval
+from glocalseg.report.analysis.cells import MISSING, Compared, DatasetAnalysis
+from glocalseg.report.analysis.worth import smallest
+from glocalseg.report.tables.table import bracket, number, probability, signed
+from glocalseg.report.text.fact import listed
+from glocalseg.report.text.names import BASELINE, display
+
+_WORDS = {"better": "scores higher than", "worse": "scores lower than", "equivalent": "scores as much as"}
+_NAMED = 3  # methods that a sentence lists at a number of labelled volumes
+
+
+def headline(a: DatasetAnalysis) -> list[str]:
+    """One or two rich sentences: the primary comparison, then what became of all methods against random weights.
+
+    A benchmark that cannot compare says that it cannot, and how far its methods lie apart.
+    """
+    if a.silent:
+        return [f"{a.silent}.", *_apart(a)]
+    return [*_primary(a), *_family(a)]
+
+
+def _primary(a: DatasetAnalysis) -> list[str]:
+    """The verdict with its gain; undecided: what could have been found."""
+    if not a.family("primary"):
+        return ["No primary comparison: none is declared of methods that the benchmark has."]
+    (c,) = a.family("primary")
+    here, where = f"{display(c.method)}", f"with {a.price(c.budget)} labelled volumes"
+    if c.verdict == MISSING:
+        return [f"{here} against {display(c.other)} {where}, the primary comparison, is left open: runs are missing."]
+    gain = c.comparison.gain
+    numbers = f"gain {said(gain.mean.interval)} Dice, p {p_value(c.comparison.p)}, {gain.mean.repeats} repeats"
+    if c.verdict in _WORDS:
+        margin = f", within ±{a.statistics.margin:g}" if c.verdict == "equivalent" else ""
+        return [f"{here} {_WORDS[c.verdict]} {display(c.other)} {where} ({c.verdict}{margin}): {numbers}."]
+    least = smallest(a, (c.method, c.other), c.budget)
+    found = f"; this run could have found {number(least.estimate)}" if np.isfinite(least.estimate) else ""
+    return [f"{here} against {display(c.other)} {where} is undecided: {numbers}{found}."]
+
+
+def _family(a: DatasetAnalysis) -> list[str]:
+    """What became of every candidate against random weights, by the number of labelled volumes."""
+    family = a.family("random")
+    if not family:
+        return ["Nothing was compared with random weights: the benchmark has no other method, or not them."]
+    at = [f"{a.price(n)}: {_at([c for c in family if c.budget == n])}" for n in a.budgets]
+    return [
+        f"Against {display(BASELINE)}, corrected for all {len(family)} comparisons, with labelled volumes {'; '.join(at)}."
+    ]
+
+
+def _at(own: Sequence[Compared]) -> str:
+    """The verdicts at one number of labelled volumes, methods named where they are few."""
+    parts = []
+    for verdict in ("better", "worse", "equivalent", "undecided", MISSING):
+        some = [c for c in own if c.verdict == verdict]
+        if some:
+            named = verdict in _WORDS and len(some) <= _NAMED and len(some) < len(own)
+            gains = sorted(c.comparison.gain.mean.interval.estimate for c in some)
+            reach = " to ".join(dict.fromkeys((signed(gains[0]), signed(gains[-1]))))
+            count = "all" if len(some) == len(own) and len(own) > 1 else f"{len(some)} of {len(own)}"
+            parts.append(
+                (listed([display(c.method) for c in some]) if named else count)
+                + f" {verdict}{f' ({reach})' if verdict in _WORDS else ''}"
+            )
+    return ", ".join(parts)
+
+
+def _apart(a: DatasetAnalysis) -> list[str]:
+    """Where no verdict is given: how far the means of methods lie from random weights, none of it called."""
+    gains = [c.comparison.gain.mean.interval.estimate for c in a.family("random")]
+    there = [g for g in gains if np.isfinite(g)]
+    if not there:
+        return []
+    return [
+        f"Its means lie {signed(min(there))} to {signed(max(there))} Dice from {display(BASELINE)}; differences are shown with "
+        "their intervals, and none is called."
+    ]
+
+
+def said(gain: Interval) -> str:
+    """A gain with its interval: ``+0.021 [0.004, 0.038]``."""
+    return f"{signed(gain.estimate)} {bracket(gain.low, gain.high)}"
+
+
+def p_value(p: float) -> str:
+    """``= 0.031`` or ``< 0.001``."""
+    text = probability(p)
+    return text if text.startswith("<") else f"= {text}"
