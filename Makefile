@@ -1,10 +1,12 @@
-# make setup · card · look · benchmark · status · export · predict · test · fuzz · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
+# make setup · card · look · benchmark · status · report-merge · report-diff · export · predict · test · fuzz · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
 #
 #   make card FOLDER=<folder or archive> NAME=<name>       config/datasets/<name>.yaml, drafted from what lies there; FORCE=yes replaces one
 #   make look CONFIG=<file> [MIRROR=...]                    its data, verified and sliced, on a page: before anything is trained
 #   make benchmark                                          the quick benchmark on the embedded phantom
 #   make benchmark CONFIG=config/hippocampus.yaml MIRROR=<folder or url>
 #   make status [CONFIG=...] [WATCH=1]                     what is finished, runs, waits or failed, time left, scores so far
+#   make report-merge FOLDERS="<folder> <folder> ..." [OUT=results/merged]   several benchmarks or sites as one report
+#   make report-diff A=<report> B=<report> [OUT=<file>.md]  what changed between two reports, and whether it is within noise
 #   make export RUN=<folder of a fine-tuning> [OUT=...]     a network with all that it needs; or CONFIG=... METHOD=gd+lr BUDGET=8: all repeats
 #   make predict MODEL=<folder> IMAGES=<folder> OUT=<folder>   labels of images; FORCE=yes replaces those that are there
 #   make test-slow                                          tests that train networks or run whole workflows, for minutes
@@ -29,7 +31,7 @@ export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 export MPLCONFIGDIR := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: help setup card look benchmark status export predict test test-slow test-slurm fuzz lint docs same-bits check prune
+.PHONY: help setup card look benchmark status report-merge report-diff export predict test test-slow test-slurm fuzz lint docs same-bits check prune
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -56,6 +58,12 @@ benchmark: $(READY)
 
 status: $(READY)
 	@$(BIN)/python workflow/scripts/status.py "$(CONFIG)" $(if $(WATCH),--watch)
+
+report-merge: $(READY)
+	@$(BIN)/python workflow/scripts/report_merge.py $(FOLDERS) $(if $(OUT),--out="$(OUT)")
+
+report-diff: $(READY)
+	@$(BIN)/python workflow/scripts/report_diff.py $(if $(A),"$(A)") $(if $(B),"$(B)") $(if $(OUT),--out="$(OUT)")
 
 export: $(READY)
 	@$(BIN)/python workflow/scripts/export.py $(if $(RUN),--run="$(RUN)") --config="$(CONFIG)" $(if $(METHOD),--method="$(METHOD)") \

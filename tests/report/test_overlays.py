@@ -26,10 +26,12 @@ from glocalseg.report.figures.overlays.cases import BESIDE, FAILED, Runs, compar
 from glocalseg.report.figures.overlays.scene import Scene, at_one_scale, scene_of
 from glocalseg.report.figures.overlays.sheet import draw
 from glocalseg.report.figures.overlays.slices import (
+    DPI,
     Place,
     View,
-    draw_slice,
     leaves,
+    outline,
+    paint,
     round_length,
     shown_slices,
     unframe,
@@ -213,9 +215,11 @@ def test_images_are_large_enough_and_nothing_leaves_the_sheet(some: Made, shape:
     card = some[0].cards["toy_a"]
     figure = draw(shape, own, [head(some[2], s.case) for s in own], card)
     axes = figure.axes[0]
-    truth = next(p for p in axes.patches if p.get_facecolor() == pytest.approx((32 / 255, 36 / 255, 42 / 255, 1)))
-    assert truth.get_width() * 358 / NARROW.width >= 80 if shape.narrow else truth.get_width() >= 1.2
-    assert len(axes.images) == 2 * 3 * 2 * (columns + 1)  # image and truth of two slices of three cases
+    (image,) = axes.images
+    ends = np.flatnonzero(np.diff((image.get_array()[:, :, 3] > 0).any(axis=0).astype(int), prepend=0, append=0))
+    widths = np.diff(ends)[::2] / image.get_array().shape[1] * shape.width
+    assert len(widths) == {1: 4, 2: 3 if shape.narrow else 6, 6: 4 if shape.narrow else 7}[columns]
+    assert widths.min() * 358 / NARROW.width >= 80 if shape.narrow else widths.min() >= 1.2
     figure.draw_without_rendering()
     limits = figure.bbox.padded(2)
     for text in axes.texts:
@@ -244,14 +248,33 @@ def test_scenes_are_shown_at_one_scale(some: Made) -> None:
 
 def test_a_slice_lies_with_the_patients_right_on_the_left_and_up_on_top() -> None:
     place = Place(View(0, 0, 4, 4), left=1, top=2, width=2, height=2)
-    truth = np.zeros((4, 4), np.uint8)
-    prediction = truth.copy()
-    prediction[3, 3] = 1  # right, front
+    front = np.zeros((4, 4), np.uint8)
+    front[3, 3] = 1  # right, front
     axes = Figure().add_axes((0, 0, 1, 1))
-    draw_slice(axes, place, np.ones((4, 4), np.float32), truth, prediction, (1, 1))
+    outline(axes, place, front, (1, 1))
     (lines,) = axes.collections
     points = np.concatenate(lines.get_segments())
     assert (points.min(axis=0).tolist(), points.max(axis=0).tolist()) == ([1, 2], [1.5, 2.5])
+    pixels = np.zeros((5 * DPI, 4 * DPI, 4), np.uint8)
+    paint(pixels, place, np.where(front > 0, np.nan, np.arange(4)[:, None]).astype(np.float32), front, (1, 1))
+    painted = pixels[:, :, 3] > 0
+    assert (painted.any(axis=1).argmax(), painted.any(axis=0).argmax()) == (2 * DPI, DPI)
+    assert painted.sum() == (2 * DPI) ** 2
+    coloured = np.ptp(pixels[:, :, :3].astype(int), axis=2) > 20
+    assert coloured[2 * DPI : 2 * DPI + DPI // 2, DPI : DPI + DPI // 2].all()
+    assert coloured.sum() == (DPI // 2) ** 2
+    row = pixels[4 * DPI - 1, DPI : 3 * DPI, 0].astype(int)
+    assert (np.diff(row) <= 0).all(), "the first axis grows towards the left"
+    assert row[0] > 250 > 5 > row[-1]
+
+
+def test_what_lies_beyond_the_grid_or_is_not_known_is_ground() -> None:
+    place = Place(View(-2, -2, 8, 8), left=0, top=0, width=1, height=1)
+    pixels = np.zeros((DPI, DPI, 4), np.uint8)
+    paint(pixels, place, np.full((2, 2), np.nan, np.float32), np.ones((4, 4), np.uint8), (1, 1))
+    ground = (pixels[:, :, :3] == (32, 36, 42)).all(axis=2)
+    assert 0.7 < ground.mean() < 0.8, "the truth is a quarter of the view"
+    assert not ground[DPI // 2, DPI // 2]
 
 
 def test_an_outline_runs_along_the_edges_of_pixels_in_few_strokes() -> None:
@@ -259,7 +282,7 @@ def test_an_outline_runs_along_the_edges_of_pixels_in_few_strokes() -> None:
     prediction = np.zeros((10, 10), np.uint8)
     prediction[2:7, 3:5] = 2
     axes = Figure().add_axes((0, 0, 1, 1))
-    draw_slice(axes, place, np.ones((5, 5), np.float32), prediction, prediction, (1, 2))
+    outline(axes, place, prediction, (1, 2))
     (lines,) = axes.collections
     strokes = {tuple(sorted(map(tuple, s.tolist()))) for s in lines.get_segments()}
     assert strokes == {((3, 10), (3, 14)), ((8, 10), (8, 14)), ((3, 10), (8, 10)), ((3, 14), (8, 14))}

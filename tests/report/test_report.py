@@ -26,8 +26,9 @@ from glocalseg.report.tables.export import curves, dice, metrics
 from glocalseg.report.text.names import plain
 
 TABLES = [
-    "main", "structures", "subjects", "repeats", "metrics", "primary", "comparisons", "claims", "controls", "pairwise", "variants",
-    "power", "failures", "failed", "conditional", "rising", "last", "efficiency", "compute", "components", "diagnostics", "ledger", "time", "missing",
+    "main", "structures", "subjects", "repeats", "metrics", "primary", "comparisons", "claims", "controls", "pairwise",
+    "variants", "power", "failures", "failed", "conditional", "rising", "last", "efficiency", "compute", "components",
+    "diagnostics", "ledger", "time", "missing",
 ]  # fmt: skip
 FIGURES = ["dice", "gain", "structures", "repeats", "overlays", "embeddings", "pretraining", "finetuning", "throughput"]
 AGAIN = {"name": "random_again", "other_seeds": True, "control": True}

@@ -11,7 +11,6 @@ from fabricated_runs import Size, fabricate, make_card
 from glocalseg.records.sealed import CorruptedError, read_record, seal
 from glocalseg.report.build import build
 from glocalseg.report.collected.collect import Stored, collect, stored
-from glocalseg.report.figures.overlays import row_title
 from glocalseg.report.tables.export import dice, metrics
 from glocalseg.report.text.datasets import data, intensity, loss, losses, share, splits, volumes
 from glocalseg.report.text.names import shortened
@@ -88,10 +87,6 @@ def test_what_becomes_of_intensities_and_who_is_tested_in_words() -> None:
 def test_long_names_are_shortened_in_the_middle(name: str, short: str) -> None:
     assert shortened(name, 23) == short
     assert len(short) <= 23
-
-
-def test_what_stands_beside_a_row_of_pictures_is_no_formula() -> None:
-    assert row_title("best", "a$b$", 0.8123) == "best, Dice 0.812\na\\$b\\$"
 
 
 @pytest.mark.parametrize("name", ["NA", "nan", "None", "007", "1e5"])

@@ -1,4 +1,4 @@
-"""Parts of the report by themselves: names, numbers, frames put back, tables, and which run is shown in pictures."""
+"""Parts of the report by themselves: names, numbers and tables."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fabricated_runs import Size, fabricate
 
 from glocalrun.plans import plan_of
-from glocalseg.data.slices.geometry import fit
 from glocalseg.records.duration import duration
-from glocalseg.report.analysis.dataset import analyse, repeat_table
-from glocalseg.report.collected.collect import collect
-from glocalseg.report.figures.overlays import choose, overlay_plot, unframe
 from glocalseg.report.figures.networks import principal_components
 from glocalseg.report.tables.runs import listed_by_cards
 from glocalseg.report.tables.table import Block, Entry, Table, number, probability, signed
@@ -62,16 +57,6 @@ def test_numbers_as_a_reader_expects_them():
     assert times == ["3.0 s", "10 s", "59 s", "1 min 00 s", "2 min 05 s", "2 h 05 min", "–"]
 
 
-@pytest.mark.parametrize("native", [(22, 20), (30, 12), (16, 16), (9, 41), (17, 15)])
-def test_unframe_puts_a_frame_back_where_it_was_cut_out(native: tuple[int, int]):
-    image = np.random.default_rng(0).random((1, *native), np.float32)
-    whole = unframe(fit(image, (16, 16))[0], native)
-    there = np.isfinite(whole)
-    assert whole.shape == native
-    assert there.sum() == min(native[0], 16) * min(native[1], 16)
-    np.testing.assert_array_equal(whole[there], image[0][there])
-
-
 def test_principal_components_find_the_line_that_features_lie_on():
     rng = np.random.default_rng(1)
     angle = np.linspace(0, 1, 50)[:, None]
@@ -97,27 +82,6 @@ def test_a_table_in_markdown_and_latex():
     assert r"G\textsuperscript{D} & \bfseries 0.5 & 0 & 1 & wide \\" in table.latex()
     assert r"x & \multicolumn{4}{c}{both} \\" in table.latex()
     assert table.csv() == "v\n0.1\n"
-
-
-def test_no_overlay_where_there_is_no_slice_store_and_the_middle_repeat_where_there_is_one(tmp_path: Path):
-    plan = fabricate(tmp_path, Size(methods=("random", "gd"), budgets=(1,), repeats=3, subjects=2))
-    collected = collect(plan, tmp_path)
-    toy = analyse(plan, collected)["toy_a"]
-    choice = choose(toy, plan, collected)
-    assert choice is not None
-    means = repeat_table(toy).query("method == 'gd' and budget == '1'").sort_values("dice")["repeat"].tolist()
-    assert (choice.method, choice.budget, choice.repeat) == ("gd", "1", means[1])
-    ranks, _, dice = zip(*choice.cases, strict=True)
-    assert ranks == ("best", "median", "worst")
-    assert dice[0] > dice[1] > dice[2]
-    scored = next(j for j in plan.of("score") if j.start == choice.folder / "run.json")
-    (tmp_path / scored.record).unlink()
-    collected = collect(plan, tmp_path)
-    left = choose(analyse(plan, collected)["toy_a"], plan, collected)
-    assert left is not None
-    assert left.method == "random", "a cell that lacks a run is not the best"
-    (tmp_path / plan.of("data")[0].record).unlink()
-    assert overlay_plot(analyse(plan, collected)["toy_a"], plan, collected, tmp_path) is None
 
 
 def test_repeats_that_a_card_lists_are_known_by_budget() -> None:

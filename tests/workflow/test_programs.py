@@ -14,8 +14,8 @@ import pytest
 from snakemake_call import snakemake
 
 from conftest import REPOSITORY
-from glocalrun.status import progress
 from glocalrun.plans import plan_of
+from glocalrun.status import progress
 from glocalseg.plan.make import fetched_record, verified_record
 from glocalseg.plan.phases import PHASES
 

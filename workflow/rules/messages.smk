@@ -1,15 +1,21 @@
-"""What is said when a run begins and when it ends."""
+"""What is said when a run begins and when it ends, and what ``snakemake --report`` shows."""
 
 import os
 import time
 from collections import Counter
 
+from glocalrun.reports.captions import described, items
 from glocalrun.status.listed import SUFFIX, Listing, listed, made_of, write_list
 from glocalseg.plan.make import lock_file
 from glocalseg.records.sealed import restore
+from snakemake.io import report as flagged
 from snakemake.shell import shell
 
+TEMPLATES = HERE / "workflow" / "report"  # of captions
 SAID = 12  # missing runs that are named on the console; the report names all
+
+
+report: str(described(PLAN, TEMPLATES / "workflow.rst", STATE / f"{BENCHMARK.name}.rst"))
 
 
 def list_jobs():
@@ -79,3 +85,14 @@ def failed_run():
         )
         logger.info(f"Report of what is there: {PLAN.report.record.parent / 'report' / 'index.html'}")
     logger.info("What is there is kept: the same command makes the rest.")
+
+
+def shown():
+    """Page, figures and tables of the report that is there: inputs of the target, which makes nothing, flagged for --report.
+
+    No job declares them as its outputs, because the record stands for them, and existing means current.
+    """
+    return [
+        flagged(str(i.path), caption=str(i.caption), category=i.category, subcategory=i.subcategory, labels=i.labels)
+        for i in items(PLAN, TEMPLATES, STATE)
+    ]

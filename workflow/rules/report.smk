@@ -1,23 +1,4 @@
-"""Scores of all runs to tables, figures and the report page, and what ``snakemake --report`` shows of them."""
-
-from glocalrun.reports.captions import described, items
-from snakemake.io import report as flagged
-
-TEMPLATES = HERE / "workflow" / "report"
-
-
-report: str(described(PLAN, TEMPLATES / "workflow.rst", STATE / f"{BENCHMARK.name}.rst"))
-
-
-def shown():
-    """Page, figures and tables of the report that is there: inputs of the target, which makes nothing, flagged for --report.
-
-    No job declares them as its outputs, because the record stands for them, and existing means current.
-    """
-    return [
-        flagged(str(i.path), caption=str(i.caption), category=i.category, subcategory=i.subcategory, labels=i.labels)
-        for i in items(PLAN, TEMPLATES, STATE)
-    ]
+# Scores of all runs to tables, figures and the report page. What `snakemake --report` shows of them is in messages.smk.
 
 
 rule report:

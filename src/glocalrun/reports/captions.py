@@ -1,4 +1,4 @@
-"""What ``snakemake --report`` shows beside page, figures and tables: reStructuredText made of what the benchmark and its tables say."""
+"""What ``snakemake --report`` says beside page, figures and tables: reStructuredText of what benchmark and tables say."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _VARIANT = re.compile(r"-(narrow|dark|narrow-dark)$")  # of a figure, for phones
 _ESCAPED = re.compile(r"\\([\\`*_\[\]<>|])")
 _SUPERSCRIPT = re.compile(r"<sup>(.*?)</sup>")
 _SPECIAL = re.compile(r"([\\`*_|])")
+_PLACE = re.compile(r"\{(?=[{%#])")
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def _plain(markdown: str) -> str:
 
 
 def restructured(text: str) -> str:
-    """Plain text as a paragraph of reStructuredText in which nothing is markup, nor a place to fill in."""
-    return "{% raw %}" + _SPECIAL.sub(r"\\\1", " ".join(text.split())) + "{% endraw %}"
+    """Plain text as a paragraph of reStructuredText in which nothing is markup, nor a place for Snakemake to fill in."""
+    return _PLACE.sub(r"{\\", _SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 
 def described(plan: Plan, template: Path, target: Path) -> Path:

@@ -20,7 +20,9 @@ OUT = Path("results/merged")
 def main() -> None:
     """Join, build, print where the page is; exit with one line a problem where folders do not fit."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="*", type=Path, help="results/<benchmark>, a checkout, or config/<name>.yaml of one")
+    parser.add_argument(
+        "folders", nargs="*", type=Path, help="results/<benchmark>, a checkout, or config/<name>.yaml of one"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="folder for all of it (default: %(default)s)")
     args = parser.parse_args()
     try:
@@ -40,6 +42,6 @@ def main() -> None:
 def joined_of(folders: list[Path], out: Path) -> Joined:
     """The runs of folders brought together. Raises ConfigError, CorruptedError, ReportError."""
     if len(folders) < 2:
-        raise ReportError(f"make report-merge: expected two folders or more, FOLDERS=\"a b\", found {len(folders)}")
+        raise ReportError(f'make report-merge: expected two folders or more, FOLDERS="a b", found {len(folders)}')
     with remembering(MEMORY):
         return merge([read_source(folder) for folder in folders], out, lock_folder=CARDS)

@@ -120,7 +120,7 @@ def _runs(around: _Around, job: Listed, lock: os.DirEntry[str], allocation: Allo
     if lock.inode() in calls.locked:
         return True
     if around.queue is not None and job.phase not in HERE:
-        return allocation is not None and not allocation.ended
+        return allocation is not None and allocation.runs
     if not calls.elsewhere and (calls.sure or not calls.running):
         return False
     newest = max(date(lock.path), date(around.root / job.log), date((around.root / job.record).parent))

@@ -14,6 +14,7 @@ from glocalrun.status.listed import Listed
 
 PATIENCE = 5.0  # seconds that squeue may take
 LOST = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT")
+RUNS = ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED")
 ENDED = (*LOST, "COMPLETED")
 _TAIL = re.compile(
     r"(?P<head>.+?)(?:_n(?P<budgets>(?:all|\d+)(?:\.(?:all|\d+))*))?(?:_seed(?P<seeds>\d+(?:\.\d+)*))?"
@@ -29,6 +30,11 @@ class Allocation:
     name: str
     state: str
     reason: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has a node."""
+        return self.state in RUNS
 
     @property
     def ended(self) -> bool:

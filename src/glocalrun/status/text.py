@@ -86,7 +86,7 @@ def _work(status: Status) -> str:
     if status.done:
         return "All of it is there."
     left, several = status.left, f"{status.left.at_a_time:.1f}".removesuffix(".0")
-    speed = f"{several} job{'s' * (several != '1')} at a time, as {'measured' if left.measured else 'given'}"
+    speed = f"{several} job{'s' * (several != '1')} at a time{', as measured' if left.measured else ''}"
     if not status.calls.at_work:
         still = "" if left.seconds is None else f"; what is left takes about {duration(left.seconds)} ({speed})"
         return f"No call is at work{still}."

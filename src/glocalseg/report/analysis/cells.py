@@ -80,8 +80,8 @@ class DatasetAnalysis:
     """All cells and comparisons of one data set.
 
     ``people`` are the test subjects, in the order of the rows of every score array. ``budgets`` are those with labels to choose
-    (not ``all``); ``references`` names, for every control, the method that it is held against; ``same_again`` are the controls that
-    repeat their reference with other seeds. ``silent`` says why no verdict is given of anything, and is empty where verdicts are.
+    (not ``all``); ``references`` names, for every control, the method that it is held against; ``same_again`` are the controls
+    that repeat their reference with other seeds. ``silent`` says why no verdict is given, and is empty where verdicts are.
     """
 
     dataset: str

@@ -1,13 +1,13 @@
 """Means that two reports have in common, those that changed, and whether a change is within noise.
 
-Where both have the same test volumes and repeats (of the same choices of volumes and seeds), values are paired, and the interval
-is that of ``statistics.intervals``, with subjects and repeats as random factors. Where only the subjects are the same, repeats are
-independent samples: Welch's interval on their means. Where the subjects differ as well, each mean brings its own error, of subjects
-and of repeats.
+Where both have the same test volumes and repeats (of the same choices of volumes and seeds), values are paired, and the
+interval is that of ``statistics.intervals``, with subjects and repeats as random factors. Where only the subjects are the same,
+repeats are independent samples: Welch's interval on their means. Where the subjects differ as well, each mean brings its own
+error, of subjects and of repeats.
 
-Who looks at many means finds a change in one of them, so that intervals are Bonferroni's: the means of Dice over all structures are
-one family, all others a second one. A change is within noise if its interval holds zero. A single repeat has no interval, and no
-answer.
+Who looks at many means finds a change in one of them, so that intervals are Bonferroni's: the means of Dice over all structures
+are one family, all others a second one. A change is within noise if its interval holds zero. A single repeat has no interval,
+and no answer.
 
 Source: Welch (1947), Biometrika 34:28.
 """
@@ -122,7 +122,8 @@ def _change(key: Key, first: pd.DataFrame, second: pd.DataFrame, confidence: flo
         difference = welch(one, two, confidence=confidence, shared=subjects)
         how = "Welch" if subjects else "Welch, other subjects"
     means = (float(np.nanmean(side)) if np.isfinite(side).any() else np.nan for side in (one, two))
-    return Change(*key, *means, difference, how)  # type: ignore[arg-type]
+    before, after = means
+    return Change(*key, before, after, difference, how)
 
 
 def _tested(rows: pd.DataFrame) -> set[tuple[str, str]]:

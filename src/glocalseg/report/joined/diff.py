@@ -26,9 +26,9 @@ Words = tuple[str, ...]
 class Difference:
     """What changed from ``first`` to ``second``.
 
-    ``equal``: all scores are the same bytes. ``levels`` has what is only in one: what of, its names, whether added; ``added`` and
-    ``gone`` are cells (data set, method, budget). ``runs`` are in both, ``rescored`` of them have other scores. ``means`` are those
-    that both have, ``verdicts`` those that changed (comparison, before, after; empty: none). ``settings``: path, before, after.
+    ``equal``: all scores are the same bytes. ``levels`` has what is only in one: what of, its names, whether added; ``added``
+    and ``gone`` are cells (data set, method, budget). ``runs`` are in both, ``rescored`` of them have other scores. ``means``
+    are those that both have, ``verdicts`` those that changed (comparison, before, after). ``settings``: path, before, after.
     ``facts`` are further lines. ``confidence`` is that of each family of intervals.
     """
 
@@ -174,7 +174,11 @@ def _keys(first: Iterable[str], second: Iterable[str]) -> Iterator[str]:
         other[_phase(place)] += len(sides[1][place] - sides[0][place])
     gone, added = (sum(len(a[p]) for p in a.keys() - b.keys()) for a, b in (sides, sides[::-1]))
     parts = [f"{n} of {name}" for name, n in sorted(other.items()) if n]
-    said = [f"other keys: {', '.join(parts)}" if parts else "", f"{gone} gone" if gone else "", f"{added} added" if added else ""]
+    said = [
+        f"other keys: {', '.join(parts)}" if parts else "",
+        f"{gone} gone" if gone else "",
+        f"{added} added" if added else "",
+    ]
     yield f"Keys of the runs: {'; '.join(text for text in said if text)}."
 
 

@@ -184,7 +184,7 @@ def _claims(every: Sequence[Benchmark]) -> list[list[str]] | None:
 def _joined_options(every: Sequence[Benchmark], section: str) -> dict[str, Any]:
     """By strategy or regime the options of those that have methods with it, which agree; of others, whoever gives some."""
     names = dict.fromkeys(name for b in every for name in getattr(b, section))
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in names:
         users = [b for b in every if name in _used(b)]
         given = [getattr(b, section).get(name, {}) for b in users or every]

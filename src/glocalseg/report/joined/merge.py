@@ -89,7 +89,9 @@ def _require_apart(sources: Sequence[Source], out: Path) -> None:
         if out.resolve() == source.root.resolve():
             raise ReportError(f"OUT: expected another folder than those that are joined, found {out}")
     if out.exists() and not (out / SOURCES).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise ReportError(f"OUT: expected a new folder, or one that report-merge made, found {out}, which holds something else")
+        raise ReportError(
+            f"OUT: expected a new folder, or one that report-merge made, found {out}, which holds something else"
+        )
 
 
 def _place_locks(cards: Mapping[str, Card], sources: Sequence[Source], lock_folder: Path, target: Path) -> None:

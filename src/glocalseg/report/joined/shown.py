@@ -15,6 +15,7 @@ from glocalseg.report.tables.table import number, signed
 from glocalseg.report.text.names import markdown
 
 SHOWN = 12  # names in a line
+JUDGED = "Judged"  # head of the column that is set in bold where it matters
 WITHIN = {True: "within noise", False: "beyond noise", None: "one repeat: cannot tell"}
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -22,14 +23,14 @@ body { margin: 0 auto; max-width: 66rem; padding: 1rem; overflow-wrap: anywhere;
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 1.6rem; }
 .frame { overflow-x: auto; } table { border-collapse: collapse; overflow-wrap: normal; }
 th, td { text-align: left; padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #8b96a1; vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr.strong td { font-weight: 600; }
+td { white-space: nowrap; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.strong { font-weight: 700; }
 """
 
 
 @dataclass(frozen=True)
 class Part:
-    """A heading, sentences, and a table: its head and rows, of which ``strong`` ones are what matters most."""
+    """A heading, sentences, and a table: its head and rows. ``strong``: by row, whether its judgement is what matters most."""
 
     title: str
     lines: tuple[str, ...] = ()
@@ -43,7 +44,9 @@ def verdict(d: Difference) -> str:
     """The whole in a sentence."""
     moved = [f"{n} {_cells(n)} {what}" for n, what in ((len(d.added), "added"), (len(d.gone), "gone")) if n]
     if not d.changed:
-        first = "All scores are equal, byte for byte." if d.equal else f"None of {len(d.means)} means in both reports changed."
+        first = (
+            "All scores are equal, byte for byte." if d.equal else f"None of {len(d.means)} means in both reports changed."
+        )
         return " ".join([first, *([f"{', '.join(moved).capitalize()}."] if moved else [])])
     untold = sum(c.within is None for c in d.changed)
     beyond = len(d.beyond) - untold
@@ -63,7 +66,11 @@ def parts(d: Difference) -> list[Part]:
     lines = tuple(f"{line[0].upper()}{line[1:]}." for line in compared)
     cells = [*((*cell, "added") for cell in d.added), *((*cell, "gone") for cell in d.gone)]
     if lines or cells:
-        found.append(Part("What is compared", lines, ("Data set", "Method", "Labelled volumes", "") if cells else (), tuple(cells)))
+        found.append(
+            Part(
+                "What is compared", lines, ("Data set", "Method", "Labelled volumes", "Cell") if cells else (), tuple(cells)
+            )
+        )
     if d.changed:
         found.append(_means(d))
     if d.verdicts:
@@ -77,7 +84,9 @@ def parts(d: Difference) -> list[Part]:
 
 
 def _runs(d: Difference) -> tuple[str, ...]:
-    said = f"{d.runs} runs are in both" + (f", {d.rescored} of them with other scores" if d.rescored else ", their scores equal")
+    said = f"{d.runs} runs are in both" + (
+        f", {d.rescored} of them with other scores" if d.rescored else ", their scores equal"
+    )
     return (f"{said}.",) if d.runs else ("No run is in both.",)
 
 
@@ -91,9 +100,23 @@ def _means(d: Difference) -> Part:
         f"Intervals hold all changes of Dice over all structures at once, and all others at once, in {d.confidence:.0%} of cases "
         "where only chance is at work. Paired: the same test volumes and repeats; Welch: repeats are taken for independent ones."
     )
-    head = ("Data set", "Method", "Labelled volumes", "Structure", "Metric", "Before", "After", "Change", "Interval", "", "Judged")
+    head = (
+        "Data set",
+        "Method",
+        "Labelled volumes",
+        "Structure",
+        "Metric",
+        "Before",
+        "After",
+        "Change",
+        "Interval",
+        JUDGED,
+        "How",
+    )
     rows = tuple(_row(c) for c in d.changed)
-    return Part("Means that changed", (line,), head, rows, tuple(c.within is not True for c in d.changed), frozenset({5, 6, 7, 8}))
+    return Part(
+        "Means that changed", (line,), head, rows, tuple(c.within is not True for c in d.changed), frozenset({5, 6, 7, 8})
+    )
 
 
 def _row(c: Change) -> tuple[str, ...]:
@@ -121,7 +144,9 @@ def text(found: Sequence[Part]) -> str:
         table = [*([part.head] if part.head else []), *part.rows]
         widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))] if table else []
         for row in table:
-            cells = [c.rjust(w) if i in part.numbers else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+            cells = [
+                c.rjust(w) if i in part.numbers else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            ]
             lines.append(f"  {'  '.join(cells)}".rstrip())
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
@@ -136,14 +161,16 @@ def as_markdown(found: Sequence[Part]) -> str:
             ends = [" ---: " if c in part.numbers else " :--- " for c in range(len(part.head))]
             rows = [_piped(part.head), f"|{'|'.join(ends)}|"]
             strong = part.strong or (False,) * len(part.rows)
-            rows += [_piped(row, bold=bold) for row, bold in zip(part.rows, strong, strict=True)]
+            rows += [
+                _piped(row, part.head.index(JUDGED) if bold else None) for row, bold in zip(part.rows, strong, strict=True)
+            ]
             blocks.append("\n".join(rows))
     return "\n\n".join(blocks) + "\n"
 
 
-def _piped(row: Sequence[str], *, bold: bool = False) -> str:
-    cells = [markdown(cell) or " " for cell in row]
-    return "| " + " | ".join(f"**{c}**" if bold and c.strip() else c for c in cells) + " |"
+def _piped(row: Sequence[str], bold: int | None = None) -> str:
+    cells = [f"**{markdown(cell)}**" if i == bold else markdown(cell) or " " for i, cell in enumerate(row)]
+    return f"| {' | '.join(cells)} |"
 
 
 def as_html(found: Sequence[Part]) -> str:
@@ -165,12 +192,17 @@ def _section(part: Part, *, first: bool) -> str:
 
 
 def _table(part: Part) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in part.head)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in part.head)
     rows = []
     for row, strong in zip(part.rows, part.strong or (False,) * len(part.rows), strict=True):
-        kinds = [' class="number"' if i in part.numbers else "" for i in range(len(row))]
-        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
-        rows.append(f'<tr class="strong">{cells}</tr>' if strong else f"<tr>{cells}</tr>")
+        kinds = [
+            "number" if i in part.numbers else "strong" if strong and part.head[i] == JUDGED else "" for i in range(len(row))
+        ]
+        cells = (
+            f'<td class="{kind}">{escape(cell)}</td>' if kind else f"<td>{escape(cell)}</td>"
+            for kind, cell in zip(kinds, row, strict=True)
+        )
+        rows.append(f"<tr>{''.join(cells)}</tr>")
     body = "\n".join(rows)
     label = f'role="region" aria-label="{escape(part.title)}" tabindex="0"'
     return f'<div class="frame" {label}>\n<table>\n<tr>{head}</tr>\n{body}\n</table>\n</div>'

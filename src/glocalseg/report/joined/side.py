@@ -77,8 +77,7 @@ def read_side(folder: Path) -> Side:
 
 def _hashed(folder: Path) -> dict[str, str]:
     """The sha256 of all files of a report that has no record."""
-    names = [SCORES, *(p for p in folder.rglob("*") if p.is_file())]
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for name in names if (path := folder / name)}
+    return {p.relative_to(folder).as_posix(): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def _scores(path: Path) -> pd.DataFrame:
@@ -87,7 +86,9 @@ def _scores(path: Path) -> pd.DataFrame:
         rows = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": [""]}, compression="gzip")
     except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
         said = " ".join(str(error).split())[:SHOWN]
-        raise ReportError(f"{path}: expected a table of scores as gzipped CSV, found: {said or type(error).__name__}") from None
+        raise ReportError(
+            f"{path}: expected a table of scores as gzipped CSV, found: {said or type(error).__name__}"
+        ) from None
     if lacking := [name for name in (*ROW, "value") if name not in rows]:
         raise ReportError(f"{path}: expected columns {', '.join((*ROW, 'value'))}, found none called {', '.join(lacking)}")
     if not pd.api.types.is_numeric_dtype(rows["value"]):

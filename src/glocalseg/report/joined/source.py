@@ -9,8 +9,8 @@ from typing import Any
 
 from glocalseg.config.benchmark import Benchmark, load_benchmark, parse_benchmark
 from glocalseg.config.model import parse
-from glocalseg.data.cards.card import Card, load_cards
 from glocalseg.data.acquire.lock.file import locked
+from glocalseg.data.cards.card import Card, load_cards
 from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.records.sealed import CorruptedError, read_record
@@ -59,7 +59,9 @@ def read_source(folder: Path) -> Source:
     payload = read_record(record)
     spec = payload.get("spec")
     if not isinstance(spec, dict) or not {"benchmark", "cards", "runs"} <= set(spec):
-        raise ReportError(f"{record}: expected the record of a report, with its benchmark, cards and runs, found another one")
+        raise ReportError(
+            f"{record}: expected the record of a report, with its benchmark, cards and runs, found another one"
+        )
     benchmark = parse_benchmark(spec["benchmark"], where=str(record))
     cards = {name: parse(Card, raw, f"{record}: {name}") for name, raw in spec["cards"].items()}
     runs = tuple(Path(path) for path in spec["runs"])
@@ -103,7 +105,7 @@ def _source(name: str, root: Path, benchmark: Benchmark, cards: Mapping[str, Car
 
 
 def _identity(root: Path, card: Card, runs: tuple[Path, ...]) -> str | None:
-    """What stands for a data set's contents at a site: as its slice store says, or its lock file, or the card; None if unknown."""
+    """What stands for a data set's contents at a site, as its slice store, lock file or card says; None if unknown."""
     stores = [root / run for run in runs if run.parts[:3] == ("data", "slices", card.name)]
     for record in (path for path in stores if path.is_file()):
         spec: Any = read_record(record).get("spec")

@@ -7,6 +7,7 @@ shows each of them after it, by the same code.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def _held(plot: Plot, narrow: bool = False, dark: bool = False) -> str:
 
 def _breakable(name: str) -> Markup:
     """A name that a narrow column breaks behind its underscores and hyphens."""
-    return Markup(escape(name).replace("_", "_<wbr>").replace("-", "-<wbr>"))
+    return Markup(re.sub("([_-])", r"\1<wbr>", str(escape(name))))
 
 
 def _dataset(plan: Plan, root: Path, job: Job, *, volumes: int, size: int, small: int) -> dict[str, Any]:

@@ -123,7 +123,8 @@ def choose(volumes: Sequence[Volume], limit: int) -> list[Volume]:
     if len(volumes) <= limit:
         return list(volumes)
     first = [v for v in volumes if v.flags][:limit]
-    others = [v for v in volumes if v not in first]
+    taken = {v.name for v in first}
+    others = [v for v in volumes if v.name not in taken]
     picked = {int(i) for i in np.linspace(0, len(others) - 1, limit - len(first)).round()} if limit > len(first) else set()
     return [*first, *(v for i, v in enumerate(others) if i in picked)]
 

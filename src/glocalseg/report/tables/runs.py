@@ -100,7 +100,7 @@ def _ledger(collected: Collected, titles: dict[str, str], by_cards: set[tuple[st
             unlabelled.get(row["dataset"], Entry("0")),
             Entry(str(len(row["test"])), more=f"{row['test_subjects']} subjects"),
         ))  # fmt: skip
-        before[row["dataset"]] = validation or seen
+        before[row["dataset"]] = validation or seen or ()
         data.append({
             "dataset": row["dataset"], "budget": row["budget"], "repeat": row["repeat"], "selection": row["selection"],
             "listed": listed, "methods": " ".join(row["methods"]), "labelled_total": total,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from glocalseg.data.cards.card import Card
 from glocalseg.report.figures.figure import EDGE, INK, MUTED, Shape, canvas
 from glocalseg.report.figures.overlays.scene import Scene
-from glocalseg.report.figures.overlays.slices import BAR, FILL, Place, draw_slice, letter, round_length, scale_bar
+from glocalseg.report.figures.overlays.slices import BAR, DPI, FILL, Place, letter, outline, paint, round_length, scale_bar
 from glocalseg.report.figures.overlays.words import called
 from glocalseg.report.look.strips import sides
 from glocalseg.report.tables.table import number
@@ -141,10 +141,12 @@ def _nameless(tiles: Sequence[_Tile]) -> list[_Tile]:
 
 
 def _render(sheet: _Sheet, card: Card, mm: float) -> Figure:
-    """One pair of axes holds all, in inches: a pair for every image would take most of the time."""
-    figure = canvas(sheet.shape.width, sheet.y)
+    """One pair of axes holds all, in inches, and one image all slices: many of either would take most of a report's time."""
+    width, height = (int(np.ceil(inches * DPI)) for inches in (sheet.shape.width, sheet.y))
+    pixels = np.zeros((height, width, 4), np.uint8)
+    figure = canvas(width / DPI, height / DPI)
     figure.set_layout_engine("none")
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, sheet.shape.width), ylim=(sheet.y, 0), autoscale_on=False)
+    axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     for x, y, text, look in sheet.texts:
         axes.text(x, y, text, va="top", **look)
@@ -152,9 +154,12 @@ def _render(sheet: _Sheet, card: Card, mm: float) -> Figure:
         axes.add_patch(swatch)
     for tile, place in sheet.tiles:
         scene, depth = tile.scene, tile.depth
-        prediction = None if tile.prediction is None else tile.prediction[depth]
-        draw_slice(axes, place, scene.images[depth], scene.truth[depth], prediction, scene.spacing)
+        paint(pixels, place, scene.images[depth], scene.truth[depth], scene.spacing)
+        if tile.prediction is not None:
+            outline(axes, place, tile.prediction[depth], scene.spacing)
         if tile.first:
             letter(axes, place, sides(card.slice_axis), sheet.shape.small)
             scale_bar(axes, place, mm)
+    axes.imshow(pixels, extent=(0, width / DPI, height / DPI, 0), interpolation="none", aspect="auto", zorder=0)
+    axes.set(xlim=(0, width / DPI), ylim=(height / DPI, 0))
     return figure

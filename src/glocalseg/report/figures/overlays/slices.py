@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
@@ -25,9 +25,10 @@ FILL = 0.42  # how much of the truth's colour hides the image
 _ROOM = 0.14  # around the structures, of their size
 _FAR = 2.0  # what is predicted far from the truth widens a view up to so many times the truth's size
 BAR = 0.4  # of a panel's width that a bar of scale may have
+DPI = 150  # of images, as pages show them
 _Mask = NDArray[np.bool_]
 Labels = NDArray[np.uint8]
-Array = TypeVar("Array", NDArray[np.float32], NDArray[np.uint8])
+Pixels = NDArray[np.uint8]
 Numbers = TypeVar("Numbers", float, NDArray[Any])
 
 
@@ -63,6 +64,14 @@ class Place:
     def inches(self, mm: float) -> float:
         """How long so many mm are."""
         return mm / self.view.width * self.width
+
+    def mm(self, x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+        """What lies there: the inverse of ``x`` and ``y``."""
+        view = self.view
+        return (
+            view.x + view.width - (x - self.left) / self.width * view.width,
+            view.y + view.height - (y - self.top) / self.height * view.height,
+        )
 
     def x(self, mm: Numbers) -> Numbers:
         """The first axis of a slice runs from right to left."""
@@ -125,43 +134,61 @@ def _reach(base: _Mask, found: _Mask) -> tuple[int, int]:
     return (min(low, int(near[0])), max(high, int(near[-1]) + 1)) if len(near) else (low, high)
 
 
-def draw_slice(
-    axes: Axes,
-    place: Place,
-    image: NDArray[np.float32],
-    truth: Labels,
-    prediction: Labels | None,
-    spacing: tuple[float, float],
-) -> None:
-    """One slice on a sheet, upright as ``look.strips.sides`` says.
+def paint(pixels: Pixels, place: Place, image: NDArray[np.float32], truth: Labels, spacing: tuple[float, float]) -> None:
+    """One slice put on a sheet of pixels, DPI to the inch, upright as ``look.strips.sides`` says: the truth on the image.
 
     Args:
-        axes: of the sheet, in inches.
+        pixels: (height, width, 4) uint8, of the whole sheet; what the slice covers is changed.
         image: (h, w) on a grid of the same extent as the truth's, NaN where nothing is known.
-        truth, prediction: (H, W) classes on the native grid.
+        truth: (H, W) classes on the native grid.
         spacing: mm of the native grid, (rows, columns).
     """
-    frame = Rectangle((place.left, place.top), place.width, place.height, facecolor=GROUND, edgecolor="none", zorder=0)
-    axes.add_patch(frame)
-    size = (truth.shape[0] * spacing[0], truth.shape[1] * spacing[1])
-    seen, extent = _cut(image, size, place)
-    low, high = np.nanpercentile(seen, [1, 99]) if np.isfinite(seen).any() else (0.0, 1.0)
-    grey: dict[str, Any] = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6), "interpolation": "bilinear"}
-    shown = axes.imshow(seen.T, extent=extent, origin="lower", aspect="auto", zorder=1, **grey)
-    shown.set_clip_path(frame)
-    near, extent = _cut(truth, size, place)
-    fill = np.zeros((*near.shape, 4))
-    for k in _classes(near):
-        fill[near == k] = to_rgba(structure_colour(k), FILL)
-    turned = fill.transpose(1, 0, 2)
-    shown = axes.imshow(turned, extent=extent, origin="lower", aspect="auto", zorder=1, interpolation="nearest")
-    shown.set_clip_path(frame)
-    if prediction is None:
-        return
+    across, down = (
+        slice(round(start * DPI), round((start + length) * DPI))
+        for start, length in ((place.left, place.width), (place.top, place.height))
+    )
+    x, y = place.mm(_middles(across) / DPI, _middles(down) / DPI)
+    grid = (truth.shape[0] * spacing[0], truth.shape[1] * spacing[1])
+    inside = ((x >= 0) & (x < grid[0]))[:, None] & ((y >= 0) & (y < grid[1]))
+    grey = _between(image, x / grid[0], y / grid[1])
+    known = inside & np.isfinite(grey)
+    low, high = np.percentile(grey[known], [1, 99]) if known.any() else (0.0, 1.0)
+    shown = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)[:, :, None] * np.full(3, 255.0)
+    rows, columns = (
+        np.clip((at / mm).astype(int), 0, n - 1) for at, mm, n in zip((x, y), spacing, truth.shape, strict=True)
+    )
+    classes = truth[rows[:, None], columns]
+    shown = np.where(known[:, :, None], shown, 255 * np.array(to_rgb(GROUND)))
+    for k in _classes(classes):
+        there = inside & (classes == k)
+        shown[there] = (1 - FILL) * shown[there] + FILL * 255 * np.array(to_rgb(structure_colour(k)))
+    pixels[down, across, :3] = np.round(shown).astype(np.uint8).transpose(1, 0, 2)
+    pixels[down, across, 3] = 255
+
+
+def outline(axes: Axes, place: Place, prediction: Labels, spacing: tuple[float, float]) -> None:
+    """The borders of every structure of a predicted slice (H, W), on a sheet whose axes are in inches."""
+    frame = Rectangle((place.left, place.top), place.width, place.height, transform=axes.transData)
     for k in _classes(prediction):
-        lines = LineCollection(_outline(np.equal(prediction, k), place, spacing), colors=structure_colour(k), linewidths=1.3)
+        lines = LineCollection(_border(np.equal(prediction, k), place, spacing), colors=structure_colour(k), linewidths=1.3)
         axes.add_collection(lines, autolim=False)
         lines.set_clip_path(frame)
+
+
+def _middles(of: slice) -> NDArray[np.float64]:
+    return np.arange(of.start, of.stop) + 0.5
+
+
+def _between(image: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bilinear between the centres of pixels at shares of the two axes, (len(x), len(y)); NaN beside what is not known."""
+    ends = []
+    for share, n in zip((x, y), image.shape, strict=True):
+        at = np.clip(share * n - 0.5, 0, n - 1)
+        low = np.minimum(at.astype(int), max(n - 2, 0))
+        ends.append((low, np.minimum(low + 1, n - 1), at - low))
+    (x0, x1, dx), (y0, y1, dy) = ends
+    rows = image[x0] * (1 - dx)[:, None] + image[x1] * dx[:, None]
+    return np.asarray(rows[:, y0] * (1 - dy) + rows[:, y1] * dy)
 
 
 def letter(axes: Axes, place: Place, sides: Sides, size: float) -> None:
@@ -204,18 +231,7 @@ def _classes(labels: Labels) -> list[int]:
     return sorted(set(np.unique(labels).tolist()) - {0})
 
 
-def _cut(array: Array, size: tuple[float, float], place: Place) -> tuple[Array, tuple[float, float, float, float]]:
-    """What of an array over ``size`` mm is in view, and where it lies: a large slice would fill files with what nobody sees."""
-    v, ends = place.view, []
-    for n, mm, start, length in zip(array.shape, size, (v.x, v.y), (v.width, v.height), strict=True):
-        pixel = mm / n
-        low = min(max(int(start / pixel) - 1, 0), n - 1)
-        ends.append((low, min(max(int((start + length) / pixel) + 2, low + 1), n), pixel))
-    (x0, x1, dx), (y0, y1, dy) = ends
-    return array[x0:x1, y0:y1], (place.x(x0 * dx), place.x(x1 * dx), place.y(y0 * dy), place.y(y1 * dy))
-
-
-def _outline(mask: _Mask, place: Place, spacing: tuple[float, float]) -> list[NDArray[np.float64]]:
+def _border(mask: _Mask, place: Place, spacing: tuple[float, float]) -> list[NDArray[np.float64]]:
     """Strokes (2, 2) on the sheet along the edges of a mask's pixels: exact, however few pixels there are."""
     padded, parts = np.pad(mask, 1).astype(np.int8), list[NDArray[np.float64]]()
     for axis in (0, 1):

@@ -54,7 +54,7 @@ def dice_plot(a: DatasetAnalysis) -> Plot | None:
         "beside each other, random weights hollow. " + _last(a) + "Overlapping intervals do not mean that methods are equal: all "
         "see the same subjects and repeats, and the figure of gains compares them pair by pair. “n + m for selection”: n volumes "
         "to train on, and m others whose labels chose the weights.",
-        alt=f"Mean Dice with intervals against labelled volumes, {len(a.methods)} methods. Highest means: {best}.{upper}",
+        alt=f"Mean Dice with intervals against labelled volumes (methods: {len(a.methods)}). Highest means: {best}.{upper}",
     )  # fmt: skip
 
 
@@ -152,8 +152,8 @@ def _method(axes: Axes, a: DatasetAnalysis, method: str, means: dict[float, Inte
     for place, mean in means.items():
         bar(axes, place, mean, colour, upright=True, width=1.3)
     axes.plot(
-        list(means), [m.estimate for m in means.values()], linewidth=0.9, linestyle=_DOTTED if method == BASELINE else "-", zorder=3,
-        **method_mark(a, method, size),
+        list(means), [m.estimate for m in means.values()], linewidth=0.9, zorder=3,
+        linestyle=_DOTTED if method == BASELINE else "-", **method_mark(a, method, size),
     )  # fmt: skip
     for place, mean in means.items():
         if not low <= mean.estimate <= high:

@@ -54,7 +54,7 @@ def subjects_plot(a: DatasetAnalysis) -> Plot:
 
 def _rows(axes: Axes, a: DatasetAnalysis, methods: Sequence[str], values: Sequence[Array], worst: Worst) -> None:
     """A row a method; a subject lies at the same height in every row."""
-    heights = (np.arange(1, len(a.people) + 1) * _GOLDEN % 1 - 0.5) * _HEIGHT
+    heights = np.array([(i * _GOLDEN % 1 - 0.5) * _HEIGHT for i in range(1, len(a.people) + 1)])
     hardest = [a.people.index(hard.subject) for hard in worst.subjects]
     others = [i for i in range(len(a.people)) if i not in hardest]
     size = 4.0 if len(a.people) <= 25 else 3.2 if len(a.people) <= 80 else 2.4
@@ -92,4 +92,4 @@ def _alt(a: DatasetAnalysis, worst: Worst) -> str:
             f" The lowest of all: {low.subject} with {number(low.dice)} for {plain(display(low.method))}, "
             f"{a.price(low.budget, low.method)} labelled."
         )
-    return f"Dice of {a.subjects} test subjects by method. The lowest over all methods: {hardest}.{single}"
+    return f"Dice of every test subject ({a.subjects}) by method. The lowest over all methods: {hardest}.{single}"

@@ -81,13 +81,15 @@ def quantities(measured: Mapping[str, Measures], structures: Sequence[str]) -> l
         found = {name: get(one) for name, one in measured.items()}
         return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
 
+    square = all(math.isclose(m.stored.spacing_height, m.stored.spacing_width, rel_tol=1e-4) for m in measured.values())
     lengths: dict[str, Callable[[Measures], float]] = {
         "distance of slices": lambda m: m.stored.spacing_depth,
-        "pixel height": lambda m: m.stored.spacing_height,
-        "pixel width": lambda m: m.stored.spacing_width,
+        "pixel size" if square else "pixel height": lambda m: m.stored.spacing_height,
         "slice height": lambda m: m.stored.height * m.stored.spacing_height,
         "slice width": lambda m: m.stored.width * m.stored.spacing_width,
     }
+    if not square:
+        lengths["pixel width"] = lambda m: m.stored.spacing_width
     return [
         Quantity("number of slices", "", True, of(lambda m: m.stored.depth)),
         *(Quantity(name, "mm", True, of(get)) for name, get in lengths.items()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ from glocalseg.report.text.colours import PHASES
 from glocalseg.report.text.fact import listed
 from glocalseg.report.text.names import mathtext
 
-BINS = 24
+BINS = 24  # at most
 BAND, ODD = PHASES["pretrain_global"], PHASES["pretrain_local"]
 
 
@@ -60,7 +61,7 @@ def _described(q: Quantity) -> str:
 def _histogram(axes: Axes, quantity: Quantity, shape: Shape) -> None:
     values = np.array(list(quantity.values.values()))
     whole = bool((values == values.round()).all()) and np.ptp(values) < BINS
-    bins = np.arange(values.min() - 0.5, values.max() + 1).tolist() if whole else BINS
+    bins = np.arange(values.min() - 0.5, values.max() + 1).tolist() if whole else min(BINS, max(5, math.isqrt(len(values))))
     axes.hist(values, bins=bins, color=MUTED)
     limits = bounds(quantity)
     left, right = axes.get_xlim()
@@ -80,9 +81,9 @@ def _histogram(axes: Axes, quantity: Quantity, shape: Shape) -> None:
 def _title(quantity: Quantity, shape: Shape) -> str:
     """Name and unit in lines that fit above a small panel."""
     name = quantity.name[0].upper() + quantity.name[1:] + (f", {quantity.unit}" if quantity.unit else "")
-    lines = [""]
+    lines, most = [""], 22 if shape.narrow else 30
     for word in name.split():
-        if len(lines[-1]) + len(word) > 24:
+        if lines[-1] and len(lines[-1]) + len(word) >= most:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return "\n".join(lines)

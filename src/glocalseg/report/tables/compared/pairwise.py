@@ -9,6 +9,7 @@ import numpy as np
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.pairwise import Duel, pairwise
 from glocalseg.report.tables.table import (
+    Block,
     Digits,
     Entry,
     Table,
@@ -30,7 +31,7 @@ def pairwise_table(analyses: Mapping[str, DatasetAnalysis], titles: dict[str, st
     """Gains below the diagonal, shares of wins above it, at each number of labelled volumes."""
     found = {name: pairwise(a) for name, a in analyses.items()}
     digits = digits_of((d.comparison.gain.mean.interval for of in found.values() for d in of), differences=True)
-    parts = {}
+    parts: dict[str, Block] = {}
     for name, a in analyses.items():
         methods = [m for m in a.methods if any(a.cell(m, n) for n in a.budgets)]
         header = ("Method", "Labelled volumes", *(display(m) for m in methods))
