@@ -18,9 +18,9 @@ import yaml
 from fabricated_runs import Size, fabricate, make_benchmark, make_card
 from scipy.stats import ttest_ind
 
-from glocalrun.reports.diff import compare
-from glocalrun.reports.diff import main as diff_main
-from glocalrun.reports.merge import main as merge_main
+from glocalrun.tools.reports.diff import compare
+from glocalrun.tools.reports.diff import main as diff_main
+from glocalrun.tools.reports.merge import main as merge_main
 from glocalseg.config.benchmark import load_benchmark
 from glocalseg.evaluation.predictions import PREDICTIONS
 from glocalseg.evaluation.statistics.intervals import mean_of
@@ -56,7 +56,7 @@ def refused(tmp_path: Path, *names: str) -> list[str]:
     """The lines of a refusal; nothing may have been brought."""
     with pytest.raises(ReportError) as caught:
         joined(tmp_path, *names)
-    assert not (tmp_path / "out/results").exists()
+    assert not (tmp_path / "out").exists()
     return str(caught.value).splitlines()
 
 
@@ -556,3 +556,10 @@ def test_a_joined_report_is_built_as_any_other(
     cells = set(zip(table["dataset"], table["budget"], strict=True))
     assert cells == {("toy_a", "1"), ("toy_a", "all"), ("toy_b", "2"), ("toy_b", "all")}
     assert read_source(Path("out")).benchmark.datasets == ["toy_a", "toy_b"]  # which may be joined with more
+
+
+def test_many_clashes_are_one_line(tmp_path: Path) -> None:
+    site(tmp_path / "a", SMALL)
+    site(tmp_path / "b", replace(SMALL, gains=2.0))
+    (line,) = refused(tmp_path, "a", "b")
+    assert ", and in 3 runs more; remove them from " in line

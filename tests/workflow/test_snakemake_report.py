@@ -12,7 +12,7 @@ import yaml
 from snakemake_call import snakemake
 
 from conftest import REPOSITORY, copy_code
-from glocalrun.reports.captions import described_table, restructured
+from glocalrun.tools.reports.captions import described_table, restructured
 from glocalseg.report import build as building
 from glocalseg.report.figures.figure import Plot
 

@@ -4,8 +4,8 @@ import os
 import time
 from collections import Counter
 
-from glocalrun.reports.captions import described, items
 from glocalrun.status.listed import SUFFIX, Listing, listed, made_of, write_list
+from glocalrun.tools.reports.captions import described, items
 from glocalseg.plan.make import lock_file
 from glocalseg.records.sealed import restore
 from snakemake.io import report as flagged

@@ -2,7 +2,7 @@
 
 import _checkout  # noqa: F401  this checkout's code, before all else
 
-from glocalrun.reports.diff import main
+from glocalrun.tools.reports.diff import main
 
 if __name__ == "__main__":
     main()

@@ -15,13 +15,15 @@ SMALLEST = 10  # pixels of text in a figure on a phone
 PICTURES = """() => [...document.images].map((i) => {
   const box = i.getBoundingClientRect();
   return {of: i.closest("figure")?.id ?? i.alt, natural: i.naturalWidth, width: box.width, height: box.height,
-          shown: i.checkVisibility(), source: i.currentSrc.slice(0, 20)};
+          shown: i.checkVisibility(), drawn: /^data:image.svg|[.]svg$/.test(i.currentSrc)};
 })"""
 SIZES = "() => [document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"
 # what sticks out of the page, but for what a region scrolls
 TOO_WIDE = """() => [...document.querySelectorAll("main *, header *, nav *, footer *")].filter((e) =>
   e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest(".scroll, pre, .chart, .unseen"))
   .slice(0, 5).map((e) => `${e.tagName} ${e.id} ${e.className}`)"""
+TWICE = """() => [...document.querySelectorAll("[id]")].map((e) => e.id)
+  .filter((id, i, all) => all.indexOf(id) !== i)"""
 FIRST = """() => {
   const bottom = (e) => e.getBoundingClientRect().bottom;
   const answer = document.querySelector("#answer");
@@ -55,10 +57,11 @@ def test_a_page_is_whole(browser: Any, kind: str, look: Look) -> None:
             points = 72 * NARROW.width
             small = {p["of"]: size for p in pictures if (size := NARROW.small * p["width"] / points) < SMALLEST}
             assert small == {}, "text of figures in pixels"
-            drawn = [p for p in pictures if p["source"].startswith("data:image/svg")]
-            assert [p["of"] for p in drawn if p["natural"] > 100 * NARROW.width] == [], "not made for a phone"
+            wide = [p["of"] for p in pictures if p["drawn"] and p["natural"] > 100 * NARROW.width]
+            assert wide == [], "not made for a phone"
         width, seen = shown.asked(SIZES)
         assert width <= seen, shown.asked(TOO_WIDE)
+        assert shown.asked(TWICE) == []
         assert shown.errors == []
         assert shown.outside == []
 

@@ -60,11 +60,13 @@ def _draw_efficiency(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Inter
     budgets = [n for n in a.budgets if any(k[1] == n for k in found)]
     methods = [m for m in a.methods if any(k[0] == m for k in found)]
     names = [mathtext(shortened(display(m), 22)) for m in methods]
-    figure, panels = by_budget(shape, [a.price(n) for n in budgets], names)
+    figure, panels = by_budget(
+        shape, [a.price(n) for n in budgets], names, label=f"labelled volumes with {display(BASELINE)}"
+    )
     colour, mark, volumes = colours(a.methods), markers(a.methods), [int(n) for n in a.budgets]
     for axes, budget in zip(panels, budgets, strict=True):
         axes.set_xscale("log")
-        axes.set(xlim=(volumes[0] / 1.25, volumes[-1] * 1.25), xlabel="labelled volumes with Random init")
+        axes.set_xlim(volumes[0] / 1.25, volumes[-1] * 1.25)
         axes.set_xticks(volumes, a.budgets)
         axes.set_xticks([], minor=True)
         axes.axvline(int(budget), color=INK, linewidth=1)
@@ -130,7 +132,7 @@ def _draw_compute(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Hours], 
         axes.set_title(a.price(budget))
         places = apart(np.array([factor * found[m, budget].total for m in means]), least=0.035 * end)
         for (method, mean), x in zip(means.items(), places, strict=True):
-            _point(axes, x, mean, colour[method], mark[method])
+            _point(axes, x, mean, colour[method], mark[method], width=1.1 if len(means) <= 12 else 0.5)
     for place, axes in enumerate(panels):
         if shape.narrow or place == 0 or (place % 3 == 0 and len(budgets) != 4):
             axes.set_ylabel("mean Dice")
@@ -151,11 +153,11 @@ def apart(places: NDArray[np.float64], *, least: float) -> NDArray[np.float64]:
     return moved
 
 
-def _point(axes: Axes, x: float, mean: Interval, colour: str, mark: str) -> None:
+def _point(axes: Axes, x: float, mean: Interval, colour: str, mark: str, *, width: float) -> None:
     """A mean with its interval; at the lower edge, with its value, where it lies below the frame."""
     low = axes.get_ylim()[0]
     if mean.estimate >= low:
-        bar(axes, x, mean, colour, upright=True, width=1.1)
+        bar(axes, x, mean, colour, upright=True, width=width)
     else:
         axes.annotate(
             number(mean.estimate, 2), (x, low), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from glocalseg.evaluation.statistics.rising import LEAST, MIN_CURVES
 from glocalseg.plan.jobs import Plan
@@ -206,7 +207,9 @@ def _draw_learning(shape: Shape, a: DatasetAnalysis, curves: Mapping[Key, Curves
             for column, budget in enumerate(shown):
                 axes = figure.add_axes(_share(layout.place(row, block, column), figure))
                 _panel(axes, a, curves, (method, budget), limits, ends[method])
-                axes.tick_params(labelleft=block + column == 0, labelbottom=layout.ticks or row >= len(rows) - 1, length=0)
+                axes.tick_params(
+                    labelleft=block + column == 0, labelbottom=layout.ticks or row >= len(rows) - 1, left=False, bottom=False
+                )
                 _note(figure, layout.place(row, block, column), curves.get((method, budget)), shape)
     _heads(figure, a, layout, budgets)
     _key(figure, shape, a, curves)
@@ -253,6 +256,7 @@ def _panel(
     first.set_horizontalalignment("left")
     last.set_horizontalalignment("right")
     axes.grid(axis="x", visible=False)
+    axes.patch.set_visible(False)
     own, baseline = curves.get(key), curves.get((BASELINE, key[1]))
     if own is None:
         axes.text(0.5, 0.5, "no run", transform=axes.transAxes, ha="center", va="center", color=MUTED)
@@ -262,11 +266,19 @@ def _panel(
     if _wide(curves) and own.trained.shape[1]:
         axes.fill_between(steps, own.trained.min(axis=1), own.trained.max(axis=1), color=colour, alpha=0.3, linewidth=0)
     else:
-        axes.plot(steps, own.trained, color=colour, linewidth=0.7, alpha=0.55)
+        axes.plot(*_joined(own.trained), color=colour, linewidth=0.7, alpha=0.55)
     axes.plot(steps, own.failed, color=INK, linewidth=1.1, linestyle=_FAILED)
     if baseline and key[0] != BASELINE:
         axes.plot(baseline.mean, color=INK, linewidth=1.3, linestyle=_BASELINE)
     axes.plot(own.mean, color=colour, linewidth=2)
+
+
+def _joined(curves: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Steps and Dice of all curves one after the other, with gaps between them: one line, which is lighter than many."""
+    gap = np.nan
+    steps = [np.append(own.index.to_numpy(float), gap) for _, own in curves.items()]
+    dice = [np.append(own.to_numpy(float), gap) for _, own in curves.items()]
+    return (np.concatenate(steps), np.concatenate(dice)) if steps else (np.empty(0), np.empty(0))
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -344,7 +356,7 @@ def _draw_pretraining(shape: Shape, a: DatasetAnalysis, logs: pd.DataFrame, name
 
 def _smoothed(logs: pd.DataFrame, curves: int) -> pd.DataFrame:
     """The curve of every phase, name and seed as a moving mean, at no more points than can be seen."""
-    points = max(12, min(200, _POINTS // curves))
+    points = max(12, min(200, _POINTS // 2 // curves))
     return pd.concat(
         [_curve(run, points) for _, run in logs.groupby(["phase", "name", "seed"], sort=False)], ignore_index=True
     )

@@ -28,26 +28,37 @@ def grid(shape: Shape, count: int, *, wide: int, narrow: int, height: float) -> 
     return figure, panels[:count]
 
 
-def by_budget(shape: Shape, titles: Sequence[str], rows: Sequence[str], *, row: float = 0.27) -> tuple[Figure, list[Axes]]:
+def by_budget(
+    shape: Shape, titles: Sequence[str], rows: Sequence[str], *, row: float = 0.27, label: str = ""
+) -> tuple[Figure, list[Axes]]:
     """A panel per budget with a row per method, the first at the top: side by side, or below each other where it is narrow.
 
     Args:
         titles: what each budget costs.
         rows: names of methods, ready for matplotlib.
         row: height of a row in inches.
+        label: what all panels have along x, in two lines where there is little room; empty where they have their own.
     """
     down = len(titles) if shape.narrow else 1
+    tight = len(titles) > 3 and not shape.narrow
     height = row * max(2, len(rows)) + 0.75
     figure = canvas(shape.width, 0.5 + height * down)
     panels = list(figure.subplots(down, len(titles) // down, squeeze=False).flat)
     for place, (axes, title) in enumerate(zip(panels, titles, strict=True)):
-        axes.set_title(two_lines(title) if len(titles) > 3 and not shape.narrow else title)
+        axes.set_title(two_lines(title) if tight else title)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         labelled = shape.narrow or place == 0
         axes.set_yticks(range(len(rows)), rows if labelled else [""] * len(rows))
         axes.tick_params(axis="y", labelcolor=INK, length=0, pad=8)  # beside arrows at the frame
         axes.grid(axis="y", visible=False)
+        axes.set_xlabel(label.replace(" with ", "\nwith ") if tight else label)
     return figure, panels
+
+
+def percent(axes: Axes, panels: int, shape: Shape) -> None:
+    """An axis from 0 to 100, with a little room before it, and no more numbers than panels side by side have room for."""
+    few = panels > 3 and not shape.narrow
+    axes.set(xlim=(-2, 101), xticks=[0, 50, 100] if few else [0, 25, 50, 75, 100])
 
 
 def two_lines(price: str) -> str:

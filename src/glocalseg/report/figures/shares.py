@@ -16,15 +16,15 @@ from glocalseg.report.analysis.failed import Failures, failures
 from glocalseg.report.analysis.twoway import REPEAT, SUBJECT, twoway
 from glocalseg.report.analysis.variance import levels, sources
 from glocalseg.report.figures.figure import INK, MUTED, PAPER, Plot, Shape, plot
-from glocalseg.report.figures.panels import by_budget, legend_below
+from glocalseg.report.figures.panels import by_budget, legend_below, percent
 from glocalseg.report.text.colours import PHASES, colours, markers, repeat_styles
 from glocalseg.report.text.names import ALL, UPPER_BOUND, display, mathtext, plain, shortened
 
-_REPEATS = [colour for colour, _ in repeat_styles([str(i) for i in range(8)]).values()]
+_REPEATS = [colour for colour, _ in repeat_styles([str(i) for i in range(12)]).values()]
 SOURCES = {  # colour and name; dark enough for numbers in the colour of the paper
     SUBJECT: (_REPEATS[7], "test subject"),
-    REPEAT: (_REPEATS[3], "repeat"),
-    "draw": (_REPEATS[3], "labelled volumes"),
+    REPEAT: (_REPEATS[11], "repeat"),
+    "draw": (_REPEATS[11], "labelled volumes"),
     "pretraining": (PHASES["pretrain_global"], "pretraining seed"),
     "finetuning": (PHASES["finetune"], "fine-tuning seed"),
     REST: (MUTED, "rest"),
@@ -84,12 +84,12 @@ def _rows(a: DatasetAnalysis, keys: Sequence[Key]) -> tuple[list[str], list[str]
 def _draw_variance(shape: Shape, a: DatasetAnalysis, parts: Parts) -> Figure:
     keys = [k for k in parts if k[1] != ALL] or list(parts)
     budgets, methods, names = _rows(a, keys)
-    figure, panels = by_budget(shape, [a.price(n) for n in budgets], names)
+    figure, panels = by_budget(shape, [a.price(n) for n in budgets], names, label="share of variance, %")
     width = (shape.width - 1.5) / (1 if shape.narrow else len(budgets))
     for axes, budget in zip(panels, budgets, strict=True):
         for row, method in enumerate(methods):
             _stack(axes, row, parts.get((method, budget)), width)
-        axes.set(xlim=(0, 100), xlabel="share of variance, %", xticks=[0, 25, 50, 75, 100])
+        percent(axes, len(budgets), shape)
         axes.grid(visible=False)
     shown = [s for s in SOURCES if any(c.source == s for of in parts.values() for c in of)]
     legend_below(figure, shape, [Patch(color=SOURCES[s][0]) for s in shown], [SOURCES[s][1] for s in shown])
@@ -130,10 +130,12 @@ def _failures(a: DatasetAnalysis) -> Plot | None:
 def _draw_failures(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Failures]) -> Figure:
     keys = [k for k, f in found.items() if k[1] != ALL or f.runs]
     budgets, methods, names = _rows(a, keys)
-    figure, panels = by_budget(shape, [a.price(n, UPPER_BOUND if n == ALL else None) for n in budgets], names)
+    figure, panels = by_budget(
+        shape, [a.price(n, UPPER_BOUND if n == ALL else None) for n in budgets], names, label="failed runs, %"
+    )
     colour, mark = colours(a.methods), markers(a.methods)
     for axes, budget in zip(panels, budgets, strict=True):
-        axes.set(xlim=(-2, 100), xlabel="failed runs, %", xticks=[0, 25, 50, 75, 100])
+        percent(axes, len(budgets), shape)
         for row, method in enumerate(methods):
             if (f := found.get((method, budget))) is None:
                 continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,18 @@ TIMED = frozenset({"log.csv"})  # files with a column of speed
 Brought = dict[Path, tuple[Source, dict[str, Any]]]  # by record: where it was taken from, and its payload
 
 
-def bring(jobs: Sequence[Job], sources: Sequence[Source], out: Path) -> tuple[Brought, list[str]]:
-    """Bring every finished run below ``out``, under its own path; say what is wrong with any, a line each.
+def look(jobs: Sequence[Job], sources: Sequence[Source]) -> tuple[Brought, list[str]]:
+    """Every finished run that a source has, checked, and what is wrong with any, a line each.
 
-    Nothing is brought if anything is wrong. Slice stores are large and their arrays are not read through: as ``collect`` does.
+    Slice stores are large and their arrays are not read through: as ``collect`` does.
 
     Args:
         jobs: whose records are wanted.
         sources: folders that may hold them; the first one that does gives it.
-        out: a folder that may hold them from an earlier call.
     """
     found: Brought = {}
     problems: list[str] = []
+    clashes: dict[tuple[str, str], list[str]] = {}
     for job in jobs:
         there = [source for source in sources if (source.root / job.record).is_file()]
         try:
@@ -40,17 +40,25 @@ def bring(jobs: Sequence[Job], sources: Sequence[Source], out: Path) -> tuple[Br
         except CorruptedError as error:
             problems.append(str(error))
             continue
-        problems += _others(job, there, payloads)
+        for source, payload in list(zip(there, payloads, strict=True))[1:]:
+            if said := _clash(job, there[0], payloads[0], payload):
+                clashes.setdefault((source.name, there[0].name), []).append(said)
         if there:
             found[job.record] = there[0], payloads[0]
-    if not problems:
-        for job in jobs:
-            if job.record in found:
-                source, payload = found[job.record]
-                _place(source.root / job.record, payload, out / job.record)
-            else:
-                _place_reason(job, sources, out)
-    return found, problems
+    return found, [*problems, *(_clashing(*key, said) for key, said in clashes.items())]
+
+
+def place(jobs: Sequence[Job], brought: Brought, sources: Sequence[Source], out: Path) -> None:
+    """Put what ``look`` found below ``out``, each run under its own path, and of those that nobody has why they failed.
+
+    What lies there of an earlier call stays if it is the same, and is put in order if not.
+    """
+    for job in jobs:
+        if job.record in brought:
+            source, payload = brought[job.record]
+            _place(source.root / job.record, payload, out / job.record)
+        else:
+            _place_reason(job, sources, out)
 
 
 def _opened(source: Source, job: Job) -> dict[str, Any]:
@@ -62,16 +70,27 @@ def _opened(source: Source, job: Job) -> dict[str, Any]:
     return payload
 
 
-def _others(job: Job, there: Sequence[Source], payloads: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A line for every folder whose run has other bytes than the first one's."""
-    for source, payload in list(zip(there, payloads, strict=True))[1:]:
-        first, own = ({n: of for n, of in p["files"].items() if n not in TIMED} for p in (payloads[0], payload))
-        for name in [n for n in {**first, **own} if first.get(n) != own.get(n)][:1]:
-            expected, found = (str(side.get(name, "no file"))[:10] for side in (first, own))
-            yield (
-                f"{source.name}: {job.record.parent / name}: expected sha256 {expected} as in {there[0].name}, found {found}: "
-                f"one specification with two results ({_made_on(payloads[0])}; {_made_on(payload)}); remove one of the two runs"
+def _clash(job: Job, source: Source, first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """How two payloads of one specification differ in their bytes; empty if they do not."""
+    sides = [{n: of for n, of in p["files"].items() if n not in TIMED} for p in (first, other)]
+    for name in {**sides[0], **sides[1]}:
+        expected, found = (str(side.get(name, "no file"))[:10] for side in sides)
+        if expected != found:
+            return (
+                f"{job.record.parent / name}: expected sha256 {expected} as in {source.name}, found {found}: one specification "
+                f"with two results ({_made_on(first)}; {_made_on(other)})"
             )
+    return ""
+
+
+def _clashing(source: str, first: str, said: Sequence[str]) -> str:
+    """One line for all runs in which two folders differ."""
+    more = (
+        f", and in {len(said) - 1} runs more; remove them from {source} or {first}"
+        if len(said) > 1
+        else "; remove one of the two"
+    )
+    return f"{source}: {said[0]}{more}"
 
 
 def _made_on(payload: Mapping[str, Any]) -> str:
@@ -82,7 +101,7 @@ def _made_on(payload: Mapping[str, Any]) -> str:
 
 
 def _place(source: Path, payload: Mapping[str, Any], target: Path) -> None:
-    """Put a finished folder where it belongs, its record last; what lies there of an earlier call stays if it is the same."""
+    """Put a finished folder where it belongs, its record last."""
     if target.is_file() and sha256_file(target) == sha256_file(source):
         return
     shutil.rmtree(target.parent, ignore_errors=True)

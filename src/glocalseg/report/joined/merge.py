@@ -6,11 +6,11 @@ planned. What nobody did is no run that is missing, and a dash in the tables.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -24,12 +24,13 @@ from glocalseg.plan.phases import PHASES
 from glocalseg.records.files import write_atomic, write_json
 from glocalseg.records.sealed import CorruptedError, read_record
 from glocalseg.report.collected.ledger import ReportError
-from glocalseg.report.joined.bring import Brought, bring
+from glocalseg.report.joined.bring import Brought, look, place
 from glocalseg.report.joined.fitting import differences, flat, join_benchmarks
 from glocalseg.report.joined.source import CARDS, Source, runs_of
 from glocalseg.report.text.fact import Fact, listed
 
 SOURCES = "sources.json"  # in the joined folder: where each run came from
+FIRST = ("name", "title", "datasets", "methods", "budgets", "repeats", "upper_bound")  # as people write a configuration
 FOLLOWS = {"key", "data", "start"}  # of a specification: what is other because what it starts from is other
 
 
@@ -63,21 +64,26 @@ def merge(sources: Sequence[Source], out: Path, *, lock_folder: Path) -> Joined:
     cards: dict[str, Card] = {}
     for source in sources:
         cards = {**source.cards, **cards}
-    _place_locks(cards, sources, lock_folder, out / CARDS)
-    whole = make_plan(benchmark, cards, lock_folder=out / CARDS)
+    locks = _locks(cards, sources, lock_folder)
+    with TemporaryDirectory() as folder:
+        _write_locks(locks, Path(folder))
+        whole = make_plan(benchmark, cards, lock_folder=Path(folder))
     _require_planned(sources, whole)
     plan = _part(whole, {run for source in sources for run in source.runs})
     wanted = [plan.jobs[record] for record in runs_of(plan)]
-    brought, problems = bring(wanted, sources, out)
+    brought, problems = look(wanted, sources)
     if problems:
         raise ReportError("\n".join(problems))
-    configuration = out / "config" / f"{benchmark.name}.yaml"
-    write_atomic(configuration, _written(benchmark, sources).encode())
     origins = _origins(sources, brought)
     write_json(out / SOURCES, {
         "sources": {fact.label: fact.value for fact in origins},
         "runs": {str(record): source.name for record, (source, _) in brought.items()},
     })  # fmt: skip
+    place(wanted, brought, sources, out)
+    (out / CARDS).mkdir(parents=True, exist_ok=True)
+    _write_locks(locks, out / CARDS)
+    configuration = out / "config" / f"{benchmark.name}.yaml"
+    write_atomic(configuration, _written(benchmark, sources).encode())
     return Joined(plan, configuration, origins, len(whole.of("finetune")) - len(plan.of("finetune")))
 
 
@@ -94,15 +100,20 @@ def _require_apart(sources: Sequence[Source], out: Path) -> None:
         )
 
 
-def _place_locks(cards: Mapping[str, Card], sources: Sequence[Source], lock_folder: Path, target: Path) -> None:
-    """Copy a lock file for every data set that has one somewhere, read as its card reads the data."""
-    target.mkdir(parents=True, exist_ok=True)
+def _locks(cards: Mapping[str, Card], sources: Sequence[Source], lock_folder: Path) -> dict[str, bytes]:
+    """A lock file for every data set that has one somewhere, read as its card reads the data."""
+    found = {}
     for name, card in cards.items():
         places = [*(source.lock(name) for source in sources), lock_folder / f"{name}.lock.json"]
-        found = next((path for path in places if locked(path, card.reading)), None)
-        (target / f"{name}.lock.json").unlink(missing_ok=True)
-        if found:
-            shutil.copyfile(found, target / f"{name}.lock.json")
+        for path in places:
+            if name not in found and locked(path, card.reading):
+                found[name] = path.read_bytes()
+    return found
+
+
+def _write_locks(locks: Mapping[str, bytes], folder: Path) -> None:
+    for name, content in locks.items():
+        write_atomic(folder / f"{name}.lock.json", content)
 
 
 def _part(whole: Plan, planned: set[Path]) -> Plan:
@@ -187,5 +198,6 @@ def _made(payload: Mapping[str, Any]) -> str:
 
 def _written(benchmark: Benchmark, sources: Sequence[Source]) -> str:
     raw = benchmark.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    raw = {name: raw[name] for name in (*(n for n in FIRST if n in raw), *(n for n in raw if n not in FIRST))}
     head = f"# Joined by `make report-merge` of {listed([source.name for source in sources])}.\n"
     return head + yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=120)

@@ -30,7 +30,6 @@ from glocalseg.report.text.settings import settings, switches
 from glocalseg.report.text.templating import environment
 
 LIMIT = 15_000_000  # bytes of a page that holds its figures
-_KINDS = {".svg": "image/svg+xml", ".webp": "image/webp"}
 Source = Callable[[Plot, bool, bool], str]
 
 
@@ -78,7 +77,8 @@ def page(
 def held(plot: Plot, narrow: bool, dark: bool) -> str:
     """A figure as an address that holds its bytes."""
     end = plot.shown(narrow=narrow, dark=dark)
-    return f"data:{_KINDS[Path(end).suffix]};base64,{base64.b64encode(plot.files[end]).decode()}"
+    kind = "image/webp" if plot.raster else "image/svg+xml"
+    return f"data:{kind};base64,{base64.b64encode(plot.files[end]).decode()}"
 
 
 def beside(plot: Plot, narrow: bool, dark: bool) -> str:
