@@ -18,6 +18,7 @@ from glocalseg.report.figures.curves import run_plots
 from glocalseg.report.figures.figure import Plot
 from glocalseg.report.figures.overlays import overlay_plots
 from glocalseg.report.figures.scores import score_plots
+from glocalseg.report.look.page import write_data_pages
 from glocalseg.report.page.page import page
 from glocalseg.report.tables.compared.declared import comparison_tables
 from glocalseg.report.tables.failures import failure_tables
@@ -67,7 +68,8 @@ def build(plan: Plan, root: Path) -> Path:
     for plot in plots:
         plot.write(folder / "figures")
     index = folder / "report" / "index.html"
-    text = page(plan, collected, analyses, tables, plots, {}, [path.relative_to(folder).as_posix() for path in long])
+    pages = write_data_pages(plan, root, index.parent)
+    text = page(plan, collected, analyses, tables, plots, pages, [path.relative_to(folder).as_posix() for path in long])
     write_atomic(index, text.encode())
     _seal(plan, record, long, collected.finished, [str(j.record) for j in collected.missing])
     print(f"report: {index}")

@@ -26,6 +26,7 @@ from glocalseg.report.text.colours import DARK_PAPER, dark_partners
 
 INK, MUTED, EDGE, GRID, PAPER = "#1f2933", "#5a6773", "#8b96a1", "#e4e7eb", "#ffffff"
 ON_DARK = {INK: "#e3e8ee", MUTED: "#a3b0bd", EDGE: "#74818d", GRID: "#2b3641", PAPER: DARK_PAPER}
+DPI = 150
 QUALITY = 86  # of images as a page holds them, of 100
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "glocalseg",
@@ -166,15 +167,31 @@ def _svg(figure: Figure) -> bytes:
 def _for_papers(figure: Figure) -> dict[str, bytes]:
     pdf, png = io.BytesIO(), io.BytesIO()
     figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     return {".pdf": pdf.getvalue(), ".png": png.getvalue()}
 
 
 def _webp(figure: Figure) -> bytes:
-    png, made = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", dpi=150)
-    Image.open(png).convert("RGB").save(made, "WEBP", quality=QUALITY, method=4)
+    raw, made = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, format="rgba", dpi=DPI)
+    size = [int(side * DPI) for side in figure.get_size_inches()]
+    image = Image.frombuffer("RGBA", (size[0], len(raw.getvalue()) // (4 * size[0])), raw.getvalue(), "raw", "RGBA", 0, 1)
+    image.convert("RGB").save(made, "WEBP", quality=QUALITY, method=4)
     return made.getvalue()
+
+
+def adapting(svg: bytes) -> bytes:
+    """An SVG of the report that is dark where the page is: its colours are variables, with two values each.
+
+    For pages only: programs that are no browsers know no variables.
+    """
+    partners = {k: v for k, v in (dark_partners() | ON_DARK).items() if k != v and k.encode() in svg}
+    names = {k: f"--c{i}" for i, k in enumerate(partners)}
+    light = ";".join(f"{name}:{k}" for k, name in names.items())
+    dark = ";".join(f"{name}:{partners[k]}" for k, name in names.items())
+    style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
+    found = re.sub(rb"#[0-9a-f]{6}\b", lambda m: f"var({names[c]})".encode() if (c := m[0].decode()) in names else m[0], svg)
+    return re.sub(rb"(<svg [^>]*>)", lambda m: m[1] + style.encode(), found, count=1)
 
 
 def darkened(svg: bytes) -> bytes:

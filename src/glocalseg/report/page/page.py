@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.figures.figure import Plot
+from glocalseg.report.figures.figure import Plot, adapting
 from glocalseg.report.page.explore import choices
 from glocalseg.report.page.runs import HEIGHT, WIDTH, anchor, groups
 from glocalseg.report.tables.table import Table, number, signed
@@ -30,7 +31,17 @@ from glocalseg.report.text.settings import settings, switches
 from glocalseg.report.text.templating import environment
 
 LIMIT = 15_000_000  # bytes of a page that holds its figures
-Source = Callable[[Plot, bool, bool], str]
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture element: sources by media query, the first that holds is taken, and what is shown otherwise and printed."""
+
+    sources: tuple[tuple[str, str], ...]
+    src: str
+
+
+Source = Callable[[Plot], Image]
 
 
 def page(
@@ -60,30 +71,41 @@ def page(
     )  # no value of a run is in them
     context = _context(plan, collected, analyses, tables, plots)
 
+    linked = {dataset: path.name for dataset, path in data_pages.items()}
+
     def render(source: Source) -> str:
-        env.filters["source"] = lambda plot, narrow=False, dark=False: source(plot, narrow, dark)
-        return env.get_template("page.html").render(
-            style=style,
-            script=script,
-            pages={k: p.name for k, p in data_pages.items()},
-            files=files,
-            **context,
-        )
+        env.filters["image"] = source
+        return env.get_template("page.html").render(style=style, script=script, pages=linked, files=files, **context)
 
     whole = render(held)
     return whole if len(whole.encode()) <= LIMIT else render(beside)
 
 
-def held(plot: Plot, narrow: bool, dark: bool) -> str:
-    """A figure as an address that holds its bytes."""
-    end = plot.shown(narrow=narrow, dark=dark)
-    kind = "image/webp" if plot.raster else "image/svg+xml"
-    return f"data:{kind};base64,{base64.b64encode(plot.files[end]).decode()}"
+def held(plot: Plot) -> Image:
+    """A figure by addresses that hold its bytes; a drawing adapts to a dark page by itself."""
+    if plot.raster:
+        return _image(lambda end: _address("image/webp", plot.files[end]), plot, (False, True))
+    return _image(lambda end: _address("image/svg+xml", adapting(plot.files[end])), plot, (False,))
 
 
-def beside(plot: Plot, narrow: bool, dark: bool) -> str:
-    """A figure by its file in the folder ``figures``."""
-    return f"../figures/{plot.name}{plot.shown(narrow=narrow, dark=dark)}"
+def beside(plot: Plot) -> Image:
+    """A figure by its files in the folder ``figures``."""
+    return _image(lambda end: f"../figures/{plot.name}{end}", plot, (False, True))
+
+
+def _image(address: Callable[[str], str], plot: Plot, darks: tuple[bool, ...]) -> Image:
+    """The page's width and light in the image itself; phones, and dark pages where the figure does not adapt, as its sources."""
+    dark = " and (prefers-color-scheme: dark)"
+    sources = [
+        (f"screen{' and (max-width: 48rem)' if narrow else ''}{dark if is_dark else ''}",
+         address(plot.shown(narrow=narrow, dark=is_dark)))
+        for narrow in (True, False) for is_dark in reversed(darks) if narrow or is_dark
+    ]  # fmt: skip
+    return Image(tuple(sources), address(plot.shown(narrow=False, dark=False)))
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _context(
