@@ -13,10 +13,10 @@ from fabricated_runs import Size, fabricate
 
 from glocalrun.tools.publish import publish
 from glocalseg.plan.jobs import Plan
-from glocalseg.records.sealed import CorruptedError
+from glocalseg.records.sealed import CorruptedError, open_sealed
 from glocalseg.report.build import build
 from glocalseg.report.page import page as page_module
-from glocalseg.report.text.cite import PAPER
+from glocalseg.report.text.about.cite import PAPER
 
 SIZE = Size(subjects=3, methods=("random", "gd+lr"), budgets=(1, 2), failing=("gd+lr n1 r3",), repeats=6)
 
@@ -95,7 +95,8 @@ def test_a_published_report_has_no_link_to_what_is_not_published(made: tuple[Pla
     plan, root = made
     (tmp_path / "old").write_text("of an earlier report", encoding="utf-8")
     count = publish(root / plan.report.record, tmp_path)
-    assert count == sum(p.is_file() for p in tmp_path.rglob("*"))
+    assert count == sum(p.is_file() for p in tmp_path.rglob("*")) - 1
+    assert len(open_sealed(tmp_path / plan.report.record.name)["files"]) == count
     index = tmp_path / "report/index.html"
     text = index.read_text(encoding="utf-8")
     for link in re.findall(r'href="([^"#][^"]*)"', text):

@@ -26,8 +26,8 @@ from glocalseg.report.collected.collect import Collected, collect
 from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.tables.compared.declared import comparison_tables
 from glocalseg.report.tables.table import Table
-from glocalseg.report.text.findings import findings
-from glocalseg.report.text.headline import headline
+from glocalseg.report.text.answer.findings import findings
+from glocalseg.report.text.answer.headline import headline
 from glocalseg.report.text.names import price
 
 AGAIN: Line = {"name": "random_again", "other_seeds": True, "control": True}
@@ -136,7 +136,9 @@ def test_the_primary_sentence_gives_verdict_gain_and_interval(made: Made):
 def test_the_second_sentence_counts_the_verdicts_of_every_method_against_random_weights(made: Made):
     family = made.analysis.family("random")
     (said,) = headline(made.analysis)[1:]
-    assert said.startswith("Against Random init, corrected for all 6 comparisons, with labelled volumes 1 + 2 for selection: ")
+    assert said.startswith(
+        "Against Random init, corrected for all 6 comparisons, with labelled volumes 1 + 2 for selection: "
+    )
     at = dict(zip("12", re.split(r"; 2 \+ 2 for selection: ", said.split("1 + 2 for selection: ")[1]), strict=True))
     for budget, text in at.items():
         for verdict in ("better", "worse", "equivalent", "undecided"):

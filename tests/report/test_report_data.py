@@ -12,7 +12,7 @@ from glocalseg.records.sealed import CorruptedError, read_record, seal
 from glocalseg.report.build import build
 from glocalseg.report.collected.collect import Stored, collect, stored
 from glocalseg.report.tables.export import dice, metrics
-from glocalseg.report.text.datasets import data, intensity, loss, losses, share, splits, volumes
+from glocalseg.report.text.about.datasets import data, intensity, loss, losses, share, splits, volumes
 from glocalseg.report.text.names import shortened
 
 

@@ -13,10 +13,10 @@ from glocalseg.methods import catalogue
 from glocalseg.methods.catalogue import Entry
 from glocalseg.report.text import methods as text_methods
 from glocalseg.report.text import settings as text_settings
+from glocalseg.report.text.about.methods import methods, sources, what_differs
+from glocalseg.report.text.about.settings import REGIONS, settings, switches
 from glocalseg.report.text.fact import Fact, listed
-from glocalseg.report.text.methods import methods, sources, what_differs
 from glocalseg.report.text.names import plain
-from glocalseg.report.text.settings import REGIONS, settings, switches
 
 T05: Line = {"global": "gd", "local": "lr", "name": "gd+lr-t05", "set": {"pretrain_global.temperature": 0.5}}
 

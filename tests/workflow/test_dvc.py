@@ -218,7 +218,12 @@ def test_a_second_clone_pulls_everything_and_has_nothing_to_do(tree: Path, tmp_p
 def test_large_files_never_enter_git_and_nothing_is_reported(tree: Path) -> None:
     listed = [tree / line for line in run(tree, "git", "ls-files").splitlines()]
     assert not [p for p in listed if p.name in ("run.json", "payload", "manifest.json", "log.csv")]
-    for path in ("data/slices/x/manifest.json", "results/own_benchmark/scores.csv.gz", "results/finetune/x/y", "machine.yaml"):
+    for path in (
+        "data/slices/x/manifest.json",
+        "results/own_benchmark/scores.csv.gz",
+        "results/finetune/x/y",
+        "machine.yaml",
+    ):
         assert path in run(tree, "git", "check-ignore", path)
     assert {p.name for p in listed if "results/summary" in str(p)} == {"metrics.json", "dice.csv", "curves.csv"}
     assert dvc(tree, "config", "core.analytics").strip() == "false"

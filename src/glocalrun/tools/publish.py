@@ -12,7 +12,8 @@ from pathlib import Path
 
 from glocalrun.plans import plan_of
 from glocalseg.config.model import ConfigError
-from glocalseg.records.sealed import CorruptedError, open_sealed
+from glocalseg.records.digest import sha256_file
+from glocalseg.records.sealed import CorruptedError, open_sealed, write_record
 
 PUBLISHED = Path("results/published")
 _TO_RECORD = re.compile(r'<a class="record" href="[^"]*">(.*?)</a>', re.DOTALL)
@@ -31,14 +32,16 @@ def publish(record: Path, target: Path) -> int:
     Raises:
         CorruptedError: if the report is not finished, or a file of it was changed.
     """
-    files = open_sealed(record)["files"]
+    payload = open_sealed(record)
     shutil.rmtree(target, ignore_errors=True)
-    for name in files:
+    for name in payload["files"]:
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(record.parent / name, path)
         if path.suffix == ".html":
             path.write_text(_TO_RECORD.sub(r"\1", path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    files = {name: sha256_file(target / name) for name in payload["files"]}
+    write_record(target / record.name, {**{k: v for k, v in payload.items() if k != "digest"}, "files": files})
     return len(files)
 
 

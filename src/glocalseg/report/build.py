@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from glocalseg.plan.jobs import Plan
@@ -31,12 +32,13 @@ from glocalseg.report.tables.runs import record_tables
 from glocalseg.report.tables.scored.scores import score_tables
 from glocalseg.report.tables.table import Table
 from glocalseg.report.tables.worth import worth_tables
+from glocalseg.report.text.fact import Fact
 
 FOLDERS = ("tables", "figures", "report")
 PARTIAL = "report-partial.json"  # the record of a report that lacks runs: never taken for the finished one
 
 
-def build(plan: Plan, root: Path) -> Path:
+def build(plan: Plan, root: Path, origins: Sequence[Fact] = ()) -> Path:
     """Write ``results/<benchmark>/{tables,figures,report}`` and the long tables, then the plan's report record; print where.
 
     Runs without a record are named in the report as missing, with the reason if they left one, and the record is then
@@ -45,6 +47,7 @@ def build(plan: Plan, root: Path) -> Path:
     Args:
         plan: the benchmark's plan.
         root: folder that the plan's paths are relative to.
+        origins: where runs came from that were brought together; nothing where all were made here.
 
     Returns:
         The page, ``results/<benchmark>/report/index.html``.
@@ -69,7 +72,9 @@ def build(plan: Plan, root: Path) -> Path:
         plot.write(folder / "figures")
     index = folder / "report" / "index.html"
     pages = write_data_pages(plan, root, index.parent)
-    text = page(plan, collected, analyses, tables, plots, pages, [path.relative_to(folder).as_posix() for path in long])
+    text = page(
+        plan, collected, analyses, tables, plots, pages, origins, [path.relative_to(folder).as_posix() for path in long]
+    )
     write_atomic(index, text.encode())
     _seal(plan, record, long, collected.finished, [str(j.record) for j in collected.missing])
     print(f"report: {index}")

@@ -29,7 +29,7 @@ def main() -> None:
         joined = joined_of(args.folders, args.out)
         from glocalseg.report.build import build  # draws: a second that a refusal need not wait for
 
-        build(joined.plan, args.out)
+        build(joined.plan, args.out, joined.origins)
     except (ConfigError, CorruptedError, ReportError, OSError) as error:
         sys.exit(str(error))
     for fact in joined.origins:

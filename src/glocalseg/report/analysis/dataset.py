@@ -21,7 +21,7 @@ from glocalseg.report.analysis.cells import MISSING, Cell, Compared, DatasetAnal
 from glocalseg.report.analysis.mixed import Devices, devices_of, mixed
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.collected.ledger import prices
-from glocalseg.report.text.methods import is_control
+from glocalseg.report.text.about.methods import is_control
 from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, budget_order
 
 Pair = tuple[str, str, str]  # method, other, budget

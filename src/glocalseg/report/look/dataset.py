@@ -14,9 +14,9 @@ from glocalseg.data.cards.card import Card
 from glocalseg.report.look.axis import Axis, span
 from glocalseg.report.look.measured.odd import ENOUGH, Odd
 from glocalseg.report.look.volumes import FLAGGED, Volume
+from glocalseg.report.text.about.datasets import intensity, share, splits
+from glocalseg.report.text.about.datasets import volumes as counted
 from glocalseg.report.text.colours import structure_colour
-from glocalseg.report.text.datasets import intensity, share, splits
-from glocalseg.report.text.datasets import volumes as counted
 from glocalseg.report.text.fact import Fact, listed
 
 

@@ -31,7 +31,7 @@ from glocalseg.report.look.overview.thumbnails import BYTES as THUMBNAILS
 from glocalseg.report.look.overview.thumbnails import thumbnails
 from glocalseg.report.look.strips import SLICES, sides
 from glocalseg.report.look.volumes import FEW, choose, flagged, strips_of
-from glocalseg.report.text.datasets import share
+from glocalseg.report.text.about.datasets import share
 from glocalseg.report.text.names import shortened
 from glocalseg.report.text.templating import environment
 

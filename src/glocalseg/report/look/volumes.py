@@ -15,7 +15,7 @@ from glocalseg.report.look.axis import Axis
 from glocalseg.report.look.measured.measure import Measures
 from glocalseg.report.look.measured.odd import Odd
 from glocalseg.report.look.strips import SLICES, evenly, strip
-from glocalseg.report.text.datasets import share
+from glocalseg.report.text.about.datasets import share
 from glocalseg.report.text.fact import listed
 
 FLAGGED = 0.01  # share of a structure that the frame cuts off, from which a volume is shown first

@@ -20,14 +20,14 @@ from glocalseg.report.figures.figure import Plot, adapting
 from glocalseg.report.page.explore import choices
 from glocalseg.report.page.runs import HEIGHT, WIDTH, anchor, groups
 from glocalseg.report.tables.table import Table, number, signed
-from glocalseg.report.text.cite import again, bibtex
-from glocalseg.report.text.datasets import data
-from glocalseg.report.text.findings import findings
-from glocalseg.report.text.headline import headline
-from glocalseg.report.text.methods import methods, sources, what_differs
+from glocalseg.report.text.about.cite import again, bibtex
+from glocalseg.report.text.about.datasets import data
+from glocalseg.report.text.about.methods import methods, sources, what_differs
+from glocalseg.report.text.about.provenance import provenance
+from glocalseg.report.text.about.settings import settings, switches
+from glocalseg.report.text.answer.findings import findings
+from glocalseg.report.text.answer.headline import headline
 from glocalseg.report.text.names import display, phase_title, plain
-from glocalseg.report.text.provenance import provenance
-from glocalseg.report.text.settings import settings, switches
 from glocalseg.report.text.templating import environment
 
 LIMIT = 15_000_000  # bytes of a page that holds its figures
@@ -51,6 +51,7 @@ def page(
     tables: Sequence[Table],
     plots: Sequence[Plot],
     data_pages: Mapping[str, Path],
+    origins: Sequence[Fact],
     files: Sequence[str],
 ) -> str:
     """The whole page as HTML.
@@ -62,6 +63,7 @@ def page(
         tables: all tables; a table without rows for a data set is not shown there.
         plots: all figures.
         data_pages: pages of single data sets beside this one, by data set.
+        origins: where runs came from that were brought together.
         files: names of the files with all score rows beside ``report/``.
     """
     env = environment()

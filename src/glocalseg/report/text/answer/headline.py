@@ -32,7 +32,7 @@ def _primary(a: DatasetAnalysis) -> list[str]:
     if not a.family("primary"):
         return ["No primary comparison: none is declared of methods that the benchmark has."]
     (c,) = a.family("primary")
-    here, where = f"{display(c.method)}", f"with {a.price(c.budget)} labelled volumes"
+    here, where = display(c.method), f"with {volumes(a, c.budget)}"
     if c.verdict == MISSING:
         return [f"{here} against {display(c.other)} {where}, the primary comparison, is left open: runs are missing."]
     gain = c.comparison.gain
@@ -50,10 +50,22 @@ def _family(a: DatasetAnalysis) -> list[str]:
     family = a.family("random")
     if not family:
         return ["Nothing was compared with random weights: the benchmark has no other method, or not them."]
-    at = [f"{a.price(n)}: {_at([c for c in family if c.budget == n])}" for n in a.budgets]
-    return [
-        f"Against {display(BASELINE)}, corrected for all {len(family)} comparisons, with labelled volumes {'; '.join(at)}."
-    ]
+    corrected = f"corrected for all {len(family)} comparisons"
+    if len(said := {c.verdict for c in family}) == 1:
+        (verdict,) = said
+        return [
+            f"Every method is {verdict} against {display(BASELINE)}, whatever the number of labelled volumes ({corrected})."
+        ]
+    at = [f"with {volumes(a, n)}, {_at([c for c in family if c.budget == n])}" for n in a.budgets]
+    return [f"Against {display(BASELINE)}, {corrected}: {'; '.join(at)}."]
+
+
+def volumes(a: DatasetAnalysis, budget: str) -> str:
+    """A number of labelled volumes as it was paid for: ``1 labelled volume (+ 7 for selection)``."""
+    more = a.price(budget).removeprefix(budget).strip()
+    return f"{budget} labelled volume{'' if budget == '1' else 's'}" + (
+        f" ({more.removeprefix('(').removesuffix(')')})" if more else ""
+    )
 
 
 def _at(own: Sequence[Compared]) -> str:

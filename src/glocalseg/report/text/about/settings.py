@@ -11,8 +11,8 @@ from glocalseg.config.settings import AugmentConfig, FinetuneConfig, LocalConfig
 from glocalseg.evaluation.metrics import METRICS
 from glocalseg.evaluation.statistics.arrays import MIN_REPEATS
 from glocalseg.methods.catalogue import Entry, strategies, untrained
+from glocalseg.report.text.about.methods import is_control, reads, uses
 from glocalseg.report.text.fact import Fact, listed
-from glocalseg.report.text.methods import is_control, reads, uses
 from glocalseg.report.text.names import display
 
 REGIONS = 13  # of a local strategy, where its options say nothing else (docs/method.md 5)
