@@ -127,7 +127,7 @@ def test_the_primary_sentence_gives_verdict_gain_and_interval(made: Made):
     assert primary.verdict == "better"
     gain = primary.comparison.gain.mean.interval
     assert re.fullmatch(
-        rf"G\^{{D}} \+ L\^{{R}} scores higher than Random init with 1 \+ 2 for selection labelled volumes \(better\): "
+        rf"G\^{{D}} \+ L\^{{R}} scores higher than Random init with 1 labelled volume \(\+ 2 for selection\) \(better\): "
         rf"gain \+{gain.estimate:.3f} \[{gain.low:.3f},\s{gain.high:.3f}\] Dice, p = 0\.008, 8 repeats\.",
         made.said[0],
     )
@@ -137,9 +137,9 @@ def test_the_second_sentence_counts_the_verdicts_of_every_method_against_random_
     family = made.analysis.family("random")
     (said,) = headline(made.analysis)[1:]
     assert said.startswith(
-        "Against Random init, corrected for all 6 comparisons, with labelled volumes 1 + 2 for selection: "
+        "Against Random init, corrected for all 6 comparisons: with 1 labelled volume (+ 2 for selection), "
     )
-    at = dict(zip("12", re.split(r"; 2 \+ 2 for selection: ", said.split("1 + 2 for selection: ")[1]), strict=True))
+    at = dict(zip("12", said.split("; with 2 labelled volumes (+ 2 for selection), "), strict=True))
     for budget, text in at.items():
         for verdict in ("better", "worse", "equivalent", "undecided"):
             count = sum(c.budget == budget and c.verdict == verdict for c in family)

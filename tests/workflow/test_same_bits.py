@@ -21,7 +21,8 @@ from test_small_dag import BENCHMARK, prepare_tree
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # minutes: most of it is programs that import torch
 CALL = ("--configfile", "config/small.yaml")
 COMPARED = (
-    "weights.safetensors", "scores.csv", "scores.csv.gz", "validation.csv", "predictions.npz", "diagnostics.json", "embeddings.npz",
+    "weights.safetensors", "scores.csv", "scores.csv.gz", "validation.csv", "predictions.npz", "diagnostics.json",
+    "embeddings.npz",
 )  # fmt: skip
 # with these, and without the configuration's, every training and every diagnosis comes out with other bits
 MORE_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")

@@ -29,7 +29,8 @@ REPORT = {
     "baseline", "against_random",
     "p", "p_corrected", "subject_wins", "repeat_wins", "runs_differ", "verdict", "family", "comparisons",
     "mean", "median", "sum", "values", "subjects", "repeats", "runs", "runs_planned", "methods", "selection",
-    "label_price", "settings", "case_id", "method_only", "random_only", "failed_runs", "reference_dice", "since_step", "still_rises",
+    "label_price", "settings", "case_id", "method_only", "random_only", "failed_runs", "reference_dice", "since_step",
+    "still_rises",
     "hours", "pretraining_hours", "of_gain", "variance_source", "variance_share", "variance_sd", "degrees_of_freedom",
     "nsd_mean", "hd95_median", "assd_median", "lost_sum", "stray_sum",
 }  # fmt: skip

@@ -15,8 +15,10 @@ from markupsafe import Markup
 
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
+from glocalseg.report.analysis.subjects import worst_subjects
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import Plot, adapting
+from glocalseg.report.figures.overlays import subjects_shown
 from glocalseg.report.page.explore import choices
 from glocalseg.report.page.runs import HEIGHT, WIDTH, anchor, groups
 from glocalseg.report.tables.table import Table, number, signed
@@ -27,6 +29,7 @@ from glocalseg.report.text.about.provenance import provenance
 from glocalseg.report.text.about.settings import settings, switches
 from glocalseg.report.text.answer.findings import findings
 from glocalseg.report.text.answer.headline import headline
+from glocalseg.report.text.fact import Fact
 from glocalseg.report.text.names import display, phase_title, plain
 from glocalseg.report.text.templating import environment
 
@@ -71,7 +74,7 @@ def page(
     style, script = (
         Markup(env.get_template(name).render()) for name in ("style.css", "page.js")
     )  # no value of a run is in them
-    context = _context(plan, collected, analyses, tables, plots)
+    context = _context(plan, collected, analyses, tables, plots, origins)
 
     linked = {dataset: path.name for dataset, path in data_pages.items()}
 
@@ -106,6 +109,15 @@ def _image(address: Callable[[str], str], plot: Plot, darks: tuple[bool, ...]) -
     return Image(tuple(sources), address(plot.shown(narrow=False, dark=False)))
 
 
+def _worst(plan: Plan, collected: Collected, a: DatasetAnalysis, plots: Sequence[Plot]) -> list[tuple[str, float, str]]:
+    """The hardest subjects, their mean Dice, and the figure that shows them, by its name without the data set's; or nothing."""
+    shown = subjects_shown(a, plan, collected, plots)
+    return [
+        (hard.subject, hard.dice, shown.get(hard.subject, "").removeprefix(f"{a.dataset}-"))
+        for hard in worst_subjects(a).subjects
+    ]
+
+
 def _address(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
@@ -116,6 +128,7 @@ def _context(
     analyses: Mapping[str, DatasetAnalysis],
     tables: Sequence[Table],
     plots: Sequence[Plot],
+    origins: Sequence[Fact],
 ) -> dict[str, Any]:
     b = plan.benchmark
     titles = {name: card.title for name, card in plan.cards.items()}
@@ -132,7 +145,7 @@ def _context(
         "sources": sources(b),
         "settings": settings(b),
         "switches": switches(b),
-        "provenance": provenance(plan, collected),
+        "provenance": [*provenance(plan, collected), *origins],
         "bibtex": bibtex(plan),
         "again": again(plan, collected),
         "tables": tables,
@@ -162,6 +175,7 @@ def _dataset(
         "headline": headline(analysis) if analysis else [],
         "findings": findings(analysis, collected) if analysis else [],
         "groups": groups(analysis, plan, collected) if analysis else [],
+        "worst": _worst(plan, collected, analysis, list(own.values())) if analysis else [],
         "structures": analysis.structures if analysis else (),
         "price": analysis.price if analysis else None,
         "tables": {t.name: (t, t.blocks[name]) for t in tables if name in t.blocks},

@@ -9,10 +9,14 @@
     return { text, number: Number.isNaN(found) ? null : found };
   };
 
-  const compare = (a, b) => {
-    if (a.number !== null && b.number !== null) return a.number - b.number;
-    if (a.number === null && b.number === null) return a.text.localeCompare(b.text);
-    return a.number === null ? 1 : -1;
+  const isMissing = (value) => value.text === "" || value.text === "–";
+
+  // what is missing stays last, whichever way a column is sorted; words come after numbers
+  const compare = (a, b, sign) => {
+    if (isMissing(a) || isMissing(b)) return isMissing(a) - isMissing(b);
+    if (a.number !== null && b.number !== null) return sign * (a.number - b.number);
+    if (a.number === null && b.number === null) return sign * a.text.localeCompare(b.text);
+    return sign * (a.number === null ? 1 : -1);
   };
 
   const sortBy = (table, index, header) => {
@@ -22,7 +26,7 @@
     header.setAttribute("aria-sort", down ? "descending" : "ascending");
     const rows = [...body.rows];
     const [plain, spanning] = [rows.filter((r) => r.cells[index]), rows.filter((r) => !r.cells[index])];
-    plain.sort((a, b) => (down ? -1 : 1) * compare(valueOf(a.cells[index]), valueOf(b.cells[index])));
+    plain.sort((a, b) => compare(valueOf(a.cells[index]), valueOf(b.cells[index]), down ? -1 : 1));
     for (const row of [...plain, ...spanning]) {
       row.classList.remove("group");
       body.append(row);

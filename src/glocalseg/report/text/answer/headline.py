@@ -62,10 +62,8 @@ def _family(a: DatasetAnalysis) -> list[str]:
 
 def volumes(a: DatasetAnalysis, budget: str) -> str:
     """A number of labelled volumes as it was paid for: ``1 labelled volume (+ 7 for selection)``."""
-    more = a.price(budget).removeprefix(budget).strip()
-    return f"{budget} labelled volume{'' if budget == '1' else 's'}" + (
-        f" ({more.removeprefix('(').removesuffix(')')})" if more else ""
-    )
+    more = a.price(budget).removeprefix(budget).strip().removeprefix("(").removesuffix(")")
+    return f"{budget} labelled volume{'' if budget == '1' else 's'}{f' ({more})' if more else ''}"
 
 
 def _at(own: Sequence[Compared]) -> str:
