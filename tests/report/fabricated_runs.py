@@ -28,6 +28,7 @@ LEVEL = {"1": 0.66, "2": 0.75, "8": 0.82, "all": 0.87}
 SPACING = (1.5, 1.0, 1.0)
 Line = dict[str, Any]
 POOL = [f"p{i:02d}_L" for i in range(20)]  # the unlabelled volumes
+VALIDATION = ["v0_L", "v1_L"]
 CONTROLS: tuple[Line, ...] = (
     {"regime": "atlas", "control": True},
     {"name": "random_again", "other_seeds": True, "control": True},
@@ -153,8 +154,8 @@ def _label(volume: str, size: Size) -> np.ndarray:
 
 def _store(root: Path, job: Job, size: Size, card: Card) -> None:
     depth, height, width = size.grid
-    names = [*_volumes(size), *((v, v.split("_")[0]) for v in POOL[: size.bare])]
-    labelled = np.arange(len(names)) < len(_volumes(size))
+    names = [*_volumes(size), *((v, v.split("_")[0]) for v in [*VALIDATION, *POOL])]
+    labelled = np.array([v not in POOL[: size.bare] for v, _ in names])
     labels = [_label(v, size) * np.uint8(has) for (v, _), has in zip(names, labelled, strict=True)]
     frames = []
     for (volume, _), label in zip(names, labels, strict=True):
@@ -295,7 +296,7 @@ def _split(job: Job, size: Size) -> Line:
     tuned = isinstance(job.spec, FinetuneSpec)
     selected = tuned and job.spec.config.selection == "validation"  # type: ignore[union-attr]
     split = {
-        "train": [f"p{(i + 3 * draw) % 20:02d}_L" for i in range(count)], "validation": ["v0_L", "v1_L"] if selected else [],
+        "train": [f"p{(i + 3 * draw) % 20:02d}_L" for i in range(count)], "validation": VALIDATION if selected else [],
         "test": [v for v, _ in _volumes(size)],
         "unlabelled": POOL if tuned and regimes()[job.spec.regime].unlabelled else [],  # type: ignore[union-attr]
     }  # fmt: skip

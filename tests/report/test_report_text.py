@@ -11,8 +11,8 @@ from fabricated_runs import Line, Size, make_benchmark
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.methods import catalogue
 from glocalseg.methods.catalogue import Entry
-from glocalseg.report.text import methods as text_methods
-from glocalseg.report.text import settings as text_settings
+from glocalseg.report.text.about import methods as text_methods
+from glocalseg.report.text.about import settings as text_settings
 from glocalseg.report.text.about.methods import methods, sources, what_differs
 from glocalseg.report.text.about.settings import REGIONS, settings, switches
 from glocalseg.report.text.fact import Fact, listed
