@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.data.cards.card import Card
@@ -333,3 +334,9 @@ def _score_rows(job: Job, size: Size, weights: str) -> list[tuple[Any, ...]]:
                 value = round(worst if empty else found.get(name, 0.5), 6)
                 rows.append((subject, volume, structure, name, weights, value))
     return rows
+
+
+def without_pictures(patch: pytest.MonkeyPatch) -> None:
+    """Drawing takes nearly all the time of a report, and most tests are about the rest."""
+    patch.setattr("glocalseg.report.build._plots", lambda *_: [])
+    patch.setattr("glocalseg.report.build.write_data_pages", lambda *_: {})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricated_runs import KINDS, Size, fabricate
+from fabricated_runs import KINDS, Size, fabricate, without_pictures
 
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.build import build
@@ -79,7 +79,7 @@ class Made:
 @pytest.fixture(scope="module", params=KINDS)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Made]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("glocalseg.report.build._plots", lambda *_: [])  # takes nearly all the time
+        without_pictures(patch)
         yield request.param, Made(tmp_path_factory.mktemp("kind"), KINDS[request.param])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricated_runs import Size, fabricate, make_card
+from fabricated_runs import Size, fabricate, make_card, without_pictures
 
 from glocalseg.records.sealed import CorruptedError, read_record, seal
 from glocalseg.report.build import build
@@ -21,7 +21,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bare")
     plan = fabricate(root, Size(methods=("random", "gd"), repeats=1, bare=3))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("glocalseg.report.build._plots", lambda *_: [])
+        without_pictures(patch)
         build(plan, root)
     return root / "results/toy"
 
