@@ -1,4 +1,4 @@
-# make setup · card · look · benchmark · status · report-merge · report-diff · export · predict · test · fuzz · lint · docs · same-bits · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
+# make setup · card · look · benchmark · status · report-merge · report-diff · export · predict · test · fuzz · lint · docs · same-bits · publish · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
 #
 #   make card FOLDER=<folder or archive> NAME=<name>       config/datasets/<name>.yaml, drafted from what lies there; FORCE=yes replaces one
 #   make look CONFIG=<file> [MIRROR=...]                    its data, verified and sliced, on a page: before anything is trained
@@ -7,6 +7,7 @@
 #   make status [CONFIG=...] [WATCH=1]                     what is finished, runs, waits or failed, time left, scores so far
 #   make report-merge FOLDERS="<folder> <folder> ..." [OUT=results/merged]   several benchmarks or sites as one report
 #   make report-diff A=<report> B=<report> [OUT=<file>.md]  what changed between two reports, and whether it is within noise
+#   make publish CONFIG=config/hippocampus.yaml            its report copied to results/published, which git keeps: no checkpoints
 #   make export RUN=<folder of a fine-tuning> [OUT=...]     a network with all that it needs; or CONFIG=... METHOD=gd+lr BUDGET=8: all repeats
 #   make predict MODEL=<folder> IMAGES=<folder> OUT=<folder>   labels of images; FORCE=yes replaces those that are there
 #   make test-slow                                          tests that train networks or run whole workflows, for minutes
@@ -31,7 +32,7 @@ export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 export MPLCONFIGDIR := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: help setup card look benchmark status report-merge report-diff export predict test test-slow test-slurm fuzz lint docs same-bits check prune
+.PHONY: help setup card look benchmark status report-merge report-diff export predict test test-slow test-slurm fuzz lint docs same-bits publish check prune
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -98,6 +99,9 @@ docs: $(READY)
 
 same-bits: $(READY)
 	@$(BIN)/python workflow/scripts/same_bits.py
+
+publish: $(READY)
+	@$(BIN)/python workflow/scripts/publish.py "$(CONFIG)"
 
 check: $(READY)
 	@$(BIN)/python workflow/scripts/check.py $(CONFIGS)

@@ -14,6 +14,7 @@ from glocalseg.report.text.fact import listed
 from glocalseg.report.text.names import BASELINE, display
 
 _WORDS = {"better": "scores higher than", "worse": "scores lower than", "equivalent": "scores as much as"}
+_AGAINST = {"better": "than", "worse": "than", "equivalent": "to", MISSING: "beside"}
 _NAMED = 3  # methods that a sentence lists at a number of labelled volumes
 
 
@@ -53,9 +54,9 @@ def _family(a: DatasetAnalysis) -> list[str]:
     corrected = f"corrected for all {len(family)} comparisons"
     if len(said := {c.verdict for c in family}) == 1:
         (verdict,) = said
-        return [
-            f"Every method is {verdict} against {display(BASELINE)}, whatever the number of labelled volumes ({corrected})."
-        ]
+        gains = f"gain {_reach(family)}, " if verdict in _WORDS else ""
+        whole = f"Every method is {verdict} {_AGAINST.get(str(verdict), 'against')} {display(BASELINE)}"
+        return [f"{whole}, whatever the number of labelled volumes ({gains}{corrected})."]
     at = [f"with {volumes(a, n)}, {_at([c for c in family if c.budget == n])}" for n in a.budgets]
     return [f"Against {display(BASELINE)}, {corrected}: {'; '.join(at)}."]
 
@@ -73,14 +74,18 @@ def _at(own: Sequence[Compared]) -> str:
         some = [c for c in own if c.verdict == verdict]
         if some:
             named = verdict in _WORDS and len(some) <= _NAMED and len(some) < len(own)
-            gains = sorted(c.comparison.gain.mean.interval.estimate for c in some)
-            reach = " to ".join(dict.fromkeys((signed(gains[0]), signed(gains[-1]))))
             count = "all" if len(some) == len(own) and len(own) > 1 else f"{len(some)} of {len(own)}"
             parts.append(
                 (listed([display(c.method) for c in some]) if named else count)
-                + f" {verdict}{f' ({reach})' if verdict in _WORDS else ''}"
+                + f" {verdict}{f' ({_reach(some)})' if verdict in _WORDS else ''}"
             )
     return ", ".join(parts)
+
+
+def _reach(some: Sequence[Compared]) -> str:
+    """The smallest and the largest gain of some comparisons: ``+0.012 to +0.043``."""
+    gains = sorted(c.comparison.gain.mean.interval.estimate for c in some)
+    return " to ".join(dict.fromkeys((signed(gains[0]), signed(gains[-1]))))
 
 
 def _apart(a: DatasetAnalysis) -> list[str]:
