@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -24,6 +25,14 @@ def test_the_main_table_stands_as_it_came_out() -> None:
     assert len(rows) > 7
     for row in rows:
         assert row in README.splitlines()
+
+
+def test_it_opens_with_what_the_page_says_first() -> None:
+    page = (HERE / "results/published/hippocampus/report/index.html").read_text(encoding="utf-8")
+    said = [html.unescape(s) for s in re.findall(r'<p class="headline">(.*?)</p>', page)]
+    assert said
+    for sentence in said:
+        assert f"> {sentence}" in README.split("## Two commands")[0].splitlines()
 
 
 @pytest.mark.parametrize("page", PAGES)

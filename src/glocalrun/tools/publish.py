@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from glocalrun.plans import plan_of
@@ -20,7 +21,7 @@ _TO_RECORD = re.compile(r'<a class="record" href="[^"]*">(.*?)</a>', re.DOTALL)
 
 
 def publish(record: Path, target: Path) -> int:
-    """Copy the files of a sealed report, its pages without links to runs; what lay in the target before is removed.
+    """Copy the files of a sealed report but figures that its page holds itself; what lay in the target before is removed.
 
     Args:
         record: ``results/<benchmark>/report-<key>.json``.
@@ -33,16 +34,24 @@ def publish(record: Path, target: Path) -> int:
         CorruptedError: if the report is not finished, or a file of it was changed.
     """
     payload = open_sealed(record)
+    pages = {name: (record.parent / name).read_text(encoding="utf-8") for name in payload["files"] if name.endswith(".html")}
+    names = [name for name in payload["files"] if not name.startswith("figures/") or _shown(name, pages.values())]
     shutil.rmtree(target, ignore_errors=True)
-    for name in payload["files"]:
+    for name in names:
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(record.parent / name, path)
-        if path.suffix == ".html":
-            path.write_text(_TO_RECORD.sub(r"\1", path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
-    files = {name: sha256_file(target / name) for name in payload["files"]}
+        if name in pages:
+            path.write_text(_TO_RECORD.sub(r"\1", pages[name]), encoding="utf-8", newline="\n")
+        else:
+            shutil.copyfile(record.parent / name, path)
+    files = {name: sha256_file(target / name) for name in names}
     write_record(target / record.name, {**{k: v for k, v in payload.items() if k != "digest"}, "files": files})
     return len(files)
+
+
+def _shown(name: str, pages: Iterable[str]) -> bool:
+    """Whether a page names a figure's file: it holds what only phones and dark pages show."""
+    return any(f"../{name}" in text for text in pages)
 
 
 def main() -> None:
