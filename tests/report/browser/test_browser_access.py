@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from opened import LOOKS, SCREEN, TABLET, Look, Opened, combined, opened, started
 
+pytestmark = pytest.mark.slow  # pages with all their figures take minutes to draw
+
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 CONTRAST = "color-contrast"
 SHOWN = 8  # violations that a message holds

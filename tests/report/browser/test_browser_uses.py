@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from opened import MOST_TOLD, SCREEN, Opened, opened, started
 
+pytestmark = pytest.mark.slow  # pages with all their figures take minutes to draw
+
 COLUMN = """([id, column]) => [...document.querySelector(`table[id="${id}"]`).tBodies[0].rows].filter((r) => r.cells[column])
   .map((r) => r.cells[column].dataset.key ?? r.cells[column].textContent.trim())"""
 TABLES = """() => [...document.querySelectorAll("table.sortable[id]")].filter((t) => t.tBodies[0].rows.length > 1)
