@@ -51,7 +51,7 @@ def test_budgets_sort_by_number_with_all_last():
 def test_numbers_as_a_reader_expects_them():
     assert (number(-0.1234), number(float("nan")), number(None)) == ("−0.123", "–", "–")
     assert number(-0.0001) == "0.000", "no minus in front of nothing"
-    assert (signed(0.0123), signed(-0.5, 1)) == ("+0.012", "−0.5")
+    assert (signed(0.0123), signed(-0.5, 1), signed(-0.0002)) == ("+0.012", "−0.5", "+0.000")
     assert (probability(0.0004), probability(0.0314)) == ("< 0.001", "0.031")
     times = [duration(s) for s in (3.04, 9.96, 59.4, 59.6, 125, 7500, float("nan"))]
     assert times == ["3.0 s", "10 s", "59 s", "1 min 00 s", "2 min 05 s", "2 h 05 min", "–"]

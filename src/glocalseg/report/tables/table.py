@@ -134,8 +134,11 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """Like ``number`` with a sign in front."""
-    return "–" if pd.isna(value) else f"{value:+.{digits}f}".replace("-", "−")
+    """Like ``number`` with a sign in front; what rounds to nothing has a plus."""
+    if pd.isna(value):
+        return "–"
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−" if float(text) else "+")
 
 
 def probability(p: float) -> str:
