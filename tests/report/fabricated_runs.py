@@ -339,4 +339,4 @@ def _score_rows(job: Job, size: Size, weights: str) -> list[tuple[Any, ...]]:
 def without_pictures(patch: pytest.MonkeyPatch) -> None:
     """Drawing takes nearly all the time of a report, and most tests are about the rest."""
     patch.setattr("glocalseg.report.build._plots", lambda *_: [])
-    patch.setattr("glocalseg.report.build.write_data_pages", lambda *_: {})
+    patch.setattr("glocalseg.report.build.data_pages", lambda *_: {})

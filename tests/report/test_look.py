@@ -32,7 +32,7 @@ from glocalseg.report.look.lists import lists_of, roles
 from glocalseg.report.look.measured.losses import areas
 from glocalseg.report.look.measured.measure import Measures, measure
 from glocalseg.report.look.measured.odd import ENOUGH, Quantity, bounds, odd, quantities
-from glocalseg.report.look.page import write_data_pages, write_look
+from glocalseg.report.look.page import data_pages, write_look
 from glocalseg.report.look.volumes import Volume, flagged
 from glocalseg.report.text.colours import structure_colour
 
@@ -483,17 +483,14 @@ def test_names_are_short_and_volumes_have_three_digits(made: tuple[Plan, Path, s
 # ---------------------------------------------------------------- beside a report
 
 
-def test_data_pages_are_the_same_bytes_every_time_and_hold_everything(made: tuple[Plan, Path, str], tmp_path: Path) -> None:
+def test_data_pages_are_the_same_bytes_every_time_and_hold_everything(made: tuple[Plan, Path, str]) -> None:
     plan, root, look = made
-    first, second = (write_data_pages(plan, root, tmp_path / name / "report")["toy"] for name in ("one", "two"))
-    assert first == tmp_path / "one" / "report" / "data-toy.html"
-    assert first.read_bytes() == second.read_bytes()
-    text = first.read_text(encoding="utf-8")
-    page = Page(text)
-    figures = {path.name: path.read_bytes() for path in (tmp_path / "one" / "figures").iterdir()}
-    assert figures == {path.name: path.read_bytes() for path in (tmp_path / "two" / "figures").iterdir()}
+    first, second = data_pages(plan, root)["toy"], data_pages(plan, root)["toy"]
+    assert first == second
+    page = Page(first["report/data-toy.html"].decode())
+    figures = {path.removeprefix("figures/") for path in first if path.startswith("figures/")}
     linked = {link.removeprefix("../figures/") for link in page.links if link.startswith("../figures/")}
-    assert linked == set(figures)
+    assert linked == figures
     assert linked
     own = {link.removeprefix("#") for link in page.links if link.startswith("#")}
     assert own <= set(page.ids)
@@ -502,10 +499,8 @@ def test_data_pages_are_the_same_bytes_every_time_and_hold_everything(made: tupl
     assert all(load.startswith("data:image/") for load in page.loads)
 
 
-def test_every_volume_has_a_thumbnail_and_a_row_that_lead_to_its_slices(
-    made: tuple[Plan, Path, str], tmp_path: Path
-) -> None:
-    text = write_data_pages(made[0], made[1], tmp_path / "report", volumes=3)["toy"].read_text(encoding="utf-8")
+def test_every_volume_has_a_thumbnail_and_a_row_that_lead_to_its_slices(made: tuple[Plan, Path, str]) -> None:
+    text = data_pages(made[0], made[1], volumes=3)["toy"]["report/data-toy.html"].decode()
     shown = re.findall(r'<li[^>]*><a href="#([^"]+)" title="[^"]*"><img src="data:image/webp', text)
     assert len(shown) == len(set(shown)) == len(VOLUMES)
     assert shown[:3] == ["toy-0", "toy-1", "toy-2"]
@@ -536,13 +531,12 @@ def test_a_store_that_is_not_all_there_has_no_page_and_a_changed_one_is_told(tmp
     labels = record.parent / "labels.npy"
     content = labels.read_bytes()
     labels.unlink()
-    assert write_data_pages(plan, tmp_path, tmp_path / "report") == {}
+    assert data_pages(plan, tmp_path) == {}
     labels.write_bytes(content[:-1] + b"\x01")
     with pytest.raises(CorruptedError):
-        write_data_pages(plan, tmp_path, tmp_path / "report")
+        data_pages(plan, tmp_path)
     record.unlink()
-    assert write_data_pages(plan, tmp_path, tmp_path / "report") == {}
-    assert not (tmp_path / "report").exists()
+    assert data_pages(plan, tmp_path) == {}
 
 
 def test_colours_of_partitions_are_named_for_light_and_dark_pages() -> None:

@@ -73,7 +73,7 @@ def test_a_number_leads_to_its_runs_and_they_to_their_records(made: tuple[Plan, 
     there = set(re.findall(r'<details class="fold runs" id="([^"]+)"', text))
     assert links
     assert links <= there
-    failed = re.search(r'id="runs-toy_a-gd-lr-1".*?</details>', text, re.DOTALL)
+    failed = re.search(r'id="runs-toy_a-gd\+lr-1".*?</details>', text, re.DOTALL)
     assert failed
     assert failed[0].count("failed: ") == 1
 

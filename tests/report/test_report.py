@@ -168,6 +168,20 @@ def test_a_second_build_writes_the_same_bytes_and_removes_what_an_older_one_left
     assert [str(p) for p in before if before[p] != after[p]] == []
 
 
+@pytest.mark.parametrize("part", ["page", "_long", "data_pages"])
+def test_a_report_that_cannot_be_made_leaves_the_earlier_one_as_it_was(
+    made: tuple[Plan, Path], tmp_path: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch, part: str
+):
+    def broken(*_: object) -> None:
+        raise ReportError("not today")
+
+    plan = copy(made, tmp_path)
+    monkeypatch.setattr(f"glocalseg.report.build.{part}", broken)
+    with pytest.raises(ReportError, match="not today"):
+        build(plan, tmp_path)
+    assert open_sealed(tmp_path / plan.report.record)["files"]
+
+
 def test_record_names_every_file_and_finds_an_edited_one(made: tuple[Plan, Path], tmp_path: Path):
     plan = copy(made, tmp_path)
     folder = tmp_path / "results/toy"

@@ -19,7 +19,7 @@ from glocalseg.report.figures.curves import run_plots
 from glocalseg.report.figures.figure import Plot
 from glocalseg.report.figures.overlays import overlay_plots
 from glocalseg.report.figures.scores import score_plots
-from glocalseg.report.look.page import write_data_pages
+from glocalseg.report.look.page import data_pages
 from glocalseg.report.page.page import page
 from glocalseg.report.tables.compared.declared import comparison_tables
 from glocalseg.report.tables.failures import failure_tables
@@ -62,21 +62,24 @@ def build(plan: Plan, root: Path, origins: Sequence[Fact] = ()) -> Path:
     analyses = analyse(plan, collected)
     tables = _tables(plan, collected, analyses)
     plots = _plots(plan, collected, analyses, root)
+    pages = data_pages(plan, root)
+    long = _long(plan, collected, analyses)
+    text = page(plan, collected, analyses, tables, plots, list(pages), origins, list(long))
+    files = {
+        **long,
+        **{f"tables/{name}": content for table in tables for name, content in _table_files(table).items()},
+        **{f"figures/{plot.name}{end}": content for plot in plots for end, content in plot.files.items()},
+        **{path: content for own in pages.values() for path, content in own.items()},
+        "report/index.html": text.encode(),
+    }
     folder = (root / plan.report.record).parent
+    _clear(folder)  # only now: what could not be made leaves the earlier report as it was
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / path, content)
     record = folder / (PARTIAL if collected.missing else plan.report.record.name)
-    _clear(folder)
-    long = _write_scores(plan, collected, analyses, folder)
-    for table in tables:
-        _write_table(table, folder / "tables")
-    for plot in plots:
-        plot.write(folder / "figures")
+    _seal(plan, record, sorted(files), collected.finished, [str(j.record) for j in collected.missing])
     index = folder / "report" / "index.html"
-    pages = write_data_pages(plan, root, index.parent)
-    text = page(
-        plan, collected, analyses, tables, plots, pages, origins, [path.relative_to(folder).as_posix() for path in long]
-    )
-    write_atomic(index, text.encode())
-    _seal(plan, record, long, collected.finished, [str(j.record) for j in collected.missing])
     print(f"report: {index}")
     return index
 
@@ -104,34 +107,26 @@ def _clear(folder: Path) -> None:
     """Remove the earlier report, its record first, so that a half-written one never looks finished."""
     for old in [*folder.glob("report-*.json"), *folder.glob("scores.csv*"), *folder.glob(DATAPACKAGE)]:
         old.unlink()
-    shutil.rmtree(folder / CLAIMS, ignore_errors=True)
-    for name in FOLDERS:
+    for name in (*FOLDERS, CLAIMS):
         shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir(parents=True)
 
 
-def _write_scores(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis], folder: Path) -> list[Path]:
-    """All score rows in one file, what its columns mean, and the tables that claims-reloaded reads."""
+def _long(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis]) -> dict[str, bytes]:
+    """All score rows in one file, what its columns mean, and the tables that claims-reloaded reads, by path."""
     rows, claims = long_scores(plan, collected), claims_tables(analyses, collected)
-    files = {
+    return {
         SCORES: compressed(rows),
         DATAPACKAGE: datapackage(plan, rows, claims),
         **{path: table.to_csv(index=False, lineterminator="\n").encode() for path, table in claims.items()},
     }
-    for path, content in files.items():
-        (folder / path).parent.mkdir(exist_ok=True)
-        write_atomic(folder / path, content)
-    return [folder / path for path in files]
 
 
-def _write_table(table: Table, folder: Path) -> None:
-    for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
-        (folder / f"{table.name}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
+def _table_files(table: Table) -> dict[str, bytes]:
+    texts = {"csv": table.csv(), "md": table.markdown(), "tex": table.latex()}
+    return {f"{table.name}.{suffix}": text.encode() for suffix, text in texts.items()}
 
 
-def _seal(plan: Plan, record: Path, long: list[Path], runs: int, missing: list[str]) -> None:
-    folder = record.parent
-    files = sorted(p for name in FOLDERS for p in (folder / name).rglob("*") if p.is_file())
+def _seal(plan: Plan, record: Path, files: Sequence[str], runs: int, missing: list[str]) -> None:
     write_record(
         record,
         {
@@ -140,6 +135,6 @@ def _seal(plan: Plan, record: Path, long: list[Path], runs: int, missing: list[s
             "runs": runs,
             "missing": missing,
             "environment": {k: v for k, v in environment().items() if k != "commit"},  # the key holds the code already
-            "files": {p.relative_to(folder).as_posix(): sha256_file(p) for p in [*long, *files]},
+            "files": {name: sha256_file(record.parent / name) for name in files},
         },
     )

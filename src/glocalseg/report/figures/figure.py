@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -89,11 +88,6 @@ class Plot:
     alt: str
     files: Mapping[str, bytes]
     raster: bool = False
-
-    def write(self, folder: Path) -> None:
-        """Write ``<name><end>`` for every file."""
-        for end, content in self.files.items():
-            (folder / f"{self.name}{end}").write_bytes(content)
 
     def shown(self, *, narrow: bool, dark: bool) -> str:
         """The end of the file that a page shows: ``-narrow-dark.svg``."""

@@ -73,17 +73,16 @@ def write_look(plan: Plan, root: Path, *, volumes: int = VOLUMES, size: int = BY
     return path
 
 
-def write_data_pages(plan: Plan, root: Path, folder: Path, *, volumes: int = REPORTED) -> dict[str, Path]:
-    """Write ``data-<dataset>.html`` for every data set whose slice store is there, the same bytes every time.
+def data_pages(plan: Plan, root: Path, *, volumes: int = REPORTED) -> dict[str, dict[str, bytes]]:
+    """``data-<dataset>.html`` for every data set whose slice store is there, the same bytes every time; nothing is written.
 
     Args:
         plan: the benchmark, its cards and jobs.
         root: folder that the plan's paths are relative to.
-        folder: the report's; figures for papers go to ``figures`` beside it.
         volumes: how many a page shows by several slices at most; flagged ones first.
 
     Returns:
-        The pages, by data set.
+        By data set: the page, and its figures for papers, by their paths below ``results/<benchmark>``.
 
     Raises:
         CorruptedError: if a store was changed.
@@ -94,22 +93,22 @@ def write_data_pages(plan: Plan, root: Path, folder: Path, *, volumes: int = REP
         if not _there(root / job.record):
             continue
         dataset = _dataset(plan, root, job, volumes=volumes, size=BYTES, small=THUMBNAILS)
-        for plot in dataset["plots"]:
-            _write_figure(plot, folder.parent / "figures")
-        pages[job.dataset] = folder / f"data-{job.dataset}.html"
-        write_atomic(pages[job.dataset], _render(plan, [dataset], report=True).encode())
+        figures = {f"figures/{p.name}{end}": p.files[end] for p in dataset["plots"] for end in FIGURES}
+        pages[job.dataset] = {
+            f"report/{data_page(job.dataset)}": _render(plan, [dataset], report=True).encode(),
+            **figures,
+        }
     return pages
+
+
+def data_page(dataset: str) -> str:
+    """The name of a data set's page, beside the report's."""
+    return f"data-{dataset}.html"
 
 
 def _there(record: Path) -> bool:
     """Whether a slice store has all its files: a report can be made of scores alone."""
     return record.is_file() and all((record.parent / name).is_file() for name in read_record(record)["files"])
-
-
-def _write_figure(plot: Plot, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for end in FIGURES:
-        write_atomic(folder / f"{plot.name}{end}", plot.files[end])
 
 
 def _render(plan: Plan, datasets: Sequence[dict[str, Any]], *, report: bool) -> str:

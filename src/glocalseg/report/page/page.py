@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -19,6 +18,7 @@ from glocalseg.report.analysis.subjects import worst_subjects
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import Plot, adapting
 from glocalseg.report.figures.overlays import subjects_shown
+from glocalseg.report.look.page import data_page
 from glocalseg.report.page.explore import choices
 from glocalseg.report.page.runs import HEIGHT, WIDTH, anchor, groups
 from glocalseg.report.tables.table import Table, number, signed
@@ -53,7 +53,7 @@ def page(
     analyses: Mapping[str, DatasetAnalysis],
     tables: Sequence[Table],
     plots: Sequence[Plot],
-    data_pages: Mapping[str, Path],
+    shown: Sequence[str],
     origins: Sequence[Fact],
     files: Sequence[str],
 ) -> str:
@@ -65,7 +65,7 @@ def page(
         analyses: by data set.
         tables: all tables; a table without rows for a data set is not shown there.
         plots: all figures.
-        data_pages: pages of single data sets beside this one, by data set.
+        shown: the data sets that have a page of their own beside this one.
         origins: where runs came from that were brought together.
         files: names of the files with all score rows beside ``report/``.
     """
@@ -76,7 +76,7 @@ def page(
     )  # no value of a run is in them
     context = _context(plan, collected, analyses, tables, plots, origins)
 
-    linked = {dataset: path.name for dataset, path in data_pages.items()}
+    linked = {dataset: data_page(dataset) for dataset in shown}
 
     def render(source: Source) -> str:
         env.filters["image"] = source

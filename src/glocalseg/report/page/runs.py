@@ -53,7 +53,7 @@ class Group:
 
 def anchor(dataset: str, method: str, budget: str) -> str:
     """Where the runs of a cell lie on the page."""
-    return f"runs-{dataset}-{method.replace('+', '-')}-{ALL if method == UPPER_BOUND else budget}"
+    return f"runs-{dataset}-{method}-{ALL if method == UPPER_BOUND else budget}"
 
 
 def groups(a: DatasetAnalysis, plan: Plan, collected: Collected) -> list[Group]:
