@@ -18,6 +18,7 @@ import yaml
 from fabricated_runs import Size, fabricate, make_benchmark, make_card
 from scipy.stats import ttest_ind
 
+from glocalrun.tools.publish import publish
 from glocalrun.tools.reports.diff import compare
 from glocalrun.tools.reports.diff import main as diff_main
 from glocalrun.tools.reports.merge import main as merge_main
@@ -31,6 +32,7 @@ from glocalseg.records.sealed import seal, write_record
 from glocalseg.report import build as building
 from glocalseg.report.collected.collect import collect
 from glocalseg.report.collected.ledger import ReportError
+from glocalseg.report.joined import bring
 from glocalseg.report.joined.diff import Difference, difference
 from glocalseg.report.joined.merge import SOURCES, Joined, merge
 from glocalseg.report.joined.shown import verdict
@@ -281,6 +283,43 @@ def test_a_checkout_with_two_reports_has_to_be_told_apart(tmp_path: Path) -> Non
     assert read_source(tmp_path / "a/results/toy").benchmark.name == "toy"
 
 
+def test_what_was_brought_stays_when_its_folder_is_gone(tmp_path: Path) -> None:
+    for name in "ab":
+        plan = site(tmp_path / name, SMALL)
+    joined(tmp_path, "a", "b")
+    run = plan.of("finetune")[0].record
+    for name in "ab":
+        shutil.rmtree((tmp_path / name / run).parent)
+    again = joined(tmp_path, "a", "b")
+    assert not collect(again.plan, tmp_path / "out").missing
+    assert again.origins[-1].label == "From an earlier call"
+
+
+def test_bringing_a_run_writes_into_no_file_of_another_folder(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    (tmp_path / "target").hardlink_to(tmp_path / "b")
+    bring._link(tmp_path / "a", tmp_path / "target")
+    assert (tmp_path / "target").read_text() == "a"
+    assert (tmp_path / "b").read_text() == "b"
+
+
+def test_a_primary_comparison_is_not_moved_to_another_number_of_volumes(tmp_path: Path) -> None:
+    declared = {"statistics": {"primary": ["gd", "random"]}}
+    site(tmp_path / "a", replace(SMALL, budgets=(2,)), **declared)
+    site(tmp_path / "b", replace(SMALL, budgets=(1,)))
+    (line,) = refused(tmp_path, "a", "b")
+    assert "statistics.primary: expected 1 labelled volumes of toy_a as the smallest number" in line
+    assert "found 2" in line
+
+
+def test_a_published_report_is_no_source(tmp_path: Path) -> None:
+    plan = site(tmp_path / "a", SMALL)
+    publish(tmp_path / "a" / plan.report.record, tmp_path / "published/toy")
+    with pytest.raises(ReportError, match="found a report without its runs, as published ones are"):
+        read_source(tmp_path / "published/toy")
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     for name in "ab":
         site(tmp_path / name, SMALL)
@@ -338,6 +377,13 @@ def test_equal_reports_are_equal_bytes(tmp_path: Path, capsys: pytest.CaptureFix
     assert "settings, keys and commits are not compared" in said
 
 
+def test_a_structure_that_is_gone_is_no_noise(tmp_path: Path) -> None:
+    d = found(tmp_path, rows_of(NOISE, structures=("a", "b")), rows_of(NOISE + 0.001, structures=("a",)))
+    assert d.changed[0].within is None
+    assert d.changed[0].how == "other structures"
+    assert not d.within_noise
+
+
 def test_a_paired_change_is_judged_by_the_interval_of_the_difference(tmp_path: Path) -> None:
     """Much smaller than what repeats and subjects vary by, and seen all the same, because both have them in common."""
     spread = RNG.normal(0.7, 0.1, (4, 7))
@@ -390,7 +436,7 @@ def test_one_repeat_cannot_tell_and_is_no_agreement(tmp_path: Path) -> None:
     d = found(tmp_path, rows_of(NOISE[:, :1]), rows_of(NOISE[:, :1] + 0.1))
     assert [c.within for c in d.changed] == [None]
     assert not d.within_noise
-    assert verdict(d) == "1 of 1 means changed: 1 that one repeat cannot judge."
+    assert verdict(d) == "1 of 1 means changed: 1 that cannot be judged."
 
 
 def test_intervals_are_corrected_for_the_number_of_means(tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def test_every_metric_of_an_average_is_there_with_its_unit(made: tuple[Plan, Pat
     assert next(iter(metrics)) == "dice"
     assert metrics["hd95"]["title"].endswith("(mm)")
     assert "lost" not in metrics, "a count of cases is no average of subjects"
+    for metric in metrics.values():
+        for budgets in metric["values"].values():
+            for methods in budgets.values():
+                for mean, low, high, _ in methods.values():
+                    assert low <= mean <= high, "an interval holds its mean, in millimetres too"
+    assert max(m[2] for m in metrics["hd95"]["values"]["all structures"]["1"].values()) > 1
 
 
 def test_a_number_leads_to_its_runs_and_they_to_their_records(made: tuple[Plan, Path]) -> None:
@@ -93,8 +99,11 @@ def test_a_page_that_grows_too_large_names_its_figures_instead(
 
 def test_a_published_report_has_no_link_to_what_is_not_published(made: tuple[Plan, Path], tmp_path: Path) -> None:
     plan, root = made
+    tmp_path = tmp_path / "published" / "toy"
+    tmp_path.mkdir(parents=True)
     (tmp_path / "old").write_text("of an earlier report", encoding="utf-8")
     count = publish(root / plan.report.record, tmp_path)
+    assert [p.name for p in tmp_path.parent.iterdir()] == ["toy"]
     assert count == sum(p.is_file() for p in tmp_path.rglob("*")) - 1
     assert len(open_sealed(tmp_path / plan.report.record.name)["files"]) == count
     index = tmp_path / "report/index.html"
@@ -106,6 +115,26 @@ def test_a_published_report_has_no_link_to_what_is_not_published(made: tuple[Pla
     named = {Path(link).name for link in re.findall(r'href="(\.\./figures/[^"]*)"', pages)}
     assert {p.name for p in (tmp_path / "figures").iterdir()} - named == set(), "what only the page shows, it holds"
     assert plan.of("finetune")[0].record.parent.name in text, "the key of a run is still named"
+
+
+def test_a_full_disk_leaves_what_was_published_before(
+    made: tuple[Plan, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, root = made
+    target = tmp_path / "toy"
+    publish(root / plan.report.record, target)
+    before = {p: p.read_bytes() for p in target.rglob("*") if p.is_file()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", full)
+        with pytest.raises(OSError, match="No space"):
+            publish(root / plan.report.record, target)
+    assert {p: p.read_bytes() for p in target.rglob("*") if p.is_file()} == before
+    publish(root / plan.report.record, target)
+    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
 
 
 def test_an_edited_report_is_not_published(made: tuple[Plan, Path], tmp_path: Path) -> None:

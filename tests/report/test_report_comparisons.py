@@ -191,6 +191,29 @@ def test_a_run_that_cannot_compare_says_so_and_marks_nothing(
     assert pd.read_csv(folder / "main.csv")["against_random"].isna().all()
 
 
+def test_one_test_subject_is_too_few_for_a_verdict(tmp_path: Path):
+    found = make(tmp_path, Size(methods=("random", "gd+lr"), subjects=1, repeats=6))
+    assert "too small to compare methods: toy_a has one test subject" in found.said[0]
+    assert {c.verdict for c in found.analysis.comparisons} == {None}
+
+
+def test_where_all_runs_are_missing_nothing_is_said_of_methods(tmp_path: Path):
+    found = make(
+        tmp_path, Size(methods=("random", "gd+lr"), subjects=2, repeats=6, budgets=(1,), missing={"gd+lr n1 r2": ""})
+    )
+    assert headline(found.analysis)[1] == "Against Random init everything is left open: runs are missing."
+
+
+def test_cells_that_nobody_planned_are_not_compared(made: Made):
+    part = {r: j for r, j in made.plan.jobs.items() if not (j.phase == "finetune" and j.name == "gd" and j.budget == 2)}
+    a = analyse(dataclasses.replace(made.plan, jobs=part), made.collected)["toy_a"]
+    assert [(c.method, c.budget) for c in a.family("random")] == [
+        ("gr", "1"), ("gd", "1"), ("gd+lr", "1"), ("gr", "2"), ("gd+lr", "2"),
+    ]  # fmt: skip
+    assert not a.meant("gd", "2")
+    assert a.meant("upper_bound", "2")
+
+
 # ---------------------------------------------------------------- controls
 
 

@@ -310,13 +310,20 @@ def test_scores_are_read_a_little_at_a_time_some_of_every_cell_first_and_once(tm
         put(tmp_path, job, SCORES, table(0.5))
     ticks = iter(range(100))
     first = Scores(tmp_path, tmp_path / "memory" / "dice")
-    first.read(jobs, seconds=2, clock=lambda: float(next(ticks)))
+    first.read(made_at(jobs, 1.0), seconds=2, clock=lambda: float(next(ticks)))
     assert Counter(Path(record).parts[3] for record in first.known) == {"gd": 1, "gr": 1}
     for job in jobs:
         put(tmp_path, job, SCORES, table(0.9))
     again = Scores(tmp_path, tmp_path / "memory" / "dice")
-    again.read(jobs, seconds=1000)
+    again.read(made_at(jobs, 1.0), seconds=1000)
     assert sorted(again.known.values()) == [0.5] * 2 + [0.9] * 6
+    again.read(made_at(jobs, 2.0), seconds=1000)  # made again
+    assert sorted(again.known.values()) == [0.9] * 8
+    assert Scores(tmp_path, tmp_path / "memory" / "dice").known == again.known
+
+
+def made_at(jobs: list[Listed], since: float) -> list[Seen]:
+    return [Seen(job, State.FINISHED, since) for job in jobs]
 
 
 # ---------------------------------------------------------------- which jobs

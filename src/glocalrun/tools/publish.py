@@ -36,16 +36,23 @@ def publish(record: Path, target: Path) -> int:
     payload = open_sealed(record)
     pages = {name: (record.parent / name).read_text(encoding="utf-8") for name in payload["files"] if name.endswith(".html")}
     names = [name for name in payload["files"] if not name.startswith("figures/") or _shown(name, pages.values())]
-    shutil.rmtree(target, ignore_errors=True)
+    part, old = (target.with_name(f".{target.name}.{end}") for end in ("part", "old"))
+    for left in (part, old):
+        if left.exists():
+            shutil.rmtree(left)
     for name in names:
-        path = target / name
+        path = part / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if name in pages:
             path.write_text(_TO_RECORD.sub(r"\1", pages[name]), encoding="utf-8", newline="\n")
         else:
             shutil.copyfile(record.parent / name, path)
-    files = {name: sha256_file(target / name) for name in names}
-    write_record(target / record.name, {**{k: v for k, v in payload.items() if k != "digest"}, "files": files})
+    files = {name: sha256_file(part / name) for name in names}
+    write_record(part / record.name, {**{k: v for k, v in payload.items() if k != "digest"}, "files": files})
+    if target.exists():
+        target.rename(old)  # only now, whole: a full disk leaves what was published before
+    part.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
     return len(files)
 
 

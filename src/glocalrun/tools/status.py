@@ -71,7 +71,7 @@ class Asker:
         of = self._meant
         seen = look(self._root, of.listing.jobs, calls, now, self._submitted(now))
         finished = [s for s in seen if s.state == State.FINISHED]
-        self._scores.read([s.job for s in finished if s.job.phase == "score"])
+        self._scores.read([s for s in finished if s.job.phase == "score"])
         until = now if calls.at_work else max((s.since for s in finished), default=now)
         left = self._speed.left(seen, of.started, until, of.listing.slots)
         return Status(of.name, seen, calls, left, self._scores.known, now, of.notes, of.started)

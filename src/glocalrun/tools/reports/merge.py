@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from glocalrun.locks import alone
 from glocalrun.plans import CARDS, MEMORY
 from glocalseg.config.model import ConfigError
 from glocalseg.records.code import remembering
@@ -26,10 +27,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for all of it (default: %(default)s)")
     args = parser.parse_args()
     try:
-        joined = joined_of(args.folders, args.out)
-        from glocalseg.report.build import build  # draws: a second that a refusal need not wait for
+        with alone(
+            args.out.with_name(f".{args.out.name}.lock"), waiting=f"{args.out}: another report-merge is at work there"
+        ):
+            joined = joined_of(args.folders, args.out)
+            from glocalseg.report.build import build  # draws: a second that a refusal need not wait for
 
-        build(joined.plan, args.out, joined.origins)
+            build(joined.plan, args.out, joined.origins)
     except (ConfigError, CorruptedError, ReportError, OSError) as error:
         sys.exit(str(error))
     for fact in joined.origins:

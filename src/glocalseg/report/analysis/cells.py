@@ -80,8 +80,9 @@ class DatasetAnalysis:
     """All cells and comparisons of one data set.
 
     ``people`` are the test subjects, in the order of the rows of every score array. ``budgets`` are those with labels to choose
-    (not ``all``); ``references`` names, for every control, the method that it is held against; ``same_again`` are the controls
-    that repeat their reference with other seeds. ``silent`` says why no verdict is given, and is empty where verdicts are.
+    (not ``all``); ``planned`` are the (method, budget) that there should be runs of; ``references`` names, for every control, the
+    method that it is held against; ``same_again`` are the controls that repeat their reference with other seeds. ``silent`` says
+    why no verdict is given, and is empty where verdicts are.
     """
 
     dataset: str
@@ -94,6 +95,7 @@ class DatasetAnalysis:
     budgets: tuple[str, ...]
     structures: tuple[str, ...]
     cells: Mapping[tuple[str, str], Cell]
+    planned: frozenset[tuple[str, str]]
     prices: Mapping[tuple[str, str], Price]
     primary: tuple[str, str] | None
     comparisons: tuple[Compared, ...]
@@ -112,6 +114,10 @@ class DatasetAnalysis:
     def cell(self, method: str, budget: str) -> Cell | None:
         """The cell of a method at a budget, if any of its runs finished; the upper bound's is the same at every budget."""
         return self.cells.get((method, ALL if method == UPPER_BOUND else budget))
+
+    def meant(self, method: str, budget: str) -> bool:
+        """Whether there should be runs of a method at a budget: not all of a grid, where several benchmarks were joined."""
+        return (method, ALL if method == UPPER_BOUND else budget) in self.planned
 
     def scores(self, method: str, budget: str) -> Array:
         """The (subjects, repeats) Dice of a method at a budget, NaN throughout where no run finished."""

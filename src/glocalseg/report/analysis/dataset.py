@@ -6,7 +6,7 @@ controls, each against what it is a control of. What is declared and has no runs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,10 @@ from glocalseg.report.analysis.mixed import Devices, devices_of, mixed
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.collected.ledger import prices
 from glocalseg.report.text.about.methods import is_control
+from glocalseg.report.text.fact import listed
 from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, budget_order
 
+MIN_SUBJECTS = 2  # of one nobody knows how much subjects vary
 Pair = tuple[str, str, str]  # method, other, budget
 Groups = Mapping[tuple[str, str], pd.DataFrame]
 
@@ -32,8 +34,9 @@ def analyse(plan: Plan, collected: Collected) -> dict[str, DatasetAnalysis]:
     """The analysis of each data set of which any run finished, in the order of the benchmark."""
     dice, last = _dice(collected.scores), _dice(collected.last)
     found = {str(name): rows for name, rows in dice.groupby("dataset")}
+    why = silent(plan.benchmark, {name: rows["subject"].nunique() for name, rows in found.items()})
     return {
-        name: _analyse(plan, collected, name, found[name], last[last["dataset"] == name])
+        name: _analyse(plan, collected, name, found[name], last[last["dataset"] == name], why)
         for name in plan.benchmark.datasets
         if name in found
     }
@@ -48,30 +51,40 @@ def _dice(scores: pd.DataFrame) -> pd.DataFrame:
     return renamed(scores[scores["metric"] == PRIMARY])
 
 
-def _analyse(plan: Plan, collected: Collected, dataset: str, dice: pd.DataFrame, last: pd.DataFrame) -> DatasetAnalysis:
+def _analyse(
+    plan: Plan, collected: Collected, dataset: str, dice: pd.DataFrame, last: pd.DataFrame, why: str
+) -> DatasetAnalysis:
     b = plan.benchmark
     structures = tuple(plan.cards[dataset].structures[i] for i in sorted(plan.cards[dataset].structures))
     repeats = tuple(repeat.name for repeat in b.all_repeats)
-    planned = {str(job.budget) for job in plan.of("finetune") if job.dataset == dataset} - {ALL}
-    budgets = tuple(sorted(planned, key=budget_order))
+    own = [job for job in plan.of("finetune") if job.dataset == dataset]
+    planned = frozenset((UPPER_BOUND if job.budget == ALL else job.name, str(job.budget)) for job in own)
+    budgets = tuple(sorted({budget for _, budget in planned} - {ALL}, key=budget_order))
     people = tuple(sorted(dice["subject"].unique()))
     found = _cells(b, people, budgets, dataset, dice, last, structures)
     methods = tuple(m.id for m in b.methods)
     bare = DatasetAnalysis(
         dataset, b.statistics, people, repeats, methods, references(b), frozenset(m.id for m in b.methods if m.other_seeds),
-        budgets, structures, found, prices(collected.ledger, dataset), b.primary, (), silent(b),
+        budgets, structures, found, planned, prices(collected.ledger, dataset), b.primary, (), why,
     )  # fmt: skip
     devices = devices_of(collected.timings, dataset)
     compared = [c for family, pairs in _families(b, bare) for c in _compare(bare, family, pairs, devices)]
     return DatasetAnalysis(**{**vars(bare), "comparisons": tuple(compared)})
 
 
-def silent(b: Benchmark) -> str:
-    """Why a benchmark gives no verdicts; empty if it does."""
+def silent(b: Benchmark, subjects: Mapping[str, int]) -> str:
+    """Why a benchmark gives no verdicts, of none of its data sets; empty if it does.
+
+    Args:
+        subjects: how many test subjects have scores, by data set.
+    """
     repeats = b.all_repeats
     if len(repeats) < MIN_REPEATS:
         count = f"{len(repeats)} repeat{'s' if len(repeats) > 1 else ''}"
         return f"This run is too small to compare methods: it has {count}, and {MIN_REPEATS} are the fewest that can tell"
+    if alone := [name for name, count in subjects.items() if count < MIN_SUBJECTS]:
+        few = f"{listed(alone)} has one test subject, and {MIN_SUBJECTS} are the fewest that can tell"
+        return f"This run is too small to compare methods: {few}"
     parts = [[r.draw for r in repeats], [r.pretraining for r in repeats], [r.finetuning for r in repeats]]
     if any(len(set(part)) < len(part) for part in parts):
         return (
@@ -133,13 +146,18 @@ def _cells(
 
 
 def _families(b: Benchmark, a: DatasetAnalysis) -> Iterator[tuple[Family, list[Pair]]]:
+    """The declared pairs of cells that there should be, by family."""
+
+    def meant(pairs: Iterable[Pair]) -> list[Pair]:
+        return [(m, other, n) for m, other, n in pairs if a.meant(m, n) and a.meant(other, n)]
+
     if b.primary and a.budgets:
-        yield "primary", [(*b.primary, a.budgets[0])]
-    yield "claims", [(*pair, n) for n in a.budgets for pair in b.claims]
+        yield "primary", meant([(*b.primary, a.budgets[0])])
+    yield "claims", meant((*pair, n) for n in a.budgets for pair in b.claims)
     if BASELINE in a.methods:
-        yield "random", [(m, BASELINE, n) for n in a.budgets for m in a.candidates]
+        yield "random", meant((m, BASELINE, n) for n in a.budgets for m in a.candidates)
         held = [*a.references.items(), *([(UPPER_BOUND, BASELINE)] if b.upper_bound else [])]
-        yield "controls", [(m, other, n) for n in a.budgets for m, other in held]
+        yield "controls", meant((m, other, n) for n in a.budgets for m, other in held)
 
 
 def _compare(a: DatasetAnalysis, family: Family, pairs: list[Pair], devices: Devices) -> Iterator[Compared]:

@@ -46,12 +46,16 @@ class Hours:
 
 def findable(a: DatasetAnalysis) -> list[Findable]:
     """What could have been found at each budget."""
-    family = len(a.candidates) * len(a.budgets)
+    family = len(a.family("random"))
     return [
         Findable(
             n,
             smallest(a, a.primary, n) if a.primary else None,
-            {m: smallest(a, (m, BASELINE), n, comparisons=family) for m in a.candidates} if BASELINE in a.methods else {},
+            {
+                m: smallest(a, (m, BASELINE), n, comparisons=family)
+                for m in a.candidates
+                if a.meant(m, n) and a.meant(BASELINE, n)
+            },
             family,
         )
         for n in a.budgets

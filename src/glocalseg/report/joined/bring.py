@@ -21,7 +21,7 @@ TIMED = frozenset({"log.csv"})  # files with a column of speed
 Brought = dict[Path, tuple[Source, dict[str, Any]]]  # by record: where it was taken from, and its payload
 
 
-def look(jobs: Sequence[Job], sources: Sequence[Source]) -> tuple[Brought, list[str]]:
+def look(jobs: Sequence[Job], sources: Sequence[Source], kept: Source) -> tuple[Brought, list[str]]:
     """Every finished run that a source has, checked, and what is wrong with any, a line each.
 
     Slice stores are large and their arrays are not read through: as ``collect`` does.
@@ -29,12 +29,14 @@ def look(jobs: Sequence[Job], sources: Sequence[Source]) -> tuple[Brought, list[
     Args:
         jobs: whose records are wanted.
         sources: folders that may hold them; the first one that does gives it.
+        kept: what an earlier call brought, asked where no source has a run any more.
     """
     found: Brought = {}
     problems: list[str] = []
     clashes: dict[tuple[str, str], list[str]] = {}
     for job in jobs:
         there = [source for source in sources if (source.root / job.record).is_file()]
+        there = there or [source for source in (kept,) if (source.root / job.record).is_file()]
         try:
             payloads = [_opened(source, job) for source in there]
         except CorruptedError as error:
@@ -51,7 +53,7 @@ def look(jobs: Sequence[Job], sources: Sequence[Source]) -> tuple[Brought, list[
 def place(jobs: Sequence[Job], brought: Brought, sources: Sequence[Source], out: Path) -> None:
     """Put what ``look`` found below ``out``, each run under its own path, and of those that nobody has why they failed.
 
-    What lies there of an earlier call stays if it is the same, and is put in order if not.
+    What lies there of an earlier call stays where it is the same or no source has it any more, and is put in order if not.
     """
     for job in jobs:
         if job.record in brought:
@@ -104,24 +106,29 @@ def _place(source: Path, payload: Mapping[str, Any], target: Path) -> None:
     """Put a finished folder where it belongs, its record last."""
     if target.is_file() and sha256_file(target) == sha256_file(source):
         return
-    shutil.rmtree(target.parent, ignore_errors=True)
+    if target.parent.exists():
+        shutil.rmtree(target.parent)
     for name in (*payload["files"], source.name):
         (target.parent / name).parent.mkdir(parents=True, exist_ok=True)
         _link(source.parent / name, target.parent / name)
 
 
 def _place_reason(job: Job, sources: Sequence[Source], out: Path) -> None:
-    """Bring what says why a run that nobody has failed; take away what an earlier call brought of it."""
-    shutil.rmtree((out / job.record).parent, ignore_errors=True)
+    """Bring what says why a run that nobody has failed, in the place of what an earlier call brought of it."""
+    target = (out / job.record).with_name(FAILURE)
+    target.unlink(missing_ok=True)
     notes = [note for s in sources if (note := (s.root / job.record).with_name(FAILURE)).is_file()]
     for note in notes[:1]:
-        target = (out / job.record).with_name(FAILURE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(note, target)
 
 
 def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy. Nothing is written into a file that is there: it may be another folder's by a link."""
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
     try:
-        os.link(source.resolve(), target)
+        os.link(source.resolve(), part)
     except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)
+        shutil.copyfile(source, part)
+    part.replace(target)

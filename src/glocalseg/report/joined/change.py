@@ -3,7 +3,7 @@
 Where both have the same test volumes and repeats (of the same choices of volumes and seeds), values are paired, and the
 interval is that of ``statistics.intervals``, with subjects and repeats as random factors. Where only the subjects are the same,
 repeats are independent samples: Welch's interval on their means. Where the subjects differ as well, each mean brings its own
-error, of subjects and of repeats.
+error, of subjects and of repeats. Means over other structures are no measurement of the same, and nobody can judge them.
 
 Who looks at many means finds a change in one of them, so that intervals are Bonferroni's: the means of Dice over all structures
 are one family, all others a second one. A change is within noise if its interval holds zero. A single repeat has no interval,
@@ -31,7 +31,7 @@ from glocalseg.stages.score import SELECTED
 CELL = ["dataset", "method", "budget"]
 WHOLE = "all structures"
 FREE = (-np.inf, np.inf)
-How = Literal["paired", "Welch", "Welch, other subjects"]
+How = Literal["paired", "Welch", "Welch, other subjects", "other structures"]
 Key = tuple[str, str, str, str, str]  # dataset, method, budget, structure, metric
 Cells = dict[Key, pd.DataFrame]
 
@@ -101,7 +101,9 @@ def _cells(scores: pd.DataFrame) -> Cells:
             parts += [(str(name), part) for name, part in rows.groupby("structure", sort=False)]
         for structure, part in parts:
             about = part.groupby([*CELL, "repeat", "subject"], sort=False).agg(
-                volumes=("volume", lambda v: "/".join(sorted(set(v)))), design=("design", "first")
+                volumes=("volume", lambda v: "/".join(sorted(set(v)))),
+                design=("design", "first"),
+                structures=("structure", lambda v: frozenset(v)),
             )
             means = subject_scores(part).set_index([*CELL, "repeat", "subject"]).join(about).reset_index()
             for cell, of in means.groupby(CELL, sort=False):
@@ -121,6 +123,8 @@ def _change(key: Key, first: pd.DataFrame, second: pd.DataFrame, confidence: flo
         one, two = (dense(s, sorted(set(s["subject"])), sorted(set(s["repeat"]))) for s in (first, second))
         difference = welch(one, two, confidence=confidence, shared=subjects)
         how = "Welch" if subjects else "Welch, other subjects"
+    if frozenset().union(*first["structures"]) != frozenset().union(*second["structures"]):
+        difference, how = Interval(difference.estimate, np.nan, np.nan), "other structures"  # means of other things
     means = (float(np.nanmean(side)) if np.isfinite(side).any() else np.nan for side in (one, two))
     before, after = means
     return Change(*key, before, after, difference, how)

@@ -19,6 +19,7 @@ from glocalseg.report.tables.long.rows import SCORES
 
 AXES = {"dataset": "data sets", "method": "methods", "budget": "numbers of labelled volumes", "structure": "structures",
         "metric": "metrics", "subject": "test subjects", "repeat": "repeats"}  # fmt: skip
+MEASURED = (AXES["structure"], AXES["metric"])  # without one of these, less is said than before
 Words = tuple[str, ...]
 
 
@@ -58,8 +59,9 @@ class Difference:
 
     @property
     def within_noise(self) -> bool:
-        """Whether both say the same as far as can be told: the same cells, and no change beyond noise."""
-        return not (self.added or self.gone or self.beyond)
+        """Whether both say the same as far as can be told: the same cells, structures and metrics, and no change beyond noise."""
+        measured = any(what in MEASURED for what, _, _ in self.levels)
+        return not (self.added or self.gone or self.beyond or measured)
 
 
 def difference(first: Side, second: Side) -> Difference:

@@ -7,7 +7,7 @@ planned. What nobody did is no run that is missing, and a dash in the tables.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,9 @@ from glocalseg.report.joined.bring import Brought, look, place
 from glocalseg.report.joined.fitting import differences, flat, join_benchmarks
 from glocalseg.report.joined.source import CARDS, Source, runs_of
 from glocalseg.report.text.fact import Fact, listed
+from glocalseg.report.text.names import ALL
 
+EARLIER = "an earlier call"  # of report-merge: where runs came from that no folder has any more
 SOURCES = "sources.json"  # in the joined folder: where each run came from
 FIRST = ("name", "title", "datasets", "methods", "budgets", "repeats", "upper_bound")  # as people write a configuration
 FOLLOWS = {"key", "data", "start"}  # of a specification: what is other because what it starts from is other
@@ -69,12 +71,14 @@ def merge(sources: Sequence[Source], out: Path, *, lock_folder: Path) -> Joined:
         _write_locks(locks, Path(folder))
         whole = make_plan(benchmark, cards, lock_folder=Path(folder))
     _require_planned(sources, whole)
+    _require_primary(sources, whole)
     plan = _part(whole, {run for source in sources for run in source.runs})
     wanted = [plan.jobs[record] for record in runs_of(plan)]
-    brought, problems = look(wanted, sources)
+    kept = Source(EARLIER, out, benchmark, cards, (), {})
+    brought, problems = look(wanted, sources, kept)
     if problems:
         raise ReportError("\n".join(problems))
-    origins = _origins(sources, brought)
+    origins = _origins([*sources, kept] if any(of is kept for of, _ in brought.values()) else sources, brought)
     write_json(out / SOURCES, {
         "sources": {fact.label: fact.value for fact in origins},
         "runs": {str(record): source.name for record, (source, _) in brought.items()},
@@ -125,6 +129,30 @@ def _part(whole: Plan, planned: set[Path]) -> Plan:
     record = PHASES["report"].record(benchmark=whole.benchmark.name, key=spec.key)
     report = replace(whole.report, record=record, spec=spec, parents=tuple(jobs))
     return replace(whole, jobs={**jobs, record: report}, report=report)
+
+
+def _require_primary(sources: Sequence[Source], plan: Plan) -> None:
+    """Raise ReportError where joining would move a primary comparison that was written down to a smaller number of volumes."""
+    smallest = _smallest(plan, plan.jobs)
+    problems = []
+    for source in (s for s in sources if s.benchmark.statistics.primary):
+        for dataset, own in _smallest(plan, source.runs).items():
+            if own != smallest[dataset]:
+                problems.append(
+                    f"{source.name}: statistics.primary: expected {smallest[dataset]} labelled volumes of {dataset} as the "
+                    f"smallest number, which another folder has, found {own}: the comparison was declared there"
+                )
+    if problems:
+        raise ReportError("\n".join(problems))
+
+
+def _smallest(plan: Plan, runs: Iterable[Path]) -> dict[str, int]:
+    """The smallest number of labelled volumes that fine-tunings among some records have, by data set."""
+    found: dict[str, int] = {}
+    for job in (plan.jobs[run] for run in runs if run in plan.jobs):
+        if job.phase == "finetune" and job.budget is not None and job.budget != ALL:
+            found[job.dataset] = min(int(job.budget), found.get(job.dataset, int(job.budget)))
+    return found
 
 
 # ---------------------------------------------------------------- runs of other code

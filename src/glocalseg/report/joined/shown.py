@@ -16,7 +16,7 @@ from glocalseg.report.text.names import markdown
 
 SHOWN = 12  # names in a line
 JUDGED = "Judged"  # head of the column that is set in bold where it matters
-WITHIN = {True: "within noise", False: "beyond noise", None: "one repeat: cannot tell"}
+WITHIN = {True: "within noise", False: "beyond noise", None: "cannot tell"}
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { margin: 0 auto; max-width: 66rem; padding: 1rem; overflow-wrap: anywhere; }
@@ -50,7 +50,7 @@ def verdict(d: Difference) -> str:
         return " ".join([first, *([f"{', '.join(moved).capitalize()}."] if moved else [])])
     untold = sum(c.within is None for c in d.changed)
     beyond = len(d.beyond) - untold
-    counts = [f"{beyond} beyond noise" if beyond else "", f"{untold} that one repeat cannot judge" if untold else ""]
+    counts = [f"{beyond} beyond noise" if beyond else "", f"{untold} that cannot be judged" if untold else ""]
     said = ", ".join(text for text in counts if text) or "all of them within noise"
     return f"{len(d.changed)} of {len(d.means)} means changed: {'; '.join([said, *moved])}."
 

@@ -35,8 +35,8 @@ class Side:
 
     ``name`` is how a person called it; ``scores`` has a row per score (ROW, ``value``, and what there is of OF_RUN);
     ``verdicts`` holds a text by COMPARED; ``files`` the sha256 of every file by path. ``spec`` is what the record says was to be
-    reported, and ``commits`` counts the commits that runs were made by; both None where that is not known, as of published
-    reports.
+    reported, and ``commits`` counts the commits that runs were made by; both None where that is not known;
+    of published reports only ``commits`` is.
     """
 
     name: str

@@ -65,7 +65,10 @@ def read_source(folder: Path) -> Source:
     benchmark = parse_benchmark(spec["benchmark"], where=str(record))
     cards = {name: parse(Card, raw, f"{record}: {name}") for name, raw in spec["cards"].items()}
     runs = tuple(Path(path) for path in spec["runs"])
-    return _source(str(folder), record.parents[2], benchmark, cards, runs)
+    root = record.parents[2]
+    if not any((root / run).is_file() for run in runs):
+        raise ReportError(f"{folder}: expected {EXPECTED}, found a report without its runs, as published ones are")
+    return _source(str(folder), root, benchmark, cards, runs)
 
 
 def _configured(path: Path) -> Source:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from glocalseg.evaluation.metrics import METRICS, PRIMARY
-from glocalseg.evaluation.statistics.arrays import dense, repeat_means, subject_scores
+from glocalseg.evaluation.statistics.arrays import Array, dense, repeat_means, subject_scores
 from glocalseg.evaluation.statistics.intervals import mean_of
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import renamed
@@ -49,18 +49,28 @@ def _dataset(a: DatasetAnalysis, title: str, scores: pd.DataFrame) -> dict[str, 
             for m in methods
         ],
         "metrics": {
-            key: {"title": METRICS[key].title, "better": METRICS[key].better, "values": _values(a, metrics[key], methods)}
+            key: {
+                "title": METRICS[key].title, "better": METRICS[key].better,
+                "values": _values(a, metrics[key], methods, _bounds(key)),
+            }
             for key in sorted(metrics, key=lambda k: k != PRIMARY)
         },
     }  # fmt: skip
 
 
-def _values(a: DatasetAnalysis, rows: pd.DataFrame, methods: list[str]) -> dict[str, Any]:
+def _bounds(metric: str) -> tuple[float, float]:
+    """Where values of a metric end: a share of one, or a distance."""
+    return (0.0, np.inf) if METRICS[metric].unit else (0.0, 1.0)
+
+
+def _values(a: DatasetAnalysis, rows: pd.DataFrame, methods: list[str], bounds: tuple[float, float]) -> dict[str, Any]:
     parts = {WHOLE: rows, **{s: rows[rows["structure"] == s] for s in a.structures}}
-    return {name: _of(a, part, methods) for name, part in parts.items() if len(part)}
+    return {name: _of(a, part, methods, bounds) for name, part in parts.items() if len(part)}
 
 
-def _of(a: DatasetAnalysis, rows: pd.DataFrame, methods: list[str]) -> dict[str, dict[str, Any]]:
+def _of(
+    a: DatasetAnalysis, rows: pd.DataFrame, methods: list[str], bounds: tuple[float, float]
+) -> dict[str, dict[str, Any]]:
     places = {r: i for i, r in enumerate(a.repeats)}
     means = subject_scores(rows).assign(repeat=lambda t: t["repeat"].map(places))
     subjects = sorted(means["subject"].unique())
@@ -68,14 +78,14 @@ def _of(a: DatasetAnalysis, rows: pd.DataFrame, methods: list[str]) -> dict[str,
         (str(m), str(n)): dense(own, subjects, range(len(places)))
         for (m, n), own in means.groupby(["method", "budget"], sort=False)
     }
-    shown = {key: _numbers(array, a.statistics.confidence) for key, array in cells.items()}
+    shown = {key: _numbers(array, a.statistics.confidence, bounds) for key, array in cells.items()}
     return {
         n: {m: shown[key] for m in methods if (key := (m, ALL if m == UPPER_BOUND else n)) in shown} for n in a.budgets
     }  # fmt: skip
 
 
-def _numbers(array: Any, confidence: float) -> list[Any]:
-    mean = mean_of(array, confidence=confidence).interval
+def _numbers(array: Array, confidence: float, bounds: tuple[float, float]) -> list[Any]:
+    mean = mean_of(array, confidence=confidence, bounds=bounds).interval
     return [_short(mean.estimate), _short(mean.low), _short(mean.high), [_short(v) for v in repeat_means(array)]]
 
 

@@ -111,7 +111,7 @@ def volumes_of(number: float, a: DatasetAnalysis) -> str:
 def _needed(a: DatasetAnalysis, i: Interval | None, budget: str, method: str) -> Entry:
     """One entry; bounds that say no more than the estimate are left out."""
     if i is None:
-        return Entry("no run", tone="missing")
+        return Entry("no run", tone="missing") if a.meant(method, budget) else Entry("–")
     bounds = [volumes_of(bound, a) for bound in (i.low, i.high)]
     text = volumes_of(i.estimate, a)
     interval = None if np.isnan(i.low) or bounds == [text, text] else (bounds[0], bounds[1])

@@ -69,7 +69,7 @@ def _main(analyses: Analyses, collected: Collected, titles: dict[str, str]) -> T
 def _main_entry(a: DatasetAnalysis, method: str, budget: str, digits: Digits) -> Entry:
     cell, compared = a.cell(method, budget), a.against_random(method, budget)
     if cell is None:
-        return Entry("no run", tone="missing")
+        return Entry("no run", tone="missing") if a.meant(method, budget) else Entry("–")
     verdict = compared.verdict or "" if compared else ""
     differs = "‡" if compared and compared.mixed else ""
     notes = [

@@ -14,7 +14,7 @@ from glocalseg.report.text.fact import listed
 from glocalseg.report.text.names import BASELINE, display
 
 _WORDS = {"better": "scores higher than", "worse": "scores lower than", "equivalent": "scores as much as"}
-_AGAINST = {"better": "than", "worse": "than", "equivalent": "to", MISSING: "beside"}
+_AGAINST = {"better": "than", "worse": "than", "equivalent": "to"}
 _NAMED = 3  # methods that a sentence lists at a number of labelled volumes
 
 
@@ -54,8 +54,11 @@ def _family(a: DatasetAnalysis) -> list[str]:
     corrected = f"corrected for all {len(family)} comparisons"
     if len(said := {c.verdict for c in family}) == 1:
         (verdict,) = said
+        if verdict == MISSING:
+            return [f"Against {display(BASELINE)} everything is left open: runs are missing."]
         gains = f"gain {_reach(family)}, " if verdict in _WORDS else ""
-        whole = f"Every method is {verdict} {_AGAINST.get(str(verdict), 'against')} {display(BASELINE)}"
+        who = display(family[0].method) if len({c.method for c in family}) == 1 else "Every method"
+        whole = f"{who} is {verdict} {_AGAINST.get(str(verdict), 'against')} {display(BASELINE)}"
         return [f"{whole}, whatever the number of labelled volumes ({gains}{corrected})."]
     at = [f"with {volumes(a, n)}, {_at([c for c in family if c.budget == n])}" for n in a.budgets]
     return [f"Against {display(BASELINE)}, {corrected}: {'; '.join(at)}."]
