@@ -162,7 +162,7 @@ def test_a_second_build_writes_the_same_bytes_and_removes_what_an_older_one_left
     before = {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     (folder / "report-0000000000.json").write_text("{}", encoding="utf-8")
     (folder / "tables/old.csv").write_text("", encoding="utf-8")
-    build(plan, tmp_path)
+    build(plan, tmp_path, workers=2)
     after = {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert sorted(before) == sorted(after)
     assert [str(p) for p in before if before[p] != after[p]] == []

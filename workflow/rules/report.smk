@@ -19,4 +19,5 @@ rule report:
     message:
         "report {params.label}"
     shell:
-        "{params.python} {params.programs}/report.py --benchmark {params.benchmark} --record {output} --log {log}"
+        "{params.python} {params.programs}/report.py --benchmark {params.benchmark} --record {output} --log {log} "
+        "--workers {threads}"

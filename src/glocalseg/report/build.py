@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from glocalseg.plan.jobs import Plan
@@ -38,7 +41,7 @@ FOLDERS = ("tables", "figures", "report")
 PARTIAL = "report-partial.json"  # the record of a report that lacks runs: never taken for the finished one
 
 
-def build(plan: Plan, root: Path, origins: Sequence[Fact] = ()) -> Path:
+def build(plan: Plan, root: Path, origins: Sequence[Fact] = (), *, workers: int = 1) -> Path:
     """Write ``results/<benchmark>/{tables,figures,report}`` and the long tables, then the plan's report record; print where.
 
     Runs without a record are named in the report as missing, with the reason if they left one, and the record is then
@@ -48,6 +51,7 @@ def build(plan: Plan, root: Path, origins: Sequence[Fact] = ()) -> Path:
         plan: the benchmark's plan.
         root: folder that the plan's paths are relative to.
         origins: where runs came from that were brought together; nothing where all were made here.
+        workers: processes that draw, at least one; the bytes do not depend on it.
 
     Returns:
         The page, ``results/<benchmark>/report/index.html``.
@@ -61,7 +65,7 @@ def build(plan: Plan, root: Path, origins: Sequence[Fact] = ()) -> Path:
         raise ReportError(f"benchmark {plan.benchmark.name!r}: expected at least one finished fine-tuning, found none")
     analyses = analyse(plan, collected)
     tables = _tables(plan, collected, analyses)
-    plots = _plots(plan, collected, analyses, root)
+    plots = _plots(plan, collected, analyses, root, workers)
     pages = data_pages(plan, root)
     long = _long(plan, collected, analyses)
     text = page(plan, collected, analyses, tables, plots, list(pages), origins, list(long))
@@ -95,12 +99,17 @@ def _tables(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysi
     ]
 
 
-def _plots(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis], root: Path) -> list[Plot]:
-    plots = []
+def _plots(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis], root: Path, workers: int) -> list[Plot]:
+    """All figures; drawing them takes nearly all the time of a report."""
+    work: list[Callable[[], list[Plot]]] = []
     for analysis in analyses.values():
-        overlays = overlay_plots(analysis, plan, collected, root)
-        plots += [*score_plots(analysis), *overlays, *run_plots(analysis, plan, collected)]
-    return plots
+        work.append(partial(overlay_plots, analysis, plan, collected, root))  # the longest first
+        work.append(partial(run_plots, analysis, plan, collected))
+        work.append(partial(score_plots, analysis))
+    if workers == 1:
+        return [plot for part in work for plot in part()]
+    with ProcessPoolExecutor(min(workers, len(work)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        return [plot for part in [pool.submit(part) for part in work] for plot in part.result()]
 
 
 def _clear(folder: Path) -> None:
