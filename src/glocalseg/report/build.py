@@ -20,7 +20,7 @@ from glocalseg.report.collected.collect import Collected, collect
 from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.figures.curves import run_plots
 from glocalseg.report.figures.figure import Plot
-from glocalseg.report.figures.overlays import overlay_plots
+from glocalseg.report.figures.overlays import KINDS, overlay_plots
 from glocalseg.report.figures.scores import score_plots
 from glocalseg.report.look.page import data_pages
 from glocalseg.report.page.page import page
@@ -103,9 +103,11 @@ def _plots(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis
     """All figures; drawing them takes nearly all the time of a report."""
     work: list[Callable[[], list[Plot]]] = []
     for analysis in analyses.values():
-        work.append(partial(overlay_plots, analysis, plan, collected, root))  # the longest first
-        work.append(partial(run_plots, analysis, plan, collected))
-        work.append(partial(score_plots, analysis))
+        work += [
+            partial(run_plots, analysis, plan, collected),  # the longest first
+            partial(score_plots, analysis),
+            *(partial(overlay_plots, analysis, plan, collected, root, [kind]) for kind in KINDS),
+        ]
     if workers == 1:
         return [plot for part in work for plot in part()]
     with ProcessPoolExecutor(min(workers, len(work)), mp_context=multiprocessing.get_context("spawn")) as pool:

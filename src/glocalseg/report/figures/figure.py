@@ -170,7 +170,7 @@ def _webp(figure: Figure) -> bytes:
     figure.savefig(raw, format="rgba", dpi=DPI)
     size = [int(side * DPI) for side in figure.get_size_inches()]
     image = Image.frombuffer("RGBA", (size[0], len(raw.getvalue()) // (4 * size[0])), raw.getvalue(), "raw", "RGBA", 0, 1)
-    image.convert("RGB").save(made, "WEBP", quality=QUALITY, method=4)
+    image.convert("RGB").save(made, "WEBP", quality=QUALITY, method=2)
     return made.getvalue()
 
 

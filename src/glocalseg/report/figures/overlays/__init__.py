@@ -11,18 +11,24 @@ from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import Plot, plot
-from glocalseg.report.figures.overlays.cases import Case, Runs, failed, ranked, subjects, worst
+from glocalseg.report.figures.overlays.cases import Case as Case
+from glocalseg.report.figures.overlays.cases import Runs, failed, ranked, subjects, worst
 from glocalseg.report.figures.overlays.scene import Scene, at_one_scale, scene_of
 from glocalseg.report.figures.overlays.sheet import draw
 from glocalseg.report.figures.overlays.words import away, failed_caption, head, ranked_caption, said, worst_caption
 
-RANKED, WORST, FAILED = "overlays", "overlays-worst", "overlays-failed"  # how the figures' names end
+RANKED, WORST, FAILED = KINDS = ("overlays", "overlays-worst", "overlays-failed")  # how the figures' names end
 
 
-def overlay_plots(a: DatasetAnalysis, plan: Plan, collected: Collected, root: Path) -> list[Plot]:
+def overlay_plots(
+    a: DatasetAnalysis, plan: Plan, collected: Collected, root: Path, kinds: Sequence[str] = KINDS
+) -> list[Plot]:
     """The overlay figures of a data set: cases by rank, the worst subjects, failed runs.
 
     A figure is left out where the slice store or all of its predictions are not there, or there is nothing to show.
+
+    Args:
+        kinds: which of KINDS are drawn.
 
     Raises:
         CorruptedError: if a slice store or predictions are not as they were written.
@@ -33,21 +39,17 @@ def overlay_plots(a: DatasetAnalysis, plan: Plan, collected: Collected, root: Pa
         return []
     store, runs, card = open_store(root / job.record), Runs(a, plan, collected), plan.cards[a.dataset]
     bad, count = failed(runs)
-
-    def scenes(cases: Sequence[Case]) -> list[Scene]:
-        return at_one_scale([scene for case in cases if (scene := scene_of(case, store, root))])
-
-    by_rank, of_worst, of_failed = scenes(ranked(runs)), scenes(worst(runs)), scenes(bad)
     figures = [
-        (by_rank, RANKED, "Best, median and worst test case", ranked_caption),
-        (of_worst, WORST, "The worst test subjects", worst_caption),
-        (of_failed, FAILED, "What failed runs predict", lambda a, cases: failed_caption(cases, count)),
+        (ranked(runs), RANKED, "Best, median and worst test case", ranked_caption),
+        (worst(runs), WORST, "The worst test subjects", worst_caption),
+        (bad, FAILED, "What failed runs predict", lambda a, cases: failed_caption(cases, count)),
     ]
-    return [
-        _plot(a, card, own, suffix, title, caption(a, [s.case for s in own]))
-        for own, suffix, title, caption in figures
-        if own
-    ]
+    plots = []
+    for cases, suffix, title, caption in (figure for figure in figures if figure[1] in kinds):
+        own = at_one_scale([scene for case in cases if (scene := scene_of(case, store, root))])
+        if own:
+            plots.append(_plot(a, card, own, suffix, title, caption(a, [s.case for s in own])))
+    return plots
 
 
 def subjects_shown(a: DatasetAnalysis, plan: Plan, collected: Collected, plots: Sequence[Plot]) -> dict[str, str]:
