@@ -14,6 +14,7 @@ from fabricated_runs import Size, fabricate
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.markers import CARETLEFT, CARETRIGHT
 from matplotlib.text import Text
 
@@ -24,6 +25,7 @@ from glocalseg.report.analysis.dataset import analyse
 from glocalseg.report.analysis.subjects import worst_subjects
 from glocalseg.report.collected.collect import collect
 from glocalseg.report.figures.figure import NARROW, PAPER, WIDE, Shape, style
+from glocalseg.report.figures.panels import by_rows
 from glocalseg.report.figures.scores import dice, forest, gain, profile, repeats, subjects
 from glocalseg.report.figures.scores.frame import brief, dots, frame, parts
 from glocalseg.report.text.colours import colours, markers, repeat_styles
@@ -283,3 +285,14 @@ def test_many_methods_are_spread_over_panels_with_random_weights_in_each():
 def test_what_all_prices_end_in_is_said_once():
     assert brief(["1 + 6 for selection", "2 + 6 for selection"]) == (["1 + 6", "2 + 6"], " (+ for selection)")
     assert brief(["1 + 6 for selection", "2 (last weights)"]) == (["1 + 6 for selection", "2 (last weights)"], "")
+
+
+@pytest.mark.parametrize(("entries", "columns"), [(4, 2), (5, 2), (7, 3), (8, 3), (10, 4), (3, 3), (4, 1)])
+def test_a_legend_is_read_by_rows(entries: int, columns: int):
+    figure = Figure()
+    legend = figure.legend(
+        *by_rows([Line2D([], []) for _ in range(entries)], list("abcdefghij"[:entries]), columns), ncols=columns
+    )
+    figure.draw_without_rendering()
+    at = {text.get_text(): text.get_window_extent() for text in legend.get_texts()}
+    assert "".join(sorted(at, key=lambda name: (-round(at[name].y0), at[name].x0))) == "abcdefghij"[:entries]

@@ -72,7 +72,13 @@ def legend_below(figure: Figure, shape: Shape, handles: Sequence[Artist], labels
     column = (letters * _LETTER + 4) * shape.font * _POINT
     most = max(1, min(len(labels), int((shape.width - 0.2) / column)))
     columns = -(-len(labels) // -(-len(labels) // most))  # as few as fill the same number of rows
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, labelcolor=INK)
+    figure.legend(*by_rows(handles, labels, columns), loc="outside lower center", ncols=columns, labelcolor=INK)
+
+
+def by_rows(handles: Sequence[Artist], labels: Sequence[str], columns: int) -> tuple[list[Artist], list[str]]:
+    """The entries of a legend in the order in which they are read by rows, although matplotlib fills it by columns."""
+    order = [i for first in range(columns) for i in range(first, len(labels), columns)]
+    return [handles[i] for i in order], [labels[i] for i in order]
 
 
 def _seen(label: str) -> str:
