@@ -16,7 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import CARETLEFT, CARETRIGHT
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from glocalseg.evaluation.statistics.arrays import repeat_means
 from glocalseg.evaluation.statistics.intervals import Interval
@@ -171,6 +171,14 @@ def test_a_method_without_runs_and_one_that_lacks_some_say_so(a: DatasetAnalysis
     figure, _ = drawn("gain", replace(a, cells=left))
     assert said(figure).count("no run") == 1
     assert said(figure).count("5 of 6 repeats") == 1
+    note = next(t for t in figure.findobj(Annotation) if t.get_text() == "5 of 6 repeats")
+    dots = [
+        note.axes.transData.transform(at)
+        for mark in set(repeat_styles(a.repeats).values())
+        for at in marked(note.axes, mark[1])
+    ]
+    figure.draw_without_rendering()
+    assert not any(note.get_window_extent().contains(*at) for at in dots)
     for name in FIGURES:
         drawn(name, replace(a, cells=left), NARROW)
 
@@ -234,6 +242,11 @@ def test_nothing_is_smaller_than_the_smallest_size_and_panels_are_as_wide_as_the
             small = [t.get_text() for t in figure.findobj(Text) if t.get_text() and t.get_fontsize() < shape.small]
             assert not small, f"{name}: {small}"
             assert figure.get_size_inches()[0] == shape.width
+            figure.draw_without_rendering()
+            for legend in figure.legends:
+                around = legend.get_window_extent()
+                assert around.x0 >= 0, f"{name}: a legend is cut off"
+                assert around.x1 <= figure.bbox.x1, f"{name}: a legend is cut off"
             assert len(texts["caption"]) > 60
             assert any(letter.isdigit() for letter in texts["alt"]), f"{name} tells no number"
 

@@ -13,13 +13,14 @@ from matplotlib.patches import Patch
 from glocalseg.evaluation.statistics.arrays import paired, repeat_means
 from glocalseg.report.analysis.cells import Compared, DatasetAnalysis
 from glocalseg.report.figures.figure import EDGE, GRID, INK, PAPER, Plot, Shape, plot
-from glocalseg.report.figures.panels import by_budget, legend_below
+from glocalseg.report.figures.panels import by_budget, by_rows, legend_below
 from glocalseg.report.figures.scores.frame import frame, named, repeat_handles, spent
 from glocalseg.report.figures.scores.repeats import DOT, Row, rows_of_repeats
 from glocalseg.report.tables.table import bracket, signed
 from glocalseg.report.text.names import BASELINE, display, plain
 
-_ROW = 0.265  # inches; six methods, their legend and axes have to fit into 3.1 inches
+_ROWS = 1.59  # inches of all rows; six methods, their legend and axes have to fit into 3.1 inches
+_ROW = 0.265, 0.42  # inches of a row, where there are many and few
 
 
 def gain_plot(a: DatasetAnalysis) -> Plot | None:
@@ -34,7 +35,8 @@ def gain_plot(a: DatasetAnalysis) -> Plot | None:
     limits = frame([0.0, margin, -margin, *(v for r in there for v in r.values)], (r.mean for r in there), least=0.02)
 
     def draw(shape: Shape) -> Figure:
-        figure, panels = by_budget(shape, [spent(a, n) for n in a.budgets], [named(m, shape) for m in methods], row=_ROW)
+        row = float(np.clip(_ROWS / len(methods), *_ROW))
+        figure, panels = by_budget(shape, [spent(a, n) for n in a.budgets], [named(m, shape) for m in methods], row=row)
         for axes, budget in zip(panels, a.budgets, strict=True):
             axes.set_xlim(limits)
             axes.axvspan(-margin, margin, facecolor=GRID, edgecolor=EDGE, linewidth=0.5, zorder=0.4)
@@ -43,7 +45,9 @@ def gain_plot(a: DatasetAnalysis) -> Plot | None:
             rows_of_repeats(axes, a, rows[budget], shape)
             if budget == a.budgets[-1] or not shape.narrow:
                 axes.set_xlabel("gain in Dice")
-        figure.legend(*_meaning(a), loc="outside upper right", ncols=2 if shape.narrow else 3, labelcolor=INK)
+        tight: dict[str, Any] = {"ncols": 2, "handlelength": 1.3, "handletextpad": 0.4, "columnspacing": 0.8}
+        how = tight if shape.narrow else {"ncols": 3}
+        figure.legend(*by_rows(*_meaning(a), how["ncols"]), loc="outside upper right", labelcolor=INK, **how)
         legend_below(figure, shape, *repeat_handles(a, DOT + 1))
         return figure
 

@@ -53,10 +53,18 @@ def rows_of_repeats(axes: Axes, a: DatasetAnalysis, rows: Sequence[Row | None], 
             _mean(axes, place + _MEAN, row)
         said = row.note if row else "no run"
         if said:
+            left = row is not None and _roomier_left(axes, row)
             axes.annotate(
-                said, (1, place), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=shape.small, color=MUTED,
-                zorder=1,
+                said, (0 if left else 1, place), xycoords=("axes fraction", "data"), ha="left" if left else "right", va="center",
+                fontsize=shape.small, color=MUTED, zorder=1,
             )  # fmt: skip
+
+
+def _roomier_left(axes: Axes, row: Row) -> bool:
+    """Whether there is more room before a row's dots and interval than after them."""
+    left, right = axes.get_xlim()
+    marks = np.clip([*row.values[np.isfinite(row.values)], row.mean.low, row.mean.high], left, right)
+    return len(marks) > 0 and bool(np.nanmin(marks) - left > right - np.nanmax(marks))
 
 
 def _mean(axes: Axes, place: float, row: Row) -> None:
