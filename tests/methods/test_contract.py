@@ -64,6 +64,7 @@ def test_the_class_is_what_the_text_of_its_file_says(entry: Entry) -> None:
     assert issubclass(cls, Pretext if entry.part else Regime)
     assert tuple(getattr(cls, "unread", ())) == entry.unread
     assert getattr(cls, "unlabelled", False) is entry.unlabelled
+    assert getattr(cls, "diagnostics", {}) == entry.diagnostics
     assert entry.path.is_file()
 
 
@@ -216,6 +217,23 @@ def test_the_result_is_a_segmentation_network_that_training_changes(entry: Entry
         assert changed <= handed_on(entry, net)
     else:
         assert {n for n, _ in net.named_parameters()} <= changed | {n for n in before if n.endswith(".bias")}
+
+
+@every_method
+def test_its_diagnostics_are_those_that_it_declares_and_change_nothing(entry: Entry) -> None:
+    """Asked after a step, they are finite numbers without a graph; asking leaves no trace in what is trained or drawn."""
+    _, task = made(entry)
+    task.losses(0)
+    task.after_step(0)
+    before = {n: t.clone() for n, t in task.modules.state_dict().items()}
+    said = task.diagnostics()
+    assert said.keys() == entry.diagnostics.keys()
+    for value in said.values():
+        assert value.shape == torch.Size([])
+        assert torch.isfinite(value)
+        assert not value.requires_grad
+    assert all(text.endswith(".") for text in entry.diagnostics.values())
+    assert all(torch.equal(t, before[n]) for n, t in task.modules.state_dict().items())
 
 
 # ---------------------------------------------------------------- that it repeats
