@@ -42,8 +42,10 @@ if record.name.startswith("report"):
     for old in folder.glob("report-*.json"):
         old.unlink()
     dice = int(hashlib.sha256(str(record).encode()).hexdigest()[:6], 16) / 16**6
-    row = f"small_phantom,random,1,{dice},0.1,0.9,{dice},0.1,0.9,2,1,1,1,1,"
-    files = {"tables/main.csv": (Path(__file__).parent / "header.csv").read_text() + row + "\\n"}
+    header = (Path(__file__).parent / "header.csv").read_text()
+    row = dict(dataset="small_phantom", method="random", budget=1, dice_mean=dice, dice_mean_low=0.1, dice_mean_high=0.9, runs=1)
+    files = {"tables/main.csv": header + ",".join(str(row.pop(name, "")) for name in header.strip().split(",")) + "\\n"}
+    assert not row, row
 for name, text in files.items():
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).unlink(missing_ok=True)

@@ -47,7 +47,9 @@ def curves(plan: Plan, root: Path) -> str:
         log = root / job.record.parent / "log.csv"
         if PHASES[job.phase].trains and log.is_file():
             run = f"{PHASES[job.phase].title} {job.name}" + (f" n{job.budget}" if job.budget else "")
-            logs.append(pd.read_csv(log, usecols=["step", "loss"]).assign(run=run))
+            logged = pd.read_csv(log)
+            loss = logged.filter(regex="^loss").sum(axis=1)  # of all its optimisers, where it has several
+            logs.append(logged[["step"]].assign(loss=loss, run=run))
     rows = pd.concat(logs) if logs else pd.DataFrame(columns=["step", "run", "loss"])
     means = rows.groupby(["run", "step"], as_index=False)["loss"].mean()
     return means.assign(loss=means["loss"].round(5))[["step", "run", "loss"]].to_csv(index=False, lineterminator="\n")
