@@ -31,7 +31,8 @@ def test_values_of_more_dimensions_are_paired_alike() -> None:
 
 def test_a_gradient_repeats_to_the_bit_with_several_threads() -> None:
     """Each first view is in several pairs; added up by an index, its gradient would depend on which thread is faster."""
-    values, weights = torch.randn(24, 16, 16, 16, requires_grad=True), torch.randn(36, 16, 16, 16)
+    g = torch.Generator().manual_seed(0)
+    values, weights = torch.randn(24, 16, 16, 16, generator=g).requires_grad_(), torch.randn(36, 16, 16, 16, generator=g)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
