@@ -16,7 +16,8 @@ from glocalseg.methods.pretraining.encoder.gd import Partition
 from glocalseg.methods.pretraining.encoder.gr import Random
 from glocalseg.methods.pretraining.network.onestage import OneStage
 from glocalseg.methods.pretraining.network.onestage_d import OneStagePartition
-from methods.made_up import CPU, SIDE, falls, pool, pretraining_task
+from glocalseg.training.task import Task
+from methods.made_up import CPU, SIDE, pool, pretraining_task, trained
 
 NAMES = ["onestage", "onestage_d"]
 PLAIN: dict[str, Any] = {"brightness": 0.0, "contrast": 0.0, "crop": 1.0, "clip": (-9.0, 9.0)}
@@ -94,7 +95,7 @@ def test_a_step_shows_the_slices_of_gr_and_gd_in_numbers_that_fit() -> None:
 def test_a_gradient_of_the_local_loss_reaches_all_that_is_handed_on_and_the_global_one_the_encoder() -> None:
     """With the other loss weighed by next to nothing, its gradients are next to nothing."""
     sizes = []
-    for weight in (1e-6, 1 - 1e-6):
+    for weight in (1e-8, 1 - 1e-8):
         net, task = pretraining_task("onestage", options={"weight": weight})
         task.losses(0)["all"].backward()
         parts: list[nn.Module] = [net.encoder, net.decoder, net.head[:-1], task.modules["whole"], task.modules["regions"]]
@@ -105,16 +106,24 @@ def test_a_gradient_of_the_local_loss_reaches_all_that_is_handed_on_and_the_glob
     assert min(of_local[0], of_local[1], of_local[2], of_local[4]) > 1e-3 > 1e2 * of_local[3]
 
 
+def both(task: Task) -> tuple[float, float]:
+    """Means of both losses over some steps that nothing is trained on."""
+    found = []
+    with torch.no_grad():
+        for step in range(10_000, 10_006):
+            task.losses(step)
+            found.append([task.diagnostics()[name] for name in ("global", "local")])
+    of_global, of_local = torch.tensor(found).mean(dim=0).tolist()
+    return of_global, of_local
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_both_losses_fall(tmp_path: Path, name: str) -> None:
-    _, task = pretraining_task(name, steps=20)
-    task.losses(10_000)
-    before = task.diagnostics()
-    assert falls(task, tmp_path, 20, rate=2e-3) < 0.9
-    task.losses(10_000)
-    after = task.diagnostics()
-    assert after["global"] < before["global"]
-    assert after["local"] < before["local"]
+    _, task = pretraining_task(name, steps=25)
+    before = both(task)
+    after = both(trained(task, tmp_path, 25, rate=3e-3, checkpoint_every=25))
+    assert after[0] < 0.96 * before[0]
+    assert after[1] < 0.5 * before[1]
 
 
 def test_the_diagnostics_show_a_map_that_tells_places(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def test_with_nothing_hidden_it_is_the_encoder() -> None:
     expected, found = usual(images), visible_maps(sparse, images, seen_by(torch.zeros(6, 1, 4, 4)))
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
-    for encoder, maps in ((usual, expected), (sparse, found)):
+    for maps in (expected, found):
         sum(m.square().mean() for m in maps).backward()  # type: ignore[union-attr]
     for (name, p), q in zip(usual.named_parameters(), sparse.parameters(), strict=True):
         assert p.grad is not None
@@ -189,7 +189,7 @@ def test_it_learns_more_than_the_mean_of_a_patch(tmp_path: Path) -> None:
     _, task = pretraining_task("spark", steps=40)
     assert falls(task, tmp_path, 40, rate=3e-3) < 0.7
     with torch.no_grad():
-        assert task.losses(10_000)["all"] < 0.9 * task.diagnostics()["patch_mean"]
+        assert task.losses(10_000)["all"] < 0.95 * task.diagnostics()["patch_mean"]
 
 
 # ---------------------------------------------------------------- what it refuses
