@@ -42,6 +42,15 @@ def a_step(
 
 @pytest.mark.parametrize(("name", "whole", "others"), [("onestage", 12, 12), ("onestage_d", 24, 16)])
 def test_the_encoder_sees_all_and_the_decoder_the_whole_views(name: str, whole: int, others: int) -> None:
+    net, task = pretraining_task(name)
+    made: list[list[Tensor]] = []
+    net.encoder.register_forward_hook(lambda *found: made.append(found[2]))
+    net.decoder.register_forward_pre_hook(lambda _, inputs: made.append(inputs[0]))
+    task.modules["whole"].register_forward_pre_hook(lambda _, inputs: made.append([inputs[0]]))
+    task.losses(0)
+    of_encoder, to_decoder, to_head = sorted(made, key=lambda maps: -len(maps[0]) * len(maps))
+    assert torch.equal(to_head[0], of_encoder[-1][:whole])
+    assert all(torch.equal(a, b[whole:]) for a, b in zip(to_decoder, of_encoder, strict=True))
     (shown, embedded, finest, maps), *_ = a_step(name)
     assert shown.shape == (whole + others, 1, SIDE, SIDE)
     assert embedded.shape == (whole, 128)

@@ -100,7 +100,7 @@ def hidden_distance(restored: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
 
 def cell_means(images: Tensor, cell: int) -> Tensor:
     """Images (N, 1, H, W) with every cell filled with its mean."""
-    means = F.avg_pool2d(images, cell, ceil_mode=True, count_include_pad=False)
+    means = F.avg_pool2d(images, cell, ceil_mode=True)  # over the pixels that a cut cell has
     return spread(means, (images.shape[2], images.shape[3]), cell)
 
 
