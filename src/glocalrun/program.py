@@ -44,6 +44,15 @@ class Call:
         """The job of the plan that makes ``record``. Raises ConfigError."""
         return self.plan.job(self.record)
 
+    def whole(self) -> Plan:
+        """The plan, if ``record`` is a job of it: what it makes is then what was asked for.
+
+        Raises:
+            ConfigError: where code or configuration changed after Snakemake had listed its jobs.
+        """
+        self.plan.job(self.record)
+        return self.plan
+
     @property
     def card(self) -> Card:
         """The card of the data set that ``record`` is about: data/<kind>/<dataset>/..."""

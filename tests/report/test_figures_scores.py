@@ -163,6 +163,16 @@ def test_a_benchmark_that_is_too_small_has_no_marks_of_verdicts(few: DatasetAnal
         assert word not in words.split(), word
 
 
+def test_few_methods_have_room_for_their_dots(few: DatasetAnalysis, a: DatasetAnalysis, drawn: Any):
+    def row(of: DatasetAnalysis) -> float:
+        figure, _ = drawn("gain", of)
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        return float(axes.get_window_extent().height / abs(np.diff(axes.get_ylim())[0]) / figure.dpi)
+
+    assert row(few) > 1.3 * row(a)
+
+
 def test_a_method_without_runs_and_one_that_lacks_some_say_so(a: DatasetAnalysis, drawn: Any):
     short = a.cells["gd", "2"]
     scores = short.scores.copy()
@@ -171,13 +181,14 @@ def test_a_method_without_runs_and_one_that_lacks_some_say_so(a: DatasetAnalysis
     figure, _ = drawn("gain", replace(a, cells=left))
     assert said(figure).count("no run") == 1
     assert said(figure).count("5 of 6 repeats") == 1
+    figure.draw_without_rendering()  # only then is everything where it stays
     note = next(t for t in figure.findobj(Annotation) if t.get_text() == "5 of 6 repeats")
     dots = [
         note.axes.transData.transform(at)
         for mark in set(repeat_styles(a.repeats).values())
         for at in marked(note.axes, mark[1])
     ]
-    figure.draw_without_rendering()
+    assert len(dots) >= 5 * len(SIX[1:-1])
     assert not any(note.get_window_extent().contains(*at) for at in dots)
     for name in FIGURES:
         drawn(name, replace(a, cells=left), NARROW)

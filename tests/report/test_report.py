@@ -432,6 +432,17 @@ def test_losses_and_dice_as_tables_to_plot(made: tuple[Plan, Path]):
     assert rows["labelled"].tolist() == [1, 2] * 4
 
 
+def test_losses_of_several_optimisers_are_added_and_other_columns_are_not(tmp_path: Path):
+    plan = fabricate(tmp_path, Size(methods=("random",), budgets=(1,), repeats=1))
+    for job in plan.of("finetune"):
+        text = "step,loss_net,loss_judge,lossless,learning_rate\n1,0.5,0.25,9,1e-3\n2,,,9,1e-3\n"
+        (tmp_path / job.record).with_name("log.csv").write_text(text)
+    losses = pd.read_csv(StringIO(curves(plan, tmp_path)))
+    assert set(losses["run"]) == {"Fine-tuning random n1", "Fine-tuning random nall"}
+    assert losses.loc[losses["step"] == 1, "loss"].tolist() == [0.75, 0.75]
+    assert losses.loc[losses["step"] == 2, "loss"].isna().all(), "a loss that was not written down is none, not 0"
+
+
 def test_a_benchmark_without_any_pretraining_has_a_report(tmp_path: Path):
     plan = fabricate(tmp_path, Size(methods=("random",), budgets=(1,), repeats=1))
     assert build(plan, tmp_path).is_file()

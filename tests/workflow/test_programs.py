@@ -88,6 +88,17 @@ def test_snakemake_runs_the_code_of_its_own_checkout(tree: Path) -> None:
     assert said.stdout.strip().endswith("the code of this clone")
 
 
+def test_a_report_that_the_present_code_does_not_give_is_refused_and_nothing_is_made(tree: Path) -> None:
+    """As when the code of a report changes while its runs still train."""
+    record = "results/hippocampus/report-0123456789.json"
+    call = [sys.executable, "workflow/scripts/report.py", "--benchmark", "config/hippocampus.yaml", "--record", record]
+    done = subprocess.run(call, cwd=tree, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert f"{record}: expected a path that benchmark 'hippocampus' gives with the present code" in done.stderr
+    assert not list((tree / "results").glob("**/*.json"))
+
+
 def test_programs_are_only_doors() -> None:
     for script in SCRIPTS:
         text = (REPOSITORY / "workflow/scripts" / script).read_text(encoding="utf-8")

@@ -6,4 +6,4 @@ from glocalrun.program import ROOT, run
 from glocalseg.report.build import build
 
 if __name__ == "__main__":
-    run(lambda call: build(call.plan, ROOT, workers=call.workers))
+    run(lambda call: build(call.whole(), ROOT, workers=call.workers))

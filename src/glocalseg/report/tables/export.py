@@ -48,7 +48,7 @@ def curves(plan: Plan, root: Path) -> str:
         if PHASES[job.phase].trains and log.is_file():
             run = f"{PHASES[job.phase].title} {job.name}" + (f" n{job.budget}" if job.budget else "")
             logged = pd.read_csv(log)
-            loss = logged.filter(regex="^loss").sum(axis=1)  # of all its optimisers, where it has several
+            loss = logged.filter(regex="^loss(_|$)").sum(axis=1, min_count=1)  # of all its optimisers, where it has several
             logs.append(logged[["step"]].assign(loss=loss, run=run))
     rows = pd.concat(logs) if logs else pd.DataFrame(columns=["step", "run", "loss"])
     means = rows.groupby(["run", "step"], as_index=False)["loss"].mean()
