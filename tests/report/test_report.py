@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -418,6 +419,17 @@ def test_two_data_sets_one_repeat(tmp_path: Path, no_figures: None):
     assert len(page.ids) == len(set(page.ids))
     assert "too small to compare methods: it has 1 repeat, and 6 are the fewest that can tell" in page.said
     assert table(tmp_path, "main")["dataset"].unique().tolist() == ["toy_a", "toy_b"]
+
+
+def test_of_many_cells_with_failed_runs_the_first_are_named_and_the_others_counted(tmp_path: Path, no_figures: None):
+    methods = ("random", "gr", "gd_minus", "gd", "pcl", "gd+lr", "gd+ld")
+    failing = tuple(f"{m} n{n} r1" for m in methods for n in (1, 2))[:13]
+    plan = fabricate(tmp_path, Size(methods=methods, repeats=6, subjects=2, failing=failing))
+    said = Page(build(plan, tmp_path).read_text(encoding="utf-8")).said
+    sentence = re.search(r"[0-9]+ of 90 runs failed[^:]*: (.*?)\.", said)
+    assert sentence
+    assert sentence[1].count(" of 6)") == 12
+    assert sentence[1].endswith(" of 6) and 1 more")
 
 
 def test_losses_and_dice_as_tables_to_plot(made: tuple[Plan, Path]):

@@ -105,22 +105,26 @@ def _failed(a: DatasetAnalysis) -> list[str]:
         return [f"None of {total} runs failed: none lost a structure or lies far below its cell."]
     cells = [(key, n) for key, n in failed.items()]
     cells.sort(key=lambda cell: -cell[1])
-    named = [f"{display(m)} at {a.price(n, m)} ({count} of {found[m, n].cell.runs})" for (m, n), count in cells[:_NAMED]]
-    more = f", and {len(cells) - _NAMED} more cells" if len(cells) > _NAMED else ""
+    named = [f"{display(m)} at {a.price(n, m)} ({count} of {found[m, n].cell.runs})" for (m, n), count in cells]
     count = sum(failed.values())
     return [
         f"{count} of {total} runs failed (lost a structure, or lie far below their cell) and {'is' if count == 1 else 'are'} in "
-        f"all averages: {listed(named)}{more}."
+        f"all averages: {_first(named)}."
     ]
+
+
+def _first(cells: list[str]) -> str:
+    """The first cells in a sentence, and how many others there are."""
+    others = len(cells) - _NAMED
+    return listed([*cells[:_NAMED], f"{others} more"] if others > 0 else cells)
 
 
 def _rising(a: DatasetAnalysis, collected: Collected) -> list[str]:
     cells = [key for key, rise in rises(a, collected.validation).items() if rise.rising]
     if not cells:
         return []
-    named = [f"{display(m)} at {a.price(n, m)}" for m, n in cells[:_NAMED]]
-    more = f", and {len(cells) - _NAMED} more" if len(cells) > _NAMED else ""
-    return [f"Validation still rises at the end of training of {listed(named)}{more}: a longer training may give more."]
+    named = [f"{display(m)} at {a.price(n, m)}" for m, n in cells]
+    return [f"Validation still rises at the end of training of {_first(named)}: a longer training may give more."]
 
 
 def _choice_of_repeat(a: DatasetAnalysis) -> list[str]:
