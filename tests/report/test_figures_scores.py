@@ -163,6 +163,22 @@ def test_a_benchmark_that_is_too_small_has_no_marks_of_verdicts(few: DatasetAnal
         assert word not in words.split(), word
 
 
+@pytest.mark.filterwarnings("error:constrained_layout not applied")
+def test_a_legend_of_many_repeats_takes_no_room_from_the_panels(tmp_path: Path, drawn: Any):
+    """As many and as long names of repeats as config/variance.yaml has."""
+    square = tuple({"draw": d, "pretraining": p, "finetuning": (d + p) % 5} for d in range(1, 6) for p in range(5))
+    many = analysed(tmp_path, Size(methods=("random", "gd"), budgets=(1, 2), repeats=square, subjects=2))
+    for name in ("gain", "repeats"):
+        for shape in (WIDE, NARROW):
+            figure, _ = drawn(name, many, shape)
+            figure.draw_without_rendering()
+            below = figure.legends[-1].get_window_extent()
+            assert below.y0 >= 0
+            for axes in figure.axes:
+                assert axes.get_window_extent().height > 0.4 * figure.dpi
+                assert axes.get_window_extent().y0 > below.y1
+
+
 def test_few_methods_have_room_for_their_dots(few: DatasetAnalysis, a: DatasetAnalysis, drawn: Any):
     def row(of: DatasetAnalysis) -> float:
         figure, _ = drawn("gain", of)

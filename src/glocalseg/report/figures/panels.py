@@ -14,6 +14,8 @@ from glocalseg.report.figures.figure import INK, Shape, canvas
 
 _LETTER = 0.62  # width of a letter, of the size of its font
 _POINT = 1 / 72  # inch
+_LINE = 1.6  # height of a line of a legend, of the size of its font
+_LEGEND = 2  # lines of a legend that figures have room for
 
 
 def grid(shape: Shape, count: int, *, wide: int, narrow: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -67,11 +69,13 @@ def two_lines(price: str) -> str:
 
 
 def legend_below(figure: Figure, shape: Shape, handles: Sequence[Artist], labels: Sequence[str]) -> None:
-    """A legend below all panels, in as many columns as the width holds."""
+    """A legend below all panels, in as many columns as the width holds; what it needs in height the figure grows by."""
     letters = max(len(_seen(label)) for label in labels)
     column = (letters * _LETTER + 4) * shape.font * _POINT
     most = max(1, min(len(labels), int((shape.width - 0.2) / column)))
-    columns = -(-len(labels) // -(-len(labels) // most))  # as few as fill the same number of rows
+    lines = -(-len(labels) // most)
+    columns = -(-len(labels) // lines)  # as few as fill the same number of lines
+    figure.set_figheight(figure.get_figheight() + max(0, lines - _LEGEND) * _LINE * shape.font * _POINT)
     figure.legend(*by_rows(handles, labels, columns), loc="outside lower center", ncols=columns, labelcolor=INK)
 
 
