@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -79,10 +78,11 @@ class Made:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Made]]:
-    with pytest.MonkeyPatch.context() as patch:
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Made]:
+    with pytest.MonkeyPatch.context() as patch:  # undone before the tests: one of them draws
         without_pictures(patch)
-        yield request.param, Made(tmp_path_factory.mktemp("kind"), KINDS[request.param])
+        kind = Made(tmp_path_factory.mktemp("kind"), KINDS[request.param])
+    return request.param, kind
 
 
 def holds(sentence: str, values: list[float]) -> None:
