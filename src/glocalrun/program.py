@@ -45,12 +45,13 @@ class Call:
         return self.plan.job(self.record)
 
     def whole(self) -> Plan:
-        """The plan, if ``record`` is a job of it: what it makes is then what was asked for.
+        """The plan, if ``record`` is a job of it or its partial report: what it makes is then what was asked for.
 
         Raises:
             ConfigError: where code or configuration changed after Snakemake had listed its jobs.
         """
-        self.plan.job(self.record)
+        if self.record != self.plan.partial_report:
+            self.plan.job(self.record)
         return self.plan
 
     @property

@@ -20,7 +20,7 @@ from glocalseg.evaluation.metrics import METRICS, Masks, Metric
 from glocalseg.methods.catalogue import LEVELS, regimes, strategies
 from glocalseg.plan.jobs import Plan
 from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record, seal
-from glocalseg.report.build import PARTIAL, build
+from glocalseg.report.build import build
 from glocalseg.report.collected.collect import RUN
 from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.tables.export import curves, dice, metrics
@@ -297,7 +297,7 @@ def test_a_missing_run_is_named_and_its_cell_and_comparisons_say_so(
     scores = pd.read_csv(tmp_path / "results/toy/scores.csv.gz")
     assert not ((scores["method"] == "gd+lr") & (scores["budget"] == "1") & (scores["repeat"] == "r2")).any()
     assert len(pd.read_csv(tables / "missing.csv")) == 1
-    partial = tmp_path / plan.report.record.with_name(PARTIAL)
+    partial = tmp_path / plan.partial_report
     assert read_record(partial)["missing"] == [str(finetune(plan, "toy_a gd+lr n1 r2"))]
     assert not (tmp_path / plan.report.record).exists(), "a report that lacks runs must not look finished"
 

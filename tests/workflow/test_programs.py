@@ -99,6 +99,15 @@ def test_a_report_that_the_present_code_does_not_give_is_refused_and_nothing_is_
     assert not list((tree / "results").glob("**/*.json"))
 
 
+def test_a_report_that_lacks_runs_is_asked_for_by_a_name_of_its_own(tree: Path) -> None:
+    """As Snakemake does where runs have failed: it gets past the refusal above, to the runs, of which there are none here."""
+    record = "results/hippocampus/report-partial.json"
+    call = [sys.executable, "workflow/scripts/report.py", "--benchmark", "config/hippocampus.yaml", "--record", record]
+    done = subprocess.run(call, cwd=tree, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "benchmark 'hippocampus': expected at least one finished fine-tuning, found none" in done.stderr
+
+
 def test_programs_are_only_doors() -> None:
     for script in SCRIPTS:
         text = (REPOSITORY / "workflow/scripts" / script).read_text(encoding="utf-8")

@@ -76,7 +76,7 @@ def failed_run():
     if waiting := len(missing) - len(first):
         logger.error(f"  and {waiting} that start from these")
     if missing and str(PLAN.report.record) in asked() and any(job.record.is_file() for job in PLAN.of("score")):
-        partial = PLAN.report.record.with_name("report-partial.json")
+        partial = PLAN.partial_report
         partial.unlink(missing_ok=True)  # of an earlier failure
         log = Path("logs") / "report" / BENCHMARK.name / "partial.log"
         said = words(threads=1)

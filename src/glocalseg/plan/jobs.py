@@ -69,6 +69,11 @@ class Plan:
         """The jobs of one phase."""
         return [job for job in self.jobs.values() if job.phase == phase]
 
+    @property
+    def partial_report(self) -> Path:
+        """The record of a report that lacks runs: never taken for the finished one."""
+        return self.report.record.with_name("report-partial.json")
+
     def job(self, record: Path) -> Job:
         """The job that makes a record. Raises ConfigError if no job of this configuration does."""
         try:

@@ -38,7 +38,6 @@ from glocalseg.report.tables.worth import worth_tables
 from glocalseg.report.text.fact import Fact
 
 FOLDERS = ("tables", "figures", "report")
-PARTIAL = "report-partial.json"  # the record of a report that lacks runs: never taken for the finished one
 
 
 def build(plan: Plan, root: Path, origins: Sequence[Fact] = (), *, workers: int = 1) -> Path:
@@ -81,7 +80,7 @@ def build(plan: Plan, root: Path, origins: Sequence[Fact] = (), *, workers: int 
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / path, content)
-    record = folder / (PARTIAL if collected.missing else plan.report.record.name)
+    record = root / (plan.partial_report if collected.missing else plan.report.record)
     _seal(plan, record, sorted(files), collected.finished, [str(j.record) for j in collected.missing])
     index = folder / "report" / "index.html"
     print(f"report: {index}")
