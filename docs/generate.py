@@ -113,6 +113,7 @@ def section(entry: Entry) -> str:
     else:
         lines.append(f"- Unlabelled slices: {'those of the pretraining list' if entry.unlabelled else 'none'}")
     lines += [f"- Option {option}" for option in options(entry.option_class())]
+    lines += [f"- Diagnostic `{name}`: {markdown(said)}" for name, said in entry.diagnostics.items()]
     source = entry.source.replace("docs/method.md", "[method.md](method.md)")
     lines += [f"- Source: {source}", f"- File: `{entry.path.relative_to(HERE).as_posix()}`"]
     if entry.departures:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from glocalseg.config.model import ConfigError, Model
-from glocalseg.config.settings import PretrainConfig, ViewConfig
+from glocalseg.config.settings import FinetuneConfig, PretrainConfig, ViewConfig
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies
 from glocalseg.methods.finetuning.base import Regime
 from glocalseg.methods.pretraining.base import Pretext, Slices
@@ -41,6 +41,12 @@ def total(task: Task, step: int) -> Tensor:
     return sum(task.losses(step).values(), torch.zeros(()))
 
 
+def lead(entry: Entry) -> int:
+    """How many steps of ``made`` come before those that train its result."""
+    method = entry.option_class()()
+    return method.lead(FinetuneConfig(steps=6, batch=6)) if isinstance(method, Regime) else 0
+
+
 # ---------------------------------------------------------------- what its file says
 
 
@@ -64,6 +70,7 @@ def test_the_class_is_what_the_text_of_its_file_says(entry: Entry) -> None:
     assert issubclass(cls, Pretext if entry.part else Regime)
     assert tuple(getattr(cls, "unread", ())) == entry.unread
     assert getattr(cls, "unlabelled", False) is entry.unlabelled
+    assert getattr(cls, "diagnostics", {}) == entry.diagnostics
     assert entry.path.is_file()
 
 
@@ -161,7 +168,7 @@ def handed_on(entry: Entry, net: SegmentationNet) -> set[str]:
 def test_what_of_the_network_gets_a_gradient_is_what_is_handed_on(entry: Entry) -> None:
     """Of a decoder's strategy also the encoder that it stands on, which it leaves as it is."""
     net, task = made(entry)
-    total(task, 0).backward()
+    total(task, lead(entry)).backward()
     expected = {n for n in handed_on(entry, net) if n in dict(net.named_parameters())}
     if entry.part == "decoder":
         expected = {n for n in expected if not n.startswith("encoder.")}
@@ -172,7 +179,8 @@ def test_what_of_the_network_gets_a_gradient_is_what_is_handed_on(entry: Entry) 
 @every_method
 def test_every_parameter_of_an_optimiser_gets_a_gradient(entry: Entry) -> None:
     _, task = made(entry)
-    total(task, 0).backward()
+    for step in {0, lead(entry)}:
+        total(task, step).backward()
     optimised = {id(p): p for own in task.parameters().values() for p in own}
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in optimised.values())
     others = [p for p in task.modules.parameters() if id(p) not in optimised]
@@ -208,7 +216,7 @@ def test_the_result_is_a_segmentation_network_that_training_changes(entry: Entry
     net, task = made(entry)
     assert isinstance(task.result, SegmentationNet)
     before = {n: t.clone() for n, t in task.result.state_dict().items()}
-    trained(task, tmp_path, 3)
+    trained(task, tmp_path, lead(entry) + 3)
     changed = {n for n, t in task.result.state_dict().items() if not torch.equal(t, before[n])}
     if entry.part:
         assert task.result is net
@@ -216,6 +224,23 @@ def test_the_result_is_a_segmentation_network_that_training_changes(entry: Entry
         assert changed <= handed_on(entry, net)
     else:
         assert {n for n, _ in net.named_parameters()} <= changed | {n for n in before if n.endswith(".bias")}
+
+
+@every_method
+def test_its_diagnostics_are_those_that_it_declares_and_change_nothing(entry: Entry) -> None:
+    """Asked after a step, they are finite numbers without a graph; asking leaves no trace in what is trained or drawn."""
+    _, task = made(entry)
+    task.losses(0)
+    task.after_step(0)
+    before = {n: t.clone() for n, t in task.modules.state_dict().items()}
+    said = task.diagnostics()
+    assert said.keys() == entry.diagnostics.keys()
+    for value in said.values():
+        assert value.shape == torch.Size([])
+        assert torch.isfinite(value)
+        assert not value.requires_grad
+    assert all(text.endswith(".") for text in entry.diagnostics.values())
+    assert all(torch.equal(t, before[n]) for n, t in task.modules.state_dict().items())
 
 
 # ---------------------------------------------------------------- that it repeats

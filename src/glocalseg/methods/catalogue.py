@@ -33,7 +33,7 @@ class Entry:
     ``symbol`` is rich text (``G^{D}``), ``part`` what a strategy trains and hands on, empty for a regime; ``unread`` are the
     settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices, ``by_partition``
     is of a strategy that shows one slice of every partition of some volumes: the fewest volumes of a batch, and the views of a
-    slice.
+    slice; ``diagnostics`` are columns of its log that show its known way of failing, with what to read from them.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Entry:
     unread: tuple[str, ...]
     unlabelled: bool
     by_partition: tuple[int, int] | None
+    diagnostics: dict[str, str]
     module: str
     path: Path
 
@@ -109,6 +110,7 @@ def _entry(path: Path, package: str, part: Part | Literal[""]) -> Entry:
         unread=tuple(_literal(tree, "unread", ())),
         unlabelled=bool(_literal(tree, "unlabelled", False)),
         by_partition=_literal(tree, "by_partition", None),
+        diagnostics=_literal(tree, "diagnostics", {}),
         module=f"{package}.{path.stem}",
         path=path,
     )

@@ -72,12 +72,16 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
     _require_validation(inputs, selecting)
     net = inputs.network(spec, running_averages=False)
     task = make_task(spec, inputs, net)
+    lead = regime_of(spec).lead(config)
+    steps = lead + config.steps
     selection = Selection(task.result, lambda: _validate(task.result, inputs, selecting)) if selecting else None
-    schedule = Schedule(config.learning_rate, config.steps, cosine=config.schedule == "cosine", warmup=config.warmup)
+    schedule = Schedule(
+        config.learning_rate, config.steps, cosine=config.schedule == "cosine", warmup=config.warmup, lead=lead
+    )
     seconds, rate = train(
         place,
         task,
-        steps=config.steps,
+        steps=steps,
         schedule=schedule,
         checkpoint_every=config.checkpoint_every,
         observer=selection,
@@ -88,7 +92,7 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
     predictions = predict(task.result, inputs.store, inputs.split.test, inputs.device)
     if selection:
         write_predictions(place.folder / LAST, predictions)
-        if selection.best["step"] != config.steps:
+        if selection.best["step"] != steps:
             task.result.load_state_dict(selection.weights)
             predictions = predict(task.result, inputs.store, inputs.split.test, inputs.device)
     save_weights(task.result.state_dict(), place.folder / FILE)
@@ -115,8 +119,13 @@ def selecting_volumes(selection: str, split: Split) -> tuple[str, ...]:
 
 def make_task(spec: FinetuneSpec, inputs: Inputs, net: SegmentationNet) -> Task:
     """The task of the specification's regime on its labelled, and unlabelled, slices."""
-    regime: Regime = regimes()[spec.regime].option_class().model_validate(spec.options)  # type: ignore[assignment]
+    regime = regime_of(spec)
     return regime.task(net, _slices(inputs, unlabelled=regime.unlabelled), inputs.device, spec.seed, spec.config)
+
+
+def regime_of(spec: FinetuneSpec) -> Regime:
+    """The specification's regime with its options."""
+    return regimes()[spec.regime].option_class().model_validate(spec.options)  # type: ignore[return-value]
 
 
 def _slices(inputs: Inputs, *, unlabelled: bool) -> Slices:

@@ -20,6 +20,7 @@ from glocalseg.training.task import EVERYTHING, Task
 
 LOG = "log.csv"
 LOG_ROWS = 100  # about as many rows as a log gets
+_LAST = ("learning_rate", "images_per_second")  # columns
 
 
 class Interrupted(SystemExit):
@@ -44,16 +45,18 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate by step: constant, or linear warm-up and a half cosine to zero."""
+    """Learning rate by step: constant, or linear warm-up and a half cosine to zero; ``lead`` steps at the peak come before."""
 
     peak: float
     steps: int
     cosine: bool = False
     warmup: float = 0.0
+    lead: int = 0
 
     def __call__(self, step: int) -> float:
         """The rate of step ``step``, from 0."""
-        if not self.cosine:
+        step -= self.lead
+        if not self.cosine or step < 0:
             return self.peak
         rising = round(self.warmup * self.steps)
         if step < rising:
@@ -109,7 +112,6 @@ def train(
     meter = Meter(run.label, steps=steps, images_per_step=task.images_per_step, done=first, seconds=seconds)
     watch = Watch(run.label, [p for own in parameters.values() for p in own], first)
     log_every = max(1, steps // LOG_ROWS)
-    columns = ["step", *map(_column, optimisers), "learning_rate", "images_per_second"]
 
     def save(done: int) -> None:
         watch.weights(done)
@@ -126,8 +128,9 @@ def train(
             if logged is not None:
                 speed = round(meter.images_per_second(done), 1)
                 values = {_column(name): value for name, value in logged.items()}
-                rows.append({"step": done, **values, "learning_rate": rate, "images_per_second": speed})
-                write_rows(run.folder / LOG, rows, columns)
+                signs = {name: float(value) for name, value in task.diagnostics().items()}
+                rows.append({"step": done, **values, **signs, "learning_rate": rate, "images_per_second": speed})
+                write_rows(run.folder / LOG, rows, columns_of(rows))
             meter.tick(done, None if logged is None else sum(logged.values()))
             if observer is not None and (done % observe_every == 0 or done == steps):
                 watch.weights(done)
@@ -139,10 +142,15 @@ def train(
                 raise Interrupted
     meter.close()
     if first == steps:
-        write_rows(run.folder / LOG, rows, columns)
+        write_rows(run.folder / LOG, rows, columns_of(rows))
     else:
         save(steps)  # what follows the training, a test say, may be interrupted too
     return meter.seconds, rows[-1]["images_per_second"]
+
+
+def columns_of(rows: list[dict[str, Any]]) -> list[str]:
+    """The columns of a log in order: those of all rows, since the losses of a stage may begin after the first row."""
+    return list(dict.fromkeys(["step", *(name for row in rows for name in row if name not in _LAST), *_LAST]))
 
 
 def _column(optimiser: str) -> str:
@@ -158,16 +166,20 @@ def _step(
     rate: float,
 ) -> dict[str, Tensor]:
     """One step of every optimiser that has a loss in it; the losses."""
-    for optimiser in optimisers.values():
+    for name, optimiser in optimisers.items():
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * task.rates.get(name, 1.0)
         optimiser.zero_grad(set_to_none=True)
     losses = task.losses(step)
-    for left, (name, loss) in zip(range(len(losses))[::-1], losses.items(), strict=True):
+    sharing: dict[int, list[str]] = {}
+    for name, loss in losses.items():
+        sharing.setdefault(id(loss), []).append(name)
+    for left, names in zip(range(len(sharing))[::-1], sharing.values(), strict=True):
         if len(optimisers) == 1:
-            loss.backward()
+            losses[names[0]].backward()
         else:  # what another optimiser has gets no gradient of this loss; its graph is kept while other losses share it
-            loss.backward(inputs=parameters[name], retain_graph=left > 0)
+            own = [p for name in names for p in parameters[name]]
+            losses[names[0]].backward(inputs=own, retain_graph=left > 0)
     for name in losses:
         optimisers[name].step()
     task.after_step(step)

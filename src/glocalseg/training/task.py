@@ -14,6 +14,11 @@ def nothing(step: int) -> None:
     """What most tasks do after a step."""
 
 
+def none() -> dict[str, Tensor]:
+    """The diagnostics of a task that has none."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Task:
     """A method at work on its slices. Everything random in it depends on the run's seed and the step alone.
@@ -27,7 +32,11 @@ class Task:
         images_per_step: how many images go through the network in a step.
         result: what is validated, tested and handed on: the network, or a teacher that remembers it.
         optimised: modules by optimiser, for methods with several; every optimiser sees the gradient of its own loss alone.
+            Optimisers that are given the very same tensor share one backward pass.
+        rates: what an optimiser's learning rate is of the schedule's, 1 where it is not named.
         after_step: called with the step when its optimisers are done, for momentum copies.
+        diagnostics: numbers of the last step, scalars without gradient, that show the method's known way of failing; the names
+            are those that its class declares. Asked only after ``losses``, at the rows of the log, where they become columns.
     """
 
     modules: nn.ModuleDict
@@ -36,7 +45,9 @@ class Task:
     images_per_step: int
     result: nn.Module
     optimised: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
     after_step: Callable[[int], None] = nothing
+    diagnostics: Callable[[], Mapping[str, Tensor]] = none
 
     def parameters(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each optimiser that need a gradient; of all modules where ``optimised`` names none."""

@@ -36,6 +36,13 @@ class Regime(Model):
     """One way to train with few labels. Its fields are its options, by name in a benchmark, typed and bounded."""
 
     unlabelled: ClassVar[bool] = False  # whether it reads unlabelled slices: only then are they in the keys of its runs
+    diagnostics: ClassVar[
+        dict[str, str]
+    ] = {}  # what of the log shows its known way of failing: name, and what to read from it
+
+    def lead(self, config: FinetuneConfig) -> int:
+        """How many steps come before the ``config.steps`` that train its result, at the peak of the learning rate."""
+        return 0
 
     def task(self, net: SegmentationNet, slices: Slices, device: Device, seed: int, config: FinetuneConfig) -> Task:
         """What is to be trained; its ``result`` is validated and tested.

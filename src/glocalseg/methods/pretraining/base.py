@@ -36,6 +36,9 @@ class Pretext(Model):
 
     unread: ClassVar[tuple[str, ...]] = ()  # settings that it does not read, by dotted path: they are in no key of its runs
     by_partition: ClassVar[tuple[int, int] | None] = None  # fewest volumes of a batch, views of a slice
+    diagnostics: ClassVar[
+        dict[str, str]
+    ] = {}  # what of the log shows its known way of failing: name, and what to read from it
 
     def task(self, net: SegmentationNet, slices: Slices, device: Device, seed: int, config: PretrainConfig) -> Task:
         """What is to be trained.
