@@ -25,7 +25,8 @@ from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.plan.phases import PHASES
-from glocalseg.stages.specs import UntrainedSpec
+from glocalseg.stages import finetune
+from glocalseg.stages.specs import FinetuneSpec, UntrainedSpec
 
 CARDS = Path(__file__).resolve().parents[1] / "config" / "datasets"
 TRAININGS = tuple(name for name, phase in PHASES.items() if phase.trains)
@@ -103,6 +104,13 @@ def config_of(job: Job) -> Any:
     return spec.config
 
 
+def steps_of(job: Job) -> int:
+    """Steps of a training, those that a regime takes before its labelled ones included; 0 where nothing is trained."""
+    if not trains(job):
+        return 0
+    return finetune.steps_of(job.spec) if isinstance(job.spec, FinetuneSpec) else int(config_of(job).steps)
+
+
 def images_per_step(job: Job) -> int:
     """Images of one training step, as the job's specification asks for them."""
     config = config_of(job)
@@ -114,8 +122,8 @@ def seconds(job: Job, plan: Plan, measured: pd.DataFrame, costs: Costs) -> float
     if not trains(job):
         return costs.overhead
     config = config_of(job)
-    trained = config.steps * images_per_step(job) / float(rate(job, plan, measured)["images_per_second"])
-    validations = -(-config.steps // config.validate_every) if job.phase == "finetune" else 0
+    trained = steps_of(job) * images_per_step(job) / float(rate(job, plan, measured)["images_per_second"])
+    validations = -(-steps_of(job) // config.validate_every) if job.phase == "finetune" else 0
     return trained + validations * costs.validation + costs.overhead
 
 
@@ -127,7 +135,7 @@ def hours(plan: Plan, measured: pd.DataFrame, costs: Costs) -> pd.DataFrame:
             "dataset": job.dataset,
             "phase": job.phase,
             "jobs": 1,
-            "steps": config_of(job).steps if trains(job) else 0,
+            "steps": steps_of(job),
             "hours": seconds(job, plan, measured, costs) / 3600,
         }
         for job in jobs

@@ -138,7 +138,8 @@ def _tasks(args: argparse.Namespace, precision: str, compiled: str, root: Path) 
     _write_slices(root / plan.of("data")[0].record, card)
     for job in _one_of_each(plan):
         spec: Any = job.spec.model_copy(update={"start": None})  # from random weights: what a step costs is the same
-        inputs = open_inputs(spec, spec.split, replace(job, start=None).place(root), steps=spec.config.steps)
+        steps = finetune.steps_of(spec) if job.phase == "finetune" else spec.config.steps
+        inputs = open_inputs(spec, spec.split, replace(job, start=None).place(root), steps=steps)
         stage = finetune if job.phase == "finetune" else pretrain
         yield job, stage.make_task(spec, inputs, inputs.network(spec, running_averages=False)), inputs.device
 

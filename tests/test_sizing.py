@@ -87,6 +87,12 @@ def test_hours_by_hand(sizing: ModuleType) -> None:
     assert (table["hours"] * 3600).to_dict() == pytest.approx(expected)
 
 
+def test_steps_before_the_labelled_ones_count(sizing: ModuleType) -> None:
+    """The first stage of task-driven augmentation is as long as its second by default."""
+    plan = plan_of("hippocampus", **GRID | {"methods": [{}, {"regime": "task_driven"}]})
+    assert {job.name: sizing.steps_of(job) for job in plan.of("finetune")} == {"random": 120, "random+task_driven": 240}
+
+
 def test_what_trains_nothing_costs_a_job_and_no_step(sizing: ModuleType) -> None:
     plans = [plan_of("hippocampus", **{**GRID, "methods": methods}) for methods in ([{}], [{"regime": "atlas"}, {}])]
     costs, rates = sizing.Costs(overhead=10, validation=2), measured(32, 50.0, plans[0])

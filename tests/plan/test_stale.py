@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import GLOBAL, LOCAL, Planner, lock_of, plain
+from conftest import GLOBAL, LOCAL, REPOSITORY, Planner, lock_of, plain
+from glocalrun.plans import plan_of
 from glocalseg.config.benchmark import Benchmark
 from glocalseg.config.model import ConfigError, read_yaml
 from glocalseg.data.cards.card import load_card
@@ -89,6 +90,28 @@ def test_the_mirror_and_words_about_the_data_change_no_run(tree: Path, configure
     assert moved(before, configured(CONFIGURATION)) == set()
     edit(tree / "config/datasets/hippocampus.yaml", "licence: ", "licence: reworded ")
     assert moved(before, configured(CONFIGURATION)) == {("report", "hippocampus")}
+
+
+def test_new_methods_move_nothing_of_what_there_is_but_the_report(tree: Path, configured: Planner, planner: Planner) -> None:
+    """One of every kind, as files that were not there before, beside methods that they have everything in common with."""
+    before = configured(CONFIGURATION)
+    methods = tree / "src/glocalseg/methods"
+    for like in (
+        "pretraining/encoder/gd",
+        "pretraining/decoder/lr",
+        "pretraining/network/context",
+        "finetuning/regimes/mixup",
+    ):
+        text = (methods / f"{like}.py").read_text(encoding="utf-8")
+        (methods / like).with_name("novel_" + like.rpartition("/")[2]).with_suffix(".py").write_text(text, encoding="utf-8")
+    path = tree / "config/hippocampus.yaml"
+    raw = read_yaml(path)
+    rows = [{"global": "novel_gd"}, {"global": "novel_gd", "local": "novel_lr"}, {"global": "novel_context"}]
+    path.write_text(yaml.safe_dump(raw | {"methods": [*raw["methods"], *rows, {"regime": "novel_mixup"}]}), encoding="utf-8")
+    after = planner(CONFIGURATION)
+    assert before.jobs.keys() - after.jobs.keys() == {before.report.record}
+    added = {after.jobs[record].name for record in after.jobs.keys() - before.jobs.keys() - {after.report.record}}
+    assert added == {"novel_gd", "novel_gd+novel_lr", "novel_context", "random+novel_mixup"}
 
 
 # ---------------------------------------------------------------- what makes exactly its dependents stale
@@ -221,6 +244,15 @@ def test_two_benchmarks_share_their_common_runs(tree: Path, configured: Planner)
         if j.phase != "report" and j.name != "pcl" and j.budget in (None, 2, "all")
     }
     assert shared == expected
+
+
+@pytest.mark.parametrize("other", ["methods", "quirks", "ablations"])
+def test_the_shipped_benchmarks_share_what_the_published_one_has_in_common_with_them(other: str) -> None:
+    shipped, further = (plan_of(REPOSITORY / f"config/{name}.yaml") for name in ("hippocampus", other))
+    asked = {(job.name, job.budget) for job in further.of("finetune")}
+    common = {job.record for job in shipped.of("finetune") if (job.name, job.budget) in asked}
+    assert len(common) >= 30
+    assert common <= further.jobs.keys()
 
 
 # ---------------------------------------------------------------- the grid

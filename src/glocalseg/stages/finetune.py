@@ -67,13 +67,12 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
         DivergedError, Interrupted: as ``train``.
     """
     config = spec.config
-    inputs = open_inputs(spec, spec.split, place, steps=config.steps)
+    lead, steps = regime_of(spec).lead(config), steps_of(spec)
+    inputs = open_inputs(spec, spec.split, place, steps=steps)
     selecting = selecting_volumes(config.selection, inputs.split)
     _require_validation(inputs, selecting)
     net = inputs.network(spec, running_averages=False)
     task = make_task(spec, inputs, net)
-    lead = regime_of(spec).lead(config)
-    steps = lead + config.steps
     selection = Selection(task.result, lambda: _validate(task.result, inputs, selecting)) if selecting else None
     schedule = Schedule(
         config.learning_rate, config.steps, cosine=config.schedule == "cosine", warmup=config.warmup, lead=lead
@@ -126,6 +125,11 @@ def make_task(spec: FinetuneSpec, inputs: Inputs, net: SegmentationNet) -> Task:
 def regime_of(spec: FinetuneSpec) -> Regime:
     """The specification's regime with its options."""
     return regimes()[spec.regime].option_class().model_validate(spec.options)  # type: ignore[return-value]
+
+
+def steps_of(spec: FinetuneSpec) -> int:
+    """All steps of a run: those that its regime asks for before the labelled ones, and these."""
+    return regime_of(spec).lead(spec.config) + spec.config.steps
 
 
 def _slices(inputs: Inputs, *, unlabelled: bool) -> Slices:
