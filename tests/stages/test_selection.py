@@ -45,6 +45,16 @@ def test_the_best_mean_wins_and_an_earlier_step_wins_a_tie() -> None:
     assert len(chosen.rows) == 12
 
 
+def test_a_network_that_is_not_trained_yet_is_neither_scored_nor_kept() -> None:
+    net = nn.Linear(1, 1)
+    left = iter([{"a": 0.2}])
+    chosen = Selection(net, lambda: dict(next(left)), lead=20)
+    for step in (10, 20, 30):
+        observe(net, chosen, step)
+    assert chosen.best == {"step": 30, "dice": 0.2}
+    assert {row["step"] for row in chosen.rows} == {30}
+
+
 def test_a_structure_without_a_value_is_left_out_of_the_mean() -> None:
     net, chosen = selection([{"a": 0.4, "b": math.nan}])
     observe(net, chosen, 5)

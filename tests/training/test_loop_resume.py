@@ -294,6 +294,34 @@ def test_several_losses_have_columns_of_their_own(tmp_path: Path) -> None:
     assert float(rows[-1]["loss_player"]) > 0
 
 
+def stages(nets: Duel, at: dict[int, Callable[[], object]]) -> Task:
+    """The judge learns in the first half, the player in the second."""
+    both = duel(nets, at)
+
+    def losses(step: int) -> dict[str, Tensor]:
+        name, number = ("judge", 2 * step + 1) if step < STEPS // 2 else ("player", step)
+        return {name: both.losses(number)[name]}
+
+    return Task(both.modules, losses, both.forward, 4, nets.copy, optimised=both.optimised)
+
+
+@pytest.mark.parametrize("step", [None, STEPS // 2, STEPS - 1])
+def test_a_loss_of_an_earlier_stage_is_in_no_later_row(tmp_path: Path, step: int | None) -> None:
+    """Whether the training was interrupted or not."""
+    for at in ({}, {}) if step is None else ({step: fail}, {}):
+        try:
+            train(
+                Here("a duel", "key", tmp_path), stages(Duel(), at), steps=STEPS, schedule=Schedule(1e-2, STEPS),
+                checkpoint_every=1,
+            )  # fmt: skip
+        except RuntimeError:
+            assert at
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    half = STEPS // 2
+    assert [bool(r["loss_judge"]) for r in rows] == [True] * half + [False] * half
+    assert [bool(r["loss_player"]) for r in rows] == [False] * half + [True] * half
+
+
 @pytest.mark.parametrize("step", [0, 4, 5, 8, 11])
 def test_second_networks_and_momentum_copies_are_resumed_to_the_bit(tmp_path: Path, step: int) -> None:
     whole = fight(tmp_path / "whole")

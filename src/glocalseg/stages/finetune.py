@@ -30,16 +30,22 @@ MEAN = "mean"
 
 
 class Selection:
-    """Keeps the weights with the best mean validation Dice; an earlier step wins a tie (docs/method.md 6)."""
+    """Keeps the weights with the best mean validation Dice; an earlier step wins a tie (docs/method.md 6).
 
-    def __init__(self, net: nn.Module, scores: Callable[[], dict[str, float]]) -> None:
-        self._net, self._scores = net, scores
+    Args:
+        lead: steps from the first in which the network is not trained yet, and so is no choice.
+    """
+
+    def __init__(self, net: nn.Module, scores: Callable[[], dict[str, float]], *, lead: int = 0) -> None:
+        self._net, self._scores, self._lead = net, scores, lead
         self.best = {"step": 0, "dice": -1.0}
         self.rows: list[dict[str, Any]] = []
         self.weights: dict[str, Tensor] = {}
 
     def observe(self, step: int) -> None:
         """Score the network after ``step`` steps and keep a copy if it is the best so far."""
+        if step <= self._lead:
+            return
         scores = self._scores()
         scores[MEAN] = float(np.nanmean(list(scores.values())))
         self.rows += [{"step": step, "structure": name, "dice": value} for name, value in scores.items()]
@@ -73,7 +79,7 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
     _require_validation(inputs, selecting)
     net = inputs.network(spec, running_averages=False)
     task = make_task(spec, inputs, net)
-    selection = Selection(task.result, lambda: _validate(task.result, inputs, selecting)) if selecting else None
+    selection = Selection(task.result, lambda: _validate(task.result, inputs, selecting), lead=lead) if selecting else None
     schedule = Schedule(
         config.learning_rate, config.steps, cosine=config.schedule == "cosine", warmup=config.warmup, lead=lead
     )

@@ -14,7 +14,11 @@ class DivergedError(RuntimeError):
 
 
 class Watch:
-    """Takes every loss and keeps the newest, or the first that was no number: values on the device, looked at when asked."""
+    """Takes every loss and keeps the newest since the last look, or the first that was no number: values on the device.
+
+    What was looked at is forgotten: a loss that a later stage of a training does not have is none of its losses, and a resumed
+    training, which begins with nothing to look at, has the same ones.
+    """
 
     def __init__(self, label: str, weights: Sequence[Tensor], done: int) -> None:
         self._label, self._weights, self._sound = label, weights, done
@@ -27,8 +31,9 @@ class Watch:
             self._losses[name] = new if old is None else torch.where(torch.isfinite(old), new, old)
 
     def losses(self, done: int) -> dict[str, float]:
-        """The newest losses, after ``done`` steps. Raises DivergedError that names the steps since the last look."""
+        """The newest losses since the last look, after ``done`` steps. Raises DivergedError that names the steps since then."""
         found = {name: float(loss) for name, loss in self._losses.items()}
+        self._losses = {}
         for name, value in found.items():
             if not math.isfinite(value):
                 steps = f"step {done}" if self._sound >= done - 1 else f"steps {self._sound + 1} to {done}"

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from glocalseg.methods.finetuning.losses import segmentation_loss
 from glocalseg.methods.finetuning.regimes.fixmatch import sure_loss
 from glocalseg.networks.unet import SegmentationNet
+from glocalseg.training.device import Device
 from glocalseg.training.task import Task
+from methods import made_up
 from methods.made_up import CLASSES, SIDE, falls, finetuning_task, labelled_slices, trained
 
 QUIET = {"rotation": 0, "scale": 0, "flip": False, "right_angles": False, "elastic": 0, "intensity": "release"}
@@ -58,6 +60,20 @@ def test_labelled_slices_are_those_of_supervised_and_as_many_others_join_them() 
     assert [s.shape for s in shown] == [(6, 1, SIDE, SIDE), (12, 1, SIDE, SIDE)]
     assert torch.equal(shown[1][:6], seen[0])
     assert not said[0].requires_grad
+
+
+def test_in_lower_precision_no_pass_takes_weights_that_another_has_cast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was cast without gradient is kept as long as its context lasts (torch up to 2.10); weights would get none."""
+    contexts: list[Device] = []
+    autocast = Device.autocast
+    monkeypatch.setattr(Device, "autocast", lambda device: (contexts.append(device), autocast(device))[1])
+    monkeypatch.setattr(made_up, "CPU", Device(torch.device("cpu"), "bfloat16", 1))
+    net, task = finetuning_task("fixmatch", steps=30)
+    inside: list[int] = []
+    net.register_forward_pre_hook(lambda *_: inside.append(len(contexts)))
+    task.losses(7)["all"].backward()
+    assert inside == [1, 2]
+    assert all(p.grad is not None and p.grad.any() for p in net.decoder.parameters() if p.ndim > 1)
 
 
 def test_a_strong_view_has_the_geometry_of_the_weak_one() -> None:

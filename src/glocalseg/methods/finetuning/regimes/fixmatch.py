@@ -83,9 +83,11 @@ class FixMatch(Regime):
 
         @device.compile
         def both(shown: Tensor, weak: Tensor) -> tuple[Tensor, Tensor]:
+            # each in a context of its own: up to torch 2.10 the second pass would take the first one's weights of lower precision
+            # from the context's memory, and those have no gradient
+            with device.autocast(), torch.no_grad():
+                said = net(weak)
             with device.autocast():
-                with torch.no_grad():
-                    said = net(weak)
                 return net(shown), said
 
         def forward(images: Tensor) -> Tensor:
