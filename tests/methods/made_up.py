@@ -18,7 +18,7 @@ from glocalseg.methods import finetuning, pretraining
 from glocalseg.methods.catalogue import Entry, regimes, strategies
 from glocalseg.methods.finetuning.base import Regime
 from glocalseg.methods.pretraining.base import Pretext
-from glocalseg.methods.pretraining.pool import Pool
+from glocalseg.methods.pretraining.batches.pool import Pool
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.device import Device

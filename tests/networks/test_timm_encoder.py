@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import NetworkConfig
+from glocalseg.methods.pretraining.batches.pool import Pool
 from glocalseg.methods.pretraining.contrast.loss import cosine_similarity, info_nce
 from glocalseg.methods.pretraining.contrast.regions import Repulsion, local_loss, region_vectors
 from glocalseg.methods.pretraining.decoder.lr import LocalRandom
-from glocalseg.methods.pretraining.encoder.gd import Partition
-from glocalseg.methods.pretraining.pool import Pool
+from glocalseg.methods.pretraining.encoder.contrastive.gd import Partition
 from glocalseg.networks.build import build_network, local_blocks
 from glocalseg.networks.heads import GlobalHead, LocalHead
 from glocalseg.networks.timm_encoder import TimmEncoder, _draws_random_numbers, ensure_torchvision

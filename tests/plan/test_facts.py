@@ -17,7 +17,7 @@ from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import LabelledDraw, SplitLists, SplitRule
 from glocalseg.data.splits.lists import split_spec, volumes_of
 from glocalseg.methods.catalogue import strategies
-from glocalseg.methods.pretraining.pool import Pool
+from glocalseg.methods.pretraining.batches.pool import Pool
 from glocalseg.plan.facts import check_facts, check_readable, whole_budgets
 from glocalseg.plan.make import make_plan
 

@@ -97,10 +97,10 @@ def test_new_methods_move_nothing_of_what_there_is_but_the_report(tree: Path, co
     before = configured(CONFIGURATION)
     methods = tree / "src/glocalseg/methods"
     for like in (
-        "pretraining/encoder/gd",
+        "pretraining/encoder/contrastive/gd",
         "pretraining/decoder/lr",
         "pretraining/network/context",
-        "finetuning/regimes/mixup",
+        "finetuning/regimes/labelled/mixup",
     ):
         text = (methods / f"{like}.py").read_text(encoding="utf-8")
         (methods / like).with_name("novel_" + like.rpartition("/")[2]).with_suffix(".py").write_text(text, encoding="utf-8")
@@ -129,7 +129,7 @@ def test_a_global_strategys_file_moves_the_local_ones_on_top_of_it(
     tree: Path, configured: Planner, planner: Planner
 ) -> None:
     before = configured(CONFIGURATION)
-    append(tree / "src/glocalseg/methods/pretraining/encoder/pcl.py", "\nCHANGED = 1\n")
+    append(tree / "src/glocalseg/methods/pretraining/encoder/contrastive/pcl.py", "\nCHANGED = 1\n")
     assert {name for _, name in moved(before, planner(CONFIGURATION))} == {"pcl", "hippocampus"}
 
 

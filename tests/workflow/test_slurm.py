@@ -64,7 +64,7 @@ Source: this test.
 import os
 import time
 
-from glocalseg.methods.pretraining.encoder.gd import Partition
+from glocalseg.methods.pretraining.encoder.contrastive.gd import Partition
 
 
 class Resting(Partition):

@@ -55,7 +55,7 @@ class Entry:
 
 
 def strategies() -> dict[str, Entry]:
-    """The strategies of pretraining by name: one file each in ``pretraining/{encoder,decoder,network}``."""
+    """The strategies of pretraining by name: one file each in ``pretraining/{encoder,decoder,network}``, or in a kind's folder there."""
     found: dict[str, Entry] = {}
     for part in PARTS:
         for entry in _entries(f"{STRATEGIES}.{part}", part):
@@ -66,7 +66,7 @@ def strategies() -> dict[str, Entry]:
 
 
 def regimes() -> dict[str, Entry]:
-    """The regimes of fine-tuning by name: one file each in ``finetuning/regimes``."""
+    """The regimes of fine-tuning by name: one file each in ``finetuning/regimes/<kind>``."""
     return {entry.name: entry for entry in _entries(REGIMES, "")}
 
 
@@ -87,10 +87,18 @@ def options(entry: Entry, raw: Mapping[str, Any], *, where: str) -> dict[str, An
 
 
 def _entries(package: str, part: Part | Literal[""]) -> Iterable[Entry]:
+    """The methods of a package and of its folders, one for each kind, by name."""
     folders = cast(ModuleType, import_module(package)).__path__  # several, where an extension adds its own
-    for path in sorted((p for folder in folders for p in Path(folder).glob("*.py")), key=lambda p: p.stem):
-        if not path.stem.startswith("_"):
-            yield _entry(path, package, part)
+    found = [(package, path) for folder in folders for path in Path(folder).glob("*.py")]
+    found += [(f"{package}.{path.parent.name}", path) for folder in folders for path in Path(folder).glob("*/*.py")]
+    seen: dict[str, Path] = {}
+    for kind, path in sorted(found, key=lambda pair: pair[1].stem):
+        if path.stem.startswith("_"):
+            continue
+        if path.stem in seen:
+            raise ConfigError(f"{path}: expected a name of its own, found that of {seen[path.stem]}")
+        seen[path.stem] = path
+        yield _entry(path, kind, part)
 
 
 @cache

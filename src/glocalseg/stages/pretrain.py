@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from glocalseg.data.slices.partition import NO_PARTITION
 from glocalseg.methods.catalogue import strategies
 from glocalseg.methods.pretraining.base import Pretext, Slices
-from glocalseg.methods.pretraining.pool import Pool
+from glocalseg.methods.pretraining.batches.pool import Pool
 from glocalseg.networks.build import local_blocks
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, parts_of, pretrained_tensors, save_weights

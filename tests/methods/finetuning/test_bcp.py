@@ -18,7 +18,13 @@ from torch.utils._pytree import tree_leaves
 from glocalseg.config.settings import FinetuneConfig
 from glocalseg.methods.finetuning.base import Slices
 from glocalseg.methods.finetuning.losses import segmentation_loss
-from glocalseg.methods.finetuning.regimes.bcp import CopyPaste, box_of, follow_whole, largest_components, own_part
+from glocalseg.methods.finetuning.regimes.pseudo_labelled.bcp import (
+    CopyPaste,
+    box_of,
+    follow_whole,
+    largest_components,
+    own_part,
+)
 from glocalseg.methods.finetuning.unlabelled import masked_loss, one_hot
 from glocalseg.training.device import Device
 from glocalseg.training.task import Task

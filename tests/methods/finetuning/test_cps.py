@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glocalseg.methods.finetuning.losses import segmentation_loss
-from glocalseg.methods.finetuning.regimes.cps import agreement, another, taught_loss
+from glocalseg.methods.finetuning.regimes.pseudo_labelled.cps import agreement, another, taught_loss
 from glocalseg.training.task import Task
 from methods.made_up import falls, finetuning_task, labelled_slices, network, trained
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glocalseg.methods.finetuning.losses import segmentation_loss
-from glocalseg.methods.finetuning.regimes.fixmatch import sure_loss
+from glocalseg.methods.finetuning.regimes.pseudo_labelled.fixmatch import sure_loss
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.device import Device
 from glocalseg.training.task import Task

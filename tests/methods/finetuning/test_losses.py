@@ -10,7 +10,7 @@ from torch import Tensor
 from glocalseg.config.settings import AugmentConfig, FinetuneConfig
 from glocalseg.methods.finetuning.base import Slices
 from glocalseg.methods.finetuning.losses import cross_entropy_loss, segmentation_loss, soft_dice_loss
-from glocalseg.methods.finetuning.regimes.supervised import Supervised
+from glocalseg.methods.finetuning.regimes.labelled.supervised import Supervised
 from glocalseg.training.device import Device
 
 

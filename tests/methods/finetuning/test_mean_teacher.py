@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from glocalseg.methods.finetuning.losses import segmentation_loss
-from glocalseg.methods.finetuning.regimes.mean_teacher import clipped_noise, consistency, ramp
+from glocalseg.methods.finetuning.regimes.consistency.mean_teacher import clipped_noise, consistency, ramp
 from glocalseg.training.task import Task
 from methods.made_up import CLASSES, DEPTH, SIDE, falls, finetuning_task, labelled_slices, trained, volumes
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.methods.finetuning.regimes.mixup import Mixup, beta_weights, mixed
+from glocalseg.methods.finetuning.regimes.labelled.mixup import Mixup, beta_weights, mixed
 from methods.made_up import falls, finetuning_task
 
 

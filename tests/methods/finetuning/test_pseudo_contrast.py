@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from glocalseg.methods.finetuning.losses import segmentation_loss
-from glocalseg.methods.finetuning.regimes.pseudo_contrast import alternating, class_contrast, random_pixels
+from glocalseg.methods.finetuning.regimes.pseudo_labelled.pseudo_contrast import alternating, class_contrast, random_pixels
 from glocalseg.methods.finetuning.unlabelled import one_hot
 from glocalseg.training.task import Task
 from methods.finetuning.waiting import no_values

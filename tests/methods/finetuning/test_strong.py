@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glocalseg.methods.finetuning.losses import segmentation_loss
-from glocalseg.methods.finetuning.regimes.strong import (
+from glocalseg.methods.finetuning.regimes.labelled.strong import (
     Changes,
     about_one,
     augmented,
@@ -176,7 +176,9 @@ def test_the_slices_are_those_of_supervised(monkeypatch: pytest.MonkeyPatch) -> 
     shown: list[Tensor] = []
     net.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
     plain.losses(7)
-    monkeypatch.setattr("glocalseg.methods.finetuning.regimes.strong.draw_changes", lambda n, size, **_: still(n, size))
+    monkeypatch.setattr(
+        "glocalseg.methods.finetuning.regimes.labelled.strong.draw_changes", lambda n, size, **_: still(n, size)
+    )
     torch.testing.assert_close(seen(), shown[0])
 
 
@@ -187,7 +189,7 @@ def test_turning_and_mirroring_follow_the_benchmark_unless_they_are_said(monkeyp
         asked.append((rotation, mirror))
         return still(n, size)
 
-    monkeypatch.setattr("glocalseg.methods.finetuning.regimes.strong.draw_changes", note)
+    monkeypatch.setattr("glocalseg.methods.finetuning.regimes.labelled.strong.draw_changes", note)
     seen()
     seen(augment={"flip": False, "right_angles": False})
     seen(augment={"flip": False, "right_angles": False}, options={"mirror": True, "rotation": 10.0})
@@ -199,7 +201,9 @@ def test_turning_and_mirroring_follow_the_benchmark_unless_they_are_said(monkeyp
 def test_the_loss_is_dice_with_cross_entropy_unless_the_benchmarks_is_asked_for(
     options: dict[str, Any], loss: str, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("glocalseg.methods.finetuning.regimes.strong.draw_changes", lambda n, size, **_: still(n, size))
+    monkeypatch.setattr(
+        "glocalseg.methods.finetuning.regimes.labelled.strong.draw_changes", lambda n, size, **_: still(n, size)
+    )
     net, task = finetuning_task("strong", steps=30, options=options, loss=loss)
     kept: list[tuple[Tensor, Tensor]] = []
     net.register_forward_hook(lambda _, inputs, output: kept.append((inputs[0], output)))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glocalseg.config.settings import FinetuneConfig
-from glocalseg.methods.finetuning.regimes.task_driven import TaskDriven, composition, cut
+from glocalseg.methods.finetuning.regimes.judged.task_driven import TaskDriven, composition, cut
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.task import Task
 from methods.finetuning.waiting import no_values

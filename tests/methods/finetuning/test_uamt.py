@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from glocalseg.methods.finetuning.losses import segmentation_loss
-from glocalseg.methods.finetuning.regimes.mean_teacher import consistency
-from glocalseg.methods.finetuning.regimes.uamt import entropy, limit, masked_consistency, mean_probabilities
+from glocalseg.methods.finetuning.regimes.consistency.mean_teacher import consistency
+from glocalseg.methods.finetuning.regimes.consistency.uamt import entropy, limit, masked_consistency, mean_probabilities
 from glocalseg.training.task import Task
 from methods.made_up import SIDE, falls, finetuning_task, labelled_slices
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glocalseg.methods.finetuning.losses import segmentation_loss, soft_dice_loss
-from glocalseg.methods.finetuning.regimes.unimatch import kept_channels
+from glocalseg.methods.finetuning.regimes.pseudo_labelled.unimatch import kept_channels
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.task import Task
 from methods.made_up import CLASSES, NETWORK, SIDE, falls, finetuning_task, labelled_slices, trained

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.methods.pretraining.redundancy import barlow_loss, effective_rank, standardised
+from glocalseg.methods.pretraining.siamese.redundancy import barlow_loss, effective_rank, standardised
 from glocalseg.training.task import Task
 from methods.made_up import falls, pretraining_task
 

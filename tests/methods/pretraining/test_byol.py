@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glocalseg.methods.momentum import follow, momentum_copy
-from glocalseg.methods.pretraining.encoder.byol import byol_loss, momentum_at
+from glocalseg.methods.pretraining.encoder.noncontrastive.byol import byol_loss, momentum_at
 from glocalseg.training.task import Task
 from methods.made_up import falls, pretraining_task, trained, volumes
 

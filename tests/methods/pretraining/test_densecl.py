@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.methods.pretraining.encoder.densecl import dense_loss, most_alike
+from glocalseg.methods.pretraining.encoder.contrastive.densecl import dense_loss, most_alike
 from methods.made_up import falls, pretraining_task
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from glocalseg.config.model import ConfigError
 from glocalseg.methods.catalogue import strategies
 from glocalseg.methods.pretraining.base import Slices
-from glocalseg.methods.pretraining.geometry import (
+from glocalseg.methods.pretraining.batches.geometry import (
     DenseHead,
     cell_distances,
     dense_level,
@@ -23,7 +23,7 @@ from glocalseg.methods.pretraining.geometry import (
     same_place,
     shift_in_cells,
 )
-from glocalseg.methods.pretraining.pool import Views
+from glocalseg.methods.pretraining.batches.pool import Views
 from glocalseg.networks.build import build_network
 from glocalseg.training.augment.warp import crop_grid
 from methods.made_up import CPU, NETWORK, network, pool, pretrain_config, volumes

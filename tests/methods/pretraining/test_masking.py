@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from glocalseg.methods.pretraining.masking import grid_of, hidden_cells, hidden_count, patches, spread
+from glocalseg.methods.pretraining.batches.masking import grid_of, hidden_cells, hidden_count, patches, spread
 
 
 def generator(seed: int = 0) -> torch.Generator:

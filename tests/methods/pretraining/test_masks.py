@@ -11,10 +11,10 @@ import torch
 
 from glocalseg.config.model import ConfigError, parse
 from glocalseg.methods.catalogue import strategies
+from glocalseg.methods.pretraining.batches.pool import EMPTY, Pool, Views
 from glocalseg.methods.pretraining.contrast.local import LocalContrast
 from glocalseg.methods.pretraining.contrast.loss import info_nce
 from glocalseg.methods.pretraining.contrast.whole import GlobalContrast
-from glocalseg.methods.pretraining.pool import EMPTY, Pool, Views
 
 S = 4
 

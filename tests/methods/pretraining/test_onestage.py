@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from glocalseg.methods.catalogue import strategies
 from glocalseg.methods.pretraining.contrast.loss import cosine_similarity, info_nce
 from glocalseg.methods.pretraining.contrast.regions import Repulsion, local_loss, region_vectors
-from glocalseg.methods.pretraining.encoder.gd import Partition
-from glocalseg.methods.pretraining.encoder.gr import Random
+from glocalseg.methods.pretraining.encoder.contrastive.gd import Partition
+from glocalseg.methods.pretraining.encoder.contrastive.gr import Random
 from glocalseg.methods.pretraining.network.onestage import OneStage
 from glocalseg.methods.pretraining.network.onestage_d import OneStagePartition
 from glocalseg.training.task import Task

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.methods.pretraining.geometry import read_points
+from glocalseg.methods.pretraining.batches.geometry import read_points
 from glocalseg.methods.pretraining.network import pix2rep
 from glocalseg.methods.pretraining.network.pix2rep import (
     Moved,
@@ -20,7 +20,7 @@ from glocalseg.methods.pretraining.network.pix2rep import (
     sampled,
     taken,
 )
-from glocalseg.methods.pretraining.redundancy import barlow_loss
+from glocalseg.methods.pretraining.siamese.redundancy import barlow_loss
 from glocalseg.training.augment.warp import resample
 from methods.made_up import SIDE, falls, pretraining_task
 

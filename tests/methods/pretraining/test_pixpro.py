@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glocalseg.methods.pretraining.encoder import pixpro
-from glocalseg.methods.pretraining.encoder.byol import momentum_at
-from glocalseg.methods.pretraining.encoder.pixpro import consistency, joined, propagated, spreads
+from glocalseg.methods.pretraining.encoder.noncontrastive import pixpro
+from glocalseg.methods.pretraining.encoder.noncontrastive.byol import momentum_at
+from glocalseg.methods.pretraining.encoder.noncontrastive.pixpro import consistency, joined, propagated, spreads
 from methods.made_up import falls, pretraining_task, trained
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.methods.pretraining.redundancy import (
+from glocalseg.methods.pretraining.siamese.redundancy import (
     barlow_loss,
     barlow_of_pairs,
     covariance_term,

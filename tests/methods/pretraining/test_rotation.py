@@ -12,7 +12,7 @@ from torch import Tensor
 from glocalseg.config.model import ConfigError
 from glocalseg.methods.catalogue import strategies
 from glocalseg.methods.pretraining.base import Slices
-from glocalseg.methods.pretraining.encoder.rotation import Rotation, turned
+from glocalseg.methods.pretraining.encoder.predictive.rotation import Rotation, turned
 from methods.made_up import CPU, SIDE, falls, loss_of, network, pool, pretrain_config, pretraining_task
 
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from glocalseg.config.model import ConfigError
 from glocalseg.methods.catalogue import strategies
 from glocalseg.methods.pretraining.base import Slices
-from glocalseg.methods.pretraining.encoder import spark
-from glocalseg.methods.pretraining.encoder.spark import (
+from glocalseg.methods.pretraining.batches.masking import hidden_cells, patches, spread
+from glocalseg.methods.pretraining.encoder.predictive import spark
+from glocalseg.methods.pretraining.encoder.predictive.spark import (
     Painter,
     Spark,
     norm_of_visible,
@@ -22,7 +23,6 @@ from glocalseg.methods.pretraining.encoder.spark import (
     targets,
     visible_maps,
 )
-from glocalseg.methods.pretraining.masking import hidden_cells, patches, spread
 from glocalseg.networks.unet import UNetEncoder
 from methods.made_up import CPU, SIDE, falls, network, pool, pretrain_config, pretraining_task, volumes
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.methods.pretraining.agreement import partition_share
-from glocalseg.methods.pretraining.encoder.vicreg_d import SHOWN, VicregPartition
-from glocalseg.methods.pretraining.redundancy import covariance_term, variance_term, vicreg_loss
+from glocalseg.methods.pretraining.encoder.noncontrastive.vicreg_d import SHOWN, VicregPartition
+from glocalseg.methods.pretraining.siamese.agreement import partition_share
+from glocalseg.methods.pretraining.siamese.redundancy import covariance_term, variance_term, vicreg_loss
 from glocalseg.training.task import Task
 from methods.made_up import falls, pool, pretraining_task, trained
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from glocalseg.methods.pretraining.encoder.vicregl import VicregLocal, at, nearest
-from glocalseg.methods.pretraining.redundancy import vicreg_loss
+from glocalseg.methods.pretraining.encoder.noncontrastive.vicregl import VicregLocal, at, nearest
+from glocalseg.methods.pretraining.siamese.redundancy import vicreg_loss
 from methods.made_up import falls, pretraining_task
 
 PLAIN = VicregLocal(invariance=2.0, variance=3.0, covariance=5.0)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from glocalseg.config.model import Model
 from glocalseg.config.settings import PretrainConfig
-from glocalseg.methods.pretraining.pool import Pool
+from glocalseg.methods.pretraining.batches.pool import Pool
 from glocalseg.networks.build import initialise
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.device import Device

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from glocalseg.config.settings import LocalConfig, PretrainConfig
 from glocalseg.methods.pretraining.base import Pretext, Slices, drawn
+from glocalseg.methods.pretraining.batches.pool import Pool, Views
 from glocalseg.methods.pretraining.contrast.regions import Repulsion, local_loss, region_vectors
-from glocalseg.methods.pretraining.pool import Pool, Views
 from glocalseg.networks.build import local_blocks
 from glocalseg.networks.heads import LocalHead
 from glocalseg.networks.unet import SegmentationNet

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from glocalseg.config.settings import PretrainConfig
 from glocalseg.methods.pretraining.base import Pretext, Slices, drawn
+from glocalseg.methods.pretraining.batches.pool import EMPTY, Pool, Views
 from glocalseg.methods.pretraining.contrast.loss import cosine_similarity, info_nce
-from glocalseg.methods.pretraining.pool import EMPTY, Pool, Views
 from glocalseg.networks.heads import GlobalHead
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.augment.views import apply_views, draw_views

@@ -25,10 +25,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from glocalseg.methods.pretraining.batches.pool import Pool, Views, same
+from glocalseg.methods.pretraining.batches.sampling import one_per_partition, repeated
 from glocalseg.methods.pretraining.contrast.local import LocalContrast
 from glocalseg.methods.pretraining.contrast.regions import neighbour_mask
-from glocalseg.methods.pretraining.pool import Pool, Views, same
-from glocalseg.methods.pretraining.sampling import one_per_partition, repeated
 
 
 class LocalPartition(LocalContrast):

@@ -30,10 +30,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from glocalseg.methods.pretraining.batches.pool import Pool, Views
+from glocalseg.methods.pretraining.batches.sampling import one_per_partition, repeated
 from glocalseg.methods.pretraining.contrast.regions import neighbour_mask
 from glocalseg.methods.pretraining.decoder.lr_geo import LocalGeometry, Pair
-from glocalseg.methods.pretraining.pool import Pool, Views
-from glocalseg.methods.pretraining.sampling import one_per_partition, repeated
 
 
 class LocalPartitionGeometry(LocalGeometry):

@@ -21,10 +21,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from glocalseg.methods.pretraining.batches.pool import Pool, Views, same
+from glocalseg.methods.pretraining.batches.sampling import random_slices, repeated
 from glocalseg.methods.pretraining.contrast.local import LocalContrast
 from glocalseg.methods.pretraining.contrast.regions import neighbour_mask
-from glocalseg.methods.pretraining.pool import Pool, Views, same
-from glocalseg.methods.pretraining.sampling import random_slices, repeated
 
 
 class LocalRandom(LocalContrast):

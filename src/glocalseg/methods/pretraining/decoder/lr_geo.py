@@ -32,10 +32,10 @@ from torch import Tensor, nn
 
 from glocalseg.config.settings import LocalConfig, PretrainConfig
 from glocalseg.methods.pretraining.base import Pretext, Slices, drawn
+from glocalseg.methods.pretraining.batches.geometry import overlap_lines, read_at, same_place, shift_in_cells
+from glocalseg.methods.pretraining.batches.pool import Pool, Views
+from glocalseg.methods.pretraining.batches.sampling import random_slices, repeated
 from glocalseg.methods.pretraining.contrast.regions import SIDE, Repulsion, neighbour_mask, region_starts
-from glocalseg.methods.pretraining.geometry import overlap_lines, read_at, same_place, shift_in_cells
-from glocalseg.methods.pretraining.pool import Pool, Views
-from glocalseg.methods.pretraining.sampling import random_slices, repeated
 from glocalseg.networks.build import local_blocks
 from glocalseg.networks.heads import LocalHead
 from glocalseg.networks.unet import SegmentationNet

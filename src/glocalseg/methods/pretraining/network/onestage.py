@@ -27,14 +27,14 @@ from torch import Tensor, nn
 
 from glocalseg.config.settings import PretrainConfig
 from glocalseg.methods.pretraining.base import Pretext, Slices, drawn
+from glocalseg.methods.pretraining.batches.geometry import same_place
+from glocalseg.methods.pretraining.batches.pool import Pool, Views
+from glocalseg.methods.pretraining.batches.sampling import random_slices, repeated
 from glocalseg.methods.pretraining.contrast.loss import cosine_similarity, info_nce
 from glocalseg.methods.pretraining.contrast.regions import Repulsion, local_loss, region_vectors
 from glocalseg.methods.pretraining.contrast.whole import GlobalContrast
 from glocalseg.methods.pretraining.decoder.lr import LocalRandom
-from glocalseg.methods.pretraining.encoder.gr import Random
-from glocalseg.methods.pretraining.geometry import same_place
-from glocalseg.methods.pretraining.pool import Pool, Views
-from glocalseg.methods.pretraining.sampling import random_slices, repeated
+from glocalseg.methods.pretraining.encoder.contrastive.gr import Random
 from glocalseg.networks.heads import GlobalHead, LocalHead
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.augment.views import ViewDraw, apply_views, draw_views

@@ -19,11 +19,11 @@ from typing import ClassVar
 
 import torch
 
+from glocalseg.methods.pretraining.batches.pool import Pool, Views
+from glocalseg.methods.pretraining.batches.sampling import one_per_partition, repeated
 from glocalseg.methods.pretraining.contrast.whole import GlobalContrast
-from glocalseg.methods.pretraining.encoder.gd import Partition
+from glocalseg.methods.pretraining.encoder.contrastive.gd import Partition
 from glocalseg.methods.pretraining.network.onestage import OneStage
-from glocalseg.methods.pretraining.pool import Pool, Views
-from glocalseg.methods.pretraining.sampling import one_per_partition, repeated
 
 
 class OneStagePartition(OneStage):

@@ -32,11 +32,11 @@ from torch import Tensor, nn
 
 from glocalseg.config.settings import PretrainConfig
 from glocalseg.methods.pretraining.base import Pretext, Slices, drawn
+from glocalseg.methods.pretraining.batches.geometry import read_points, same_place
+from glocalseg.methods.pretraining.batches.pool import same
+from glocalseg.methods.pretraining.batches.sampling import random_slices, repeated
 from glocalseg.methods.pretraining.contrast.loss import cosine_similarity, info_nce
-from glocalseg.methods.pretraining.geometry import read_points, same_place
-from glocalseg.methods.pretraining.pool import same
-from glocalseg.methods.pretraining.redundancy import barlow_loss, effective_rank
-from glocalseg.methods.pretraining.sampling import random_slices, repeated
+from glocalseg.methods.pretraining.siamese.redundancy import barlow_loss, effective_rank
 from glocalseg.networks.heads import LocalHead
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.augment.views import ViewDraw, apply_views, draw_views

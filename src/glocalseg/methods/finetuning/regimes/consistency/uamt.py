@@ -37,7 +37,7 @@ from torch import Tensor
 from glocalseg.config.settings import FinetuneConfig
 from glocalseg.methods.finetuning.base import Slices, labelled_batch, unlabelled_batch
 from glocalseg.methods.finetuning.losses import EPSILON, segmentation_loss
-from glocalseg.methods.finetuning.regimes.mean_teacher import MeanTeacher, clipped_noise, ramp
+from glocalseg.methods.finetuning.regimes.consistency.mean_teacher import MeanTeacher, clipped_noise, ramp
 from glocalseg.methods.finetuning.unlabelled import mask_rates
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.augment.views import apply_training

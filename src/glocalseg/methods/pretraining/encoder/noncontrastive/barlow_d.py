@@ -23,11 +23,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from glocalseg.methods.pretraining.agreement import partition_share
-from glocalseg.methods.pretraining.encoder.barlow import Barlow
-from glocalseg.methods.pretraining.encoder.gd import Partition
-from glocalseg.methods.pretraining.pool import Pool, Views
-from glocalseg.methods.pretraining.redundancy import barlow_of_pairs
+from glocalseg.methods.pretraining.batches.pool import Pool, Views
+from glocalseg.methods.pretraining.encoder.contrastive.gd import Partition
+from glocalseg.methods.pretraining.encoder.noncontrastive.barlow import Barlow
+from glocalseg.methods.pretraining.siamese.agreement import partition_share
+from glocalseg.methods.pretraining.siamese.redundancy import barlow_of_pairs
 
 SHOWN = Partition()  # G^{D} without the release's quirks
 

@@ -25,9 +25,9 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from glocalseg.methods.pretraining.agreement import Agreement
-from glocalseg.methods.pretraining.pool import Views
-from glocalseg.methods.pretraining.redundancy import deviation, effective_rank, vicreg_loss
+from glocalseg.methods.pretraining.batches.pool import Views
+from glocalseg.methods.pretraining.siamese.agreement import Agreement
+from glocalseg.methods.pretraining.siamese.redundancy import deviation, effective_rank, vicreg_loss
 
 
 class Vicreg(Agreement):

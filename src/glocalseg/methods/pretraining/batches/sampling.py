@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from glocalseg.config.model import ConfigError
-from glocalseg.methods.pretraining.pool import Pool
+from glocalseg.methods.pretraining.batches.pool import Pool
 
 
 def random_slices(pool: Pool, n: int, generator: torch.Generator) -> Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glocalseg.config.model import ConfigError
-from glocalseg.methods.pretraining.pool import Views, same
+from glocalseg.methods.pretraining.batches.pool import Views, same
 from glocalseg.networks.heads import EMBEDDING, HIDDEN
 
 Size = tuple[int, int]

@@ -22,9 +22,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from glocalseg.methods.pretraining.batches.pool import Pool, Views
+from glocalseg.methods.pretraining.batches.sampling import random_slices, repeated
 from glocalseg.methods.pretraining.contrast.whole import GlobalContrast
-from glocalseg.methods.pretraining.pool import Pool, Views
-from glocalseg.methods.pretraining.sampling import random_slices, repeated
 
 
 class Positional(GlobalContrast):

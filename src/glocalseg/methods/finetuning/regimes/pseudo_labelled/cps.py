@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from glocalseg.config.settings import FinetuneConfig
 from glocalseg.methods.finetuning.base import Regime, Slices, labelled_batch, unlabelled_batch
 from glocalseg.methods.finetuning.losses import segmentation_loss
-from glocalseg.methods.finetuning.regimes.mean_teacher import ramp
+from glocalseg.methods.finetuning.regimes.consistency.mean_teacher import ramp
 from glocalseg.methods.finetuning.unlabelled import one_hot, pixel_cross_entropy
 from glocalseg.networks.build import initialise
 from glocalseg.networks.unet import SegmentationNet

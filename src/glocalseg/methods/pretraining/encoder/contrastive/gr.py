@@ -18,9 +18,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from glocalseg.methods.pretraining.batches.pool import Pool, Views, same
+from glocalseg.methods.pretraining.batches.sampling import random_slices, repeated
 from glocalseg.methods.pretraining.contrast.whole import GlobalContrast
-from glocalseg.methods.pretraining.pool import Pool, Views, same
-from glocalseg.methods.pretraining.sampling import random_slices, repeated
 
 
 class Random(GlobalContrast):

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from glocalseg.config.settings import PretrainConfig
 from glocalseg.methods.momentum import follow, momentum_copy
 from glocalseg.methods.pretraining.base import Pretext, Slices, drawn
-from glocalseg.methods.pretraining.sampling import random_slices, repeated
+from glocalseg.methods.pretraining.batches.sampling import random_slices, repeated
 from glocalseg.networks.heads import EMBEDDING, HIDDEN, GlobalHead
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.augment.views import apply_views, draw_views

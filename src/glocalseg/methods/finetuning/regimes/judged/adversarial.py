@@ -32,7 +32,7 @@ from glocalseg.config.settings import FinetuneConfig
 from glocalseg.methods.finetuning.base import Regime, Slices, labelled_batch, unlabelled_batch
 from glocalseg.methods.finetuning.gan import SegmentationJudge, accuracy
 from glocalseg.methods.finetuning.losses import segmentation_loss
-from glocalseg.methods.finetuning.regimes.mean_teacher import ramp
+from glocalseg.methods.finetuning.regimes.consistency.mean_teacher import ramp
 from glocalseg.methods.pretraining.base import drawn
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.augment.views import apply_training

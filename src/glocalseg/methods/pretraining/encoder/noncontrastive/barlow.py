@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from glocalseg.methods.pretraining.agreement import Agreement
-from glocalseg.methods.pretraining.pool import Views
-from glocalseg.methods.pretraining.redundancy import barlow_loss, deviation, effective_rank, standardised
+from glocalseg.methods.pretraining.batches.pool import Views
+from glocalseg.methods.pretraining.siamese.agreement import Agreement
+from glocalseg.methods.pretraining.siamese.redundancy import barlow_loss, deviation, effective_rank, standardised
 
 
 class Barlow(Agreement):

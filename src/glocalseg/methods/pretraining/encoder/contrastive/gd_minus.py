@@ -19,9 +19,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from glocalseg.methods.pretraining.batches.pool import Pool, Views, same
+from glocalseg.methods.pretraining.batches.sampling import one_per_partition, repeated
 from glocalseg.methods.pretraining.contrast.whole import GlobalContrast
-from glocalseg.methods.pretraining.pool import Pool, Views, same
-from glocalseg.methods.pretraining.sampling import one_per_partition, repeated
 
 
 class PartitionMinus(GlobalContrast):

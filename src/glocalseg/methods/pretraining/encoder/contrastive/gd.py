@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 
 from glocalseg.config.model import ConfigError, Quirk
+from glocalseg.methods.pretraining.batches.pool import EMPTY, Pool, Views, same
+from glocalseg.methods.pretraining.batches.sampling import one_per_partition, repeated
 from glocalseg.methods.pretraining.contrast.whole import GlobalContrast
-from glocalseg.methods.pretraining.pool import EMPTY, Pool, Views, same
-from glocalseg.methods.pretraining.sampling import one_per_partition, repeated
 
 
 class Partition(GlobalContrast):

@@ -35,8 +35,8 @@ from torch import Tensor, nn
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import PretrainConfig
 from glocalseg.methods.pretraining.base import Pretext, Slices, drawn
-from glocalseg.methods.pretraining.masking import grid_of, hidden_cells, patches, spread
-from glocalseg.methods.pretraining.sampling import random_slices
+from glocalseg.methods.pretraining.batches.masking import grid_of, hidden_cells, patches, spread
+from glocalseg.methods.pretraining.batches.sampling import random_slices
 from glocalseg.networks.unet import Decoder, SegmentationNet, UNetEncoder
 from glocalseg.training.augment.views import apply_views, draw_views
 from glocalseg.training.device import Device

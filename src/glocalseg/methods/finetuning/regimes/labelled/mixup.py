@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from glocalseg.methods.finetuning.regimes.supervised import Supervised
+from glocalseg.methods.finetuning.regimes.labelled.supervised import Supervised
 
 
 class Mixup(Supervised):

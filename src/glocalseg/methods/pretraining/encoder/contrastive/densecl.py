@@ -29,10 +29,10 @@ from torch import Tensor, nn
 
 from glocalseg.config.settings import PretrainConfig
 from glocalseg.methods.pretraining.base import Pretext, Slices, drawn
+from glocalseg.methods.pretraining.batches.geometry import NEAR, DenseHead, cell_distances, dense_level, matching
+from glocalseg.methods.pretraining.batches.pool import same
+from glocalseg.methods.pretraining.batches.sampling import random_slices, repeated
 from glocalseg.methods.pretraining.contrast.loss import cosine_similarity, info_nce
-from glocalseg.methods.pretraining.geometry import NEAR, DenseHead, cell_distances, dense_level, matching
-from glocalseg.methods.pretraining.pool import same
-from glocalseg.methods.pretraining.sampling import random_slices, repeated
 from glocalseg.networks.heads import GlobalHead
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.augment.views import apply_views, draw_views

@@ -34,9 +34,9 @@ from torch import Tensor, nn
 from glocalseg.config.settings import PretrainConfig
 from glocalseg.methods.momentum import follow, momentum_copy
 from glocalseg.methods.pretraining.base import Pretext, Slices, drawn
-from glocalseg.methods.pretraining.encoder.byol import momentum_at
-from glocalseg.methods.pretraining.geometry import NEAR, DenseHead, cell_distances, dense_level, same_place
-from glocalseg.methods.pretraining.sampling import random_slices, repeated
+from glocalseg.methods.pretraining.batches.geometry import NEAR, DenseHead, cell_distances, dense_level, same_place
+from glocalseg.methods.pretraining.batches.sampling import random_slices, repeated
+from glocalseg.methods.pretraining.encoder.noncontrastive.byol import momentum_at
 from glocalseg.networks.heads import EMBEDDING
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.augment.views import apply_views, draw_views

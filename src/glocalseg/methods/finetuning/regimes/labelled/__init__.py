@@ -1,0 +1,1 @@
+"""Regimes that read labelled slices alone."""

@@ -1,0 +1,1 @@
+"""Strategies whose loss pushes other images away."""
