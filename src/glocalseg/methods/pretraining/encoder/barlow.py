@@ -41,7 +41,7 @@ class Barlow(Agreement):
     unread: ClassVar[tuple[str, ...]] = ("temperature", "partitions", "partition_bounds")
     diagnostics: ClassVar[dict[str, str]] = {
         "deviation": "Spread of embeddings scaled to length 1, at most about 1; near 0 all slices are one point.",
-        "rank": "Effective rank of the standardised embeddings, at most the slices of a step; near 1 all values say the same.",
+        "rank": "Effective rank of the standardised embeddings, at most the images of a step; near 1 all values say the same.",
     }
     off_diagonal: float = Field(default=5e-3, ge=0, le=1)
 
