@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +28,7 @@ from glocalseg.methods.pretraining.batches.geometry import (
 from glocalseg.methods.pretraining.batches.pool import Views
 from glocalseg.networks.build import build_network
 from glocalseg.training.augment.warp import crop_grid
-from methods.made_up import CPU, NETWORK, network, pool, pretrain_config, volumes
+from methods.made_up import CPU, NETWORK, SIDE, network, pool, pretrain_config, volumes
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -122,6 +124,33 @@ def test_all_of_an_encoder_learns_where_its_last_map_is_too_small_for_a_grid(nam
     task.losses(0)["all"].backward()
     weights = [p for p in net.encoder.parameters() if p.ndim > 1]
     assert all(p.grad is not None and (p.grad != 0).any() for p in weights)
+
+
+@pytest.mark.parametrize("name", ["densecl", "pixpro", "vicregl"])
+def test_cells_are_as_far_apart_as_what_a_step_shows_in_them(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Slices that show their rows, and then their columns: the mean of a cell is where its centre lies in the frame."""
+    entry, found, shown = strategies()[name], [], []
+    module = importlib.import_module(f"glocalseg.methods.pretraining.encoder.{name}")
+
+    def noted(*args: Any) -> Tensor:
+        found.append(cell_distances(*args))
+        return found[-1]
+
+    monkeypatch.setattr(module, "cell_distances", noted)
+    config = pretrain_config(entry, views={"brightness": 0.0, "contrast": 0.0, "clip": (0.0, SIDE)})
+    row = torch.arange(float(SIDE))[:, None].expand(len(pool().row), 1, SIDE, SIDE)
+    for images in (row, row.mT):
+        net = network()
+        slices = Slices(images.contiguous(), pool(partitions=0))
+        task = entry.option_class()().task(net, slices, CPU, 0, config)  # type: ignore[attr-defined]
+        net.encoder.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+        task.losses(4)
+        task.diagnostics()
+    rows, columns = (F.avg_pool2d(s, SIDE // 4).flatten(1) for s in shown)
+    centres = torch.stack([rows, columns], dim=2)
+    expected = torch.cdist(centres, centres.roll(len(centres) // 2, dims=0)) / (math.sqrt(2) * SIDE / 4 * config.views.crop)
+    assert not torch.allclose(expected, expected.mT, atol=0.2)
+    torch.testing.assert_close(found[0], expected, rtol=0, atol=1e-3)
 
 
 def test_a_dense_head_looks_at_one_cell_at_a_time() -> None:

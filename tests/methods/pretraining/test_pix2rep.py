@@ -162,6 +162,26 @@ def test_pixels_are_shared_out_to_the_slices_and_barlow_compares_them(monkeypatc
     assert all(p.grad is not None for p in task.modules.parameters())
 
 
+def test_a_step_compares_pixels_that_show_the_same_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views as their own features, turned, cropped and mirrored: both read the same number, if not next to the frame's edge."""
+    seen: list[Tensor] = []
+
+    def watched(first: Tensor, second: Tensor, *, off_diagonal: float) -> Tensor:
+        seen.extend((first, second))
+        return first.sum()
+
+    monkeypatch.setattr(pix2rep, "barlow_loss", watched)
+    views = {"brightness": 0.0, "contrast": 0.0}
+    net, task = pretraining_task("pix2rep", options={"loss": "barlow"}, views=views)
+    shown: list[Tensor] = []
+    net.encoder.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    monkeypatch.setattr(task.modules["pixels"], "forward", lambda maps: shown[-1])
+    task.losses(0)
+    first, second = seen
+    assert ((first - second).abs() < 1e-4).float().mean() > 0.9
+    assert second.std() > 0.05
+
+
 @pytest.mark.parametrize("loss", ["contrastive", "barlow"])
 def test_it_learns(tmp_path: Path, loss: str) -> None:
     _, task = pretraining_task("pix2rep", steps=25, options={"loss": loss, "samples": 400})

@@ -7,6 +7,8 @@ Departures:
   the source projects the averaged map through 8192, 8192 and 8192 with batch norm.
 - Correlations are over the benchmark's number of slices, some dozens of 128 values; over 2048 in the source. So few slices leave
   some correlation between values by chance, which no training takes away.
+- The weight of correlations between values is the source's, chosen for 8192 of them. One of 128 has 64 times fewer others to
+  correlate with, so agreement counts for more, and embeddings may come to take few directions, which the rank shows.
 - Both views of all slices are one batch, so the encoder's batch norm takes statistics over both; in the source each view is a
   batch.
 - Adam with the benchmark's learning rate, without weight decay; the source uses LARS.
@@ -39,7 +41,7 @@ class Barlow(Agreement):
     unread: ClassVar[tuple[str, ...]] = ("temperature", "partitions", "partition_bounds")
     diagnostics: ClassVar[dict[str, str]] = {
         "deviation": "Spread of embeddings scaled to length 1, at most about 1; near 0 all slices are one point.",
-        "rank": "Effective rank of the standardised embeddings, at most the slices of a step; near 1 all values say the same.",
+        "rank": "Effective rank of the standardised embeddings, at most the images of a step; near 1 all values say the same.",
     }
     off_diagonal: float = Field(default=5e-3, ge=0, le=1)
 

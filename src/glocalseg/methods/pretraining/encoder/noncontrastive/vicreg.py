@@ -42,7 +42,7 @@ class Vicreg(Agreement):
     unread: ClassVar[tuple[str, ...]] = ("temperature", "partitions", "partition_bounds")
     diagnostics: ClassVar[dict[str, str]] = {
         "deviation": "Mean standard deviation of an embedding's values, held at 1 or more; near 0 all slices are one point.",
-        "rank": "Effective rank of the embeddings, at most the slices of a step; near 1 they are one line or one point.",
+        "rank": "Effective rank of the embeddings, at most the images of a step; near 1 they are one line or one point.",
     }
     invariance: float = Field(default=25.0, ge=0, le=1000)
     variance: float = Field(default=25.0, ge=0, le=1000)
