@@ -161,7 +161,9 @@ def test_a_finetuning_parameter_repeats_no_pretraining(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("contrast/regions", "gd+lr"), ("encoder/contrastive/gr", "gr")], ids=["the local loss", "one strategy"]
+    ("module", "name"),
+    [("contrast/regions", "gd+lr"), ("encoder/contrastive/gr", "gr")],
+    ids=["the local loss", "one strategy"],
 )
 def test_code_repeats_the_pretrainings_and_methods_that_use_it(tree: Path, module: str, name: str) -> None:
     code = tree / f"src/glocalseg/methods/pretraining/{module}.py"
