@@ -17,7 +17,7 @@ from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import LabelledDraw, SplitLists, SplitRule
 from glocalseg.data.splits.lists import split_spec, volumes_of
 from glocalseg.methods.catalogue import strategies
-from glocalseg.methods.pretraining.batches.pool import Pool
+from glocalseg.methods.pretraining.batches.pool import Pool, Views
 from glocalseg.plan.facts import check_facts, check_readable, whole_budgets
 from glocalseg.plan.make import make_plan
 
@@ -116,10 +116,11 @@ def test_what_a_strategy_says_of_its_batches_is_so(name: str, partitions: int, i
     least, views = entry.by_partition
     slices = torch.arange(12 * partitions)
     pool = Pool(slices, slices // partitions, slices % partitions, slices / len(slices), partitions, 12)
-    batch = entry.option_class()().draw(pool, images, torch.Generator().manual_seed(0))  # type: ignore[attr-defined]
+    drawn = entry.option_class()().draw(pool, images, torch.Generator().manual_seed(0))  # type: ignore[attr-defined]
+    batches = [drawn] if isinstance(drawn, Views) else drawn  # one stage shows some views to the encoder, others to the network
     taken = max(least, images // (views * partitions))
-    assert len(batch) == taken * views * partitions
-    assert len(batch.volume.unique()) == taken
+    assert sum(map(len, batches)) == taken * views * partitions
+    assert [len(batch.volume.unique()) for batch in batches] == [taken] * len(batches)
 
 
 # ---------------------------------------------------------------- structures

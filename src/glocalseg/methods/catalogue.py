@@ -55,7 +55,7 @@ class Entry:
 
 
 def strategies() -> dict[str, Entry]:
-    """The strategies of pretraining by name: one file each in ``pretraining/{encoder,decoder,network}``, or in a kind's folder there."""
+    """The strategies of pretraining by name: a file each in ``pretraining/{encoder,decoder,network}``, or in a kind's folder."""
     found: dict[str, Entry] = {}
     for part in PARTS:
         for entry in _entries(f"{STRATEGIES}.{part}", part):
