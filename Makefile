@@ -98,7 +98,7 @@ docs: $(READY)
 	@$(BIN)/python docs/generate.py
 
 same-bits: $(READY)
-	@$(BIN)/python workflow/scripts/same_bits.py
+	@$(BIN)/python workflow/scripts/same_bits.py $(ENTRIES)
 
 publish: $(READY)
 	@$(BIN)/python workflow/scripts/publish.py "$(CONFIG)"

@@ -39,6 +39,18 @@ def starts(plan: Plan) -> dict[str, Path]:
 
 
 @pytest.mark.slow
+def test_only_what_is_named_is_compared(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commit(tree)
+    for name in ("predictive/rotation", "contrastive/gr"):
+        path = tree / STRATEGIES / f"{name}.py"
+        path.write_text(path.read_text(encoding="utf-8") + "\nUNUSED = True\n", encoding="utf-8")
+    assert same_bits(tree, tmp_path / "work", ["pretrain/rotation"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["pretrain/rotation"]
+    with pytest.raises(SystemExit, match=r"expected entries of code, data, phantom, .*, \.\.\., found 'pretrain/rotated'"):
+        same_bits(tree, tmp_path / "again", ["pretrain/rotated"])
+
+
+@pytest.mark.slow
 def test_a_refactoring_keeps_its_keys_and_another_number_does_not(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,8 +60,8 @@ def test_a_refactoring_keeps_its_keys_and_another_number_does_not(
     configuration.write_text(yaml.safe_dump(raw), encoding="utf-8")
     commit(tree)
     before = starts(plan_in(tree, "quick"))
-    edit(tree / STRATEGIES / "rotation.py", r"\bindex\b", "chosen")
-    edit(tree / STRATEGIES / "gr.py", r"images // 2\b", "images // 2 - 1")
+    edit(tree / STRATEGIES / "predictive/rotation.py", r"\bindex\b", "chosen")
+    edit(tree / STRATEGIES / "contrastive/gr.py", r"images // 2\b", "images // 2 - 1")
     changed = starts(plan_in(tree, "quick"))
     assert {name for name in before if before[name] != changed[name]} == {"rotation", "gr"}
 
@@ -65,7 +77,7 @@ def test_a_refactoring_keeps_its_keys_and_another_number_does_not(
 
 def test_nothing_changed(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commit(tree)
-    path = tree / STRATEGIES / "gr.py"
+    path = tree / STRATEGIES / "contrastive/gr.py"
     path.write_text("# a comment\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
     assert same_bits(tree, tmp_path / "work") == 0
     assert capsys.readouterr().out == "no code has changed since the last commit that is not known to give the same bits\n"

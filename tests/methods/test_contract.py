@@ -70,6 +70,7 @@ def test_the_class_is_what_the_text_of_its_file_says(entry: Entry) -> None:
     assert issubclass(cls, Pretext if entry.part else Regime)
     assert tuple(getattr(cls, "unread", ())) == entry.unread
     assert getattr(cls, "unlabelled", False) is entry.unlabelled
+    assert getattr(cls, "unet_only", False) is entry.unet_only
     assert getattr(cls, "diagnostics", {}) == entry.diagnostics
     assert entry.path.is_file()
 

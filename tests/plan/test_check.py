@@ -86,6 +86,13 @@ def test_a_method_with_another_network_is_named() -> None:
     assert "(methods: deep: set: network.levels in the benchmark" in found
 
 
+def test_a_strategy_that_trains_the_unet_alone_is_refused_beside_another_encoder() -> None:
+    methods = [{}, {"global": "spark"}, {"global": "gd"}]
+    [line] = said(benchmark(methods=methods, network={"encoder": "timm:resnet18"}), framed(160, 160))
+    assert line == "network.encoder: expected unet, which spark needs, found 'timm:resnet18' for 'spark'"
+    assert said(benchmark(methods=methods), framed(160, 160)) == []
+
+
 def test_an_encoder_of_timm_halves_five_times() -> None:
     network = {"encoder": "timm:resnet18"}
     assert said(benchmark(network=network), framed(160, 96)) == []

@@ -117,7 +117,9 @@ def test_what_a_strategy_says_of_its_batches_is_so(name: str, partitions: int, i
     slices = torch.arange(12 * partitions)
     pool = Pool(slices, slices // partitions, slices % partitions, slices / len(slices), partitions, 12)
     drawn = entry.option_class()().draw(pool, images, torch.Generator().manual_seed(0))  # type: ignore[attr-defined]
-    batches = [drawn] if isinstance(drawn, Views) else drawn  # one stage shows some views to the encoder, others to the network
+    batches = (
+        [drawn] if isinstance(drawn, Views) else drawn
+    )  # one stage shows some views to the encoder, others to the network
     taken = max(least, images // (views * partitions))
     assert sum(map(len, batches)) == taken * views * partitions
     assert [len(batch.volume.unique()) for batch in batches] == [taken] * len(batches)

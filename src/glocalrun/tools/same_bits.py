@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -67,20 +68,33 @@ class Code:
 
 def main() -> None:
     """Compare, enter, and say one line an entry."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("entries", nargs="*", help="only these, pretrain/gd say; all that have changed where none is named")
+    args = parser.parse_args()
     with TemporaryDirectory(prefix="same-bits-") as temporary:
-        raise SystemExit(same_bits(Path.cwd(), Path(temporary)))
+        raise SystemExit(same_bits(Path.cwd(), Path(temporary), args.entries))
 
 
-def same_bits(root: Path, temporary: Path) -> int:
-    """Compare the code below ``root`` with that of its last commit; 1 if a golden run failed, else 0."""
+def same_bits(root: Path, temporary: Path, only: Sequence[str] = ()) -> int:
+    """Compare the code below ``root`` with that of its last commit; 1 if a golden run failed, else 0.
+
+    Args:
+        root: a checkout with changes that are not committed.
+        temporary: an empty folder for the last commit's code and for what both make.
+        only: entries to compare; all that have changed where none is named. The others get a generation of their own.
+
+    Raises:
+        SystemExit: if one of ``only`` is no entry, or a golden program fails.
+    """
     now, before = Code(root), Code(temporary / "committed")
     _export(root, before.tree)
     if not (before.tree / PROGRAM).is_file():
         print("the last commit has no golden run: nothing to compare with")
         return 0
     new, old = now.digests(), before.digests()
-    changed = [name for name in new if name in old and new[name]["generation"] != old[name]["generation"]]
+    if unknown := [name for name in only if name not in new]:
+        raise SystemExit(f"expected entries of code, {', '.join(list(new)[:3])}, ..., found {unknown[0]!r}")
+    changed = [n for n in only or new if n in old and new[n]["generation"] != old[n]["generation"]]
     if not changed:
         print("no code has changed since the last commit that is not known to give the same bits")
         return 0

@@ -19,7 +19,7 @@ UNET = "unet"
 
 def check(benchmark: Benchmark, cards: Mapping[str, Card]) -> None:
     """Raise ConfigError if a method, a budget, an option or a file of the benchmark does not exist, or lists overlap."""
-    problems = [*_methods(benchmark), *_options(benchmark), *_weights(benchmark)]
+    problems = [*_methods(benchmark), *_encoders(benchmark), *_options(benchmark), *_weights(benchmark)]
     for name, card in cards.items():
         problems += [*_budgets(benchmark, name, card), *dict.fromkeys(_frames(benchmark, name, card))]
         try:
@@ -43,6 +43,15 @@ def _methods(benchmark: Benchmark) -> Iterator[str]:
             yield f"methods: name: expected one that is no other method's, found {shown(method.name)} for {shown(method.chain)}"
         if method.name and method.name != RANDOM and method.chain == RANDOM and not (method.set_ or method.other_seeds):
             yield f"methods: name: expected none for random weights, which others are compared with, found {shown(method.name)}"
+
+
+def _encoders(benchmark: Benchmark) -> Iterator[str]:
+    known = strategies()
+    for method in benchmark.methods:
+        encoder = benchmark.settings(method).network.encoder
+        for name in (method.global_, method.local):
+            if encoder != UNET and name in known and known[name].unet_only:
+                yield f"network.encoder: expected unet, which {name} needs, found {shown(encoder)} for {shown(method.id)}"
 
 
 def _all_settings(benchmark: Benchmark) -> Iterator[tuple[str, Settings]]:

@@ -52,6 +52,7 @@ def modules_of(entry: str) -> tuple[str, ...]:
 
 def entries() -> list[str]:
     """All entries that shape numbers: all but the report."""
-    networks = [*(f"pretrain/{name}" for name in strategies()), "diagnose", *(f"finetune/{name}" for name in regimes())]
+    trained = [*(f"pretrain/{name}" for name in strategies()), "diagnose", *(f"finetune/{name}" for name in regimes())]
+    unet = {f"pretrain/{name}" for name, entry in strategies().items() if entry.unet_only}
     bare = [f"untrained/{name}" for name in untrained()]
-    return ["data", "phantom", *networks, *(f"{name}{TIMM}" for name in networks), *bare, "score"]
+    return ["data", "phantom", *trained, *(f"{name}{TIMM}" for name in trained if name not in unet), *bare, "score"]

@@ -35,6 +35,7 @@ class Pretext(Model):
     """
 
     unread: ClassVar[tuple[str, ...]] = ()  # settings that it does not read, by dotted path: they are in no key of its runs
+    unet_only: ClassVar[bool] = False  # whether it trains no encoder but the U-Net's
     by_partition: ClassVar[tuple[int, int] | None] = None  # fewest volumes of a batch, views of a slice
     diagnostics: ClassVar[
         dict[str, str]

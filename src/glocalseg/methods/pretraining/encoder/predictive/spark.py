@@ -53,6 +53,7 @@ class Spark(Pretext):
     """
 
     unread = ("temperature", "partitions", "partition_bounds", "views.crop", "views.crop_start")
+    unet_only: ClassVar[bool] = True
     diagnostics: ClassVar[dict[str, str]] = {
         "patch_mean": "What the loss is where each patch is filled with its own mean; at it, nothing was learned.",
         "skipped": "Share of the hidden patches that do not count because they are flat; near 1 a step teaches nothing.",
