@@ -76,7 +76,12 @@ def weights_problems(benchmark: Benchmark, bought: Mapping[str, Bought]) -> Iter
         if where and network == base:
             continue  # said of the benchmark already
         own = bought.get(network.weights or "")
-        if network.weights and not own and not Path(network.weights).is_file():
+        if network.weights and not where:
+            yield (
+                "network.weights: expected in the set of a method, found for all: the rows that others are held against would start "
+                "from bought-in weights, too"
+            )
+        elif network.weights and not own and not Path(network.weights).is_file():
             yield f"{where}network.weights: expected a safetensors file, found nothing at {network.weights}"
         elif own and network.encoder != own.card.encoder:
             yield (

@@ -18,6 +18,7 @@ from glocalseg.config.settings import Deviation, InputStatistics
 CALLED = re.compile(r"[a-z][a-z0-9_]*")  # a card; whatever else stands in ``network.weights`` is a path
 RECORD = "fetched.json"  # that the file was brought to data/weights/<name>
 ENDING = ".safetensors"  # other checkpoints are programs as well, which run when they are read
+DIGITS = 6  # of statistics: they are in keys, which no order of adding up is to change
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -58,7 +59,8 @@ class Normalisation(Model):
     @property
     def grey(self) -> InputStatistics:
         """Those of a grey image: means over channels, because timm adds up the first convolution's weights over them."""
-        return sum(self.mean) / len(self.mean), sum(self.std) / len(self.std)
+        mean, deviation = (round(sum(values) / len(values), DIGITS) for values in (self.mean, self.std))
+        return mean, deviation
 
 
 class WeightsCard(Model):
