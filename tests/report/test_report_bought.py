@@ -26,7 +26,14 @@ LINES = (
     {"name": "bought", "set": {"network.weights": "small"}},
     {"name": "bought_slow", "set": {"network.weights": "small", "regimes.supervised.encoder_rate": 0.1}},
 )
-SIZE = Size(methods=("random", "gd"), lines=LINES, budgets=(1,), repeats=6, subjects=3, more={"network": {"encoder": "timm:test_resnet"}})
+SIZE = Size(
+    methods=("random", "gd"),
+    lines=LINES,
+    budgets=(1,),
+    repeats=6,
+    subjects=3,
+    more={"network": {"encoder": "timm:test_resnet"}},
+)
 SAID = "bought and bought_slow start from bought-in weights: Small & co, licence: Licence of nobody 1.0. They may have seen <your> test subjects."
 
 
@@ -55,8 +62,10 @@ def test_a_method_says_what_it_starts_from(plan: tuple[Plan, Path]) -> None:
     b, bought = plan[0].benchmark, plan[0].bought
     found = {fact.label: fact.value for fact in methods(b, bought)}
     assert found["Random init"] == "Random weights; no pretraining."
-    assert found["bought"].startswith("No pretraining of ours with network.weights small. Weights bought in: Small & co; licence: ")
-    assert "Random" not in found["bought"]
+    assert found["bought"].startswith(
+        "Bought-in weights with network.weights small. Weights bought in: Small & co; licence: "
+    )
+    assert "andom" not in found["bought"]
     assert "the weights that it starts from" in what_differs(b)
     assert footnote(b, bought) == SAID
 
@@ -64,7 +73,9 @@ def test_a_method_says_what_it_starts_from(plan: tuple[Plan, Path]) -> None:
 def test_weights_without_a_card_say_that_nobody_says_anything(plan: tuple[Plan, Path]) -> None:
     b = plan[0].benchmark
     assert "nobody says its licence" in footnote(b, {})
-    assert [fact.value for fact in bought_in(b, {})] == ["a file without a card: nobody says its licence, or what it has seen"]
+    assert [fact.value for fact in bought_in(b, {})] == [
+        "a file without a card: nobody says its licence, or what it has seen"
+    ]
     assert "nobody says its licence" in {fact.label: fact.value for fact in methods(b, {})}["bought"]
 
 

@@ -88,7 +88,10 @@ def test_the_shipped_benchmark_names_each_start_beside_random_weights_of_the_sam
         ({"sha256": "abc"}, r"small.yaml: sha256: .*, found 'abc'"),
         ({"input": {"mean": [0.5], "std": [0.2, 0.2]}}, "mean and std need as many channels, found 1 and 2"),
         ({"input": {"mean": [0.5], "std": [0]}}, r"input.std.0: .*, found 0"),
-        ({"source": {"url": "https://example.org/model.pth"}}, r"ends in the name of a .safetensors file, or file, found 'model.pth'"),
+        (
+            {"source": {"url": "https://example.org/model.pth"}},
+            r"ends in the name of a .safetensors file, or file, found 'model.pth'",
+        ),
         ({"source": {"file": "../x.safetensors", "steps": ["get it"]}}, "found '../x.safetensors'"),
         ({"source": {"file": "x.safetensors"}}, "weights without a url need steps"),
         ({"model": "no/name"}, r"small.yaml: model: .*, found 'no/name'"),
@@ -169,7 +172,9 @@ def test_keys_hold_the_bytes_and_what_they_expect_of_an_image_and_nothing_else_o
     others = [name for name in before if not name.startswith("bought")]
     assert all(before[name] == first[name] for name in others)
     assert all(before[name] != first[name] for name in before.keys() - set(others))
-    assert now(title="Otherwise", licence="MIT", may_have_seen="Everything.", source={"url": f"{URL}/x.safetensors"}) == first
+    assert (
+        now(title="Otherwise", licence="MIT", may_have_seen="Everything.", source={"url": f"{URL}/x.safetensors"}) == first
+    )
     assert now(input={"mean": [0.4], "std": [0.3]})["bought r1"] == first["bought r1"]  # the same means over channels
     assert now(input={"mean": [0.5], "std": [0.3]})["bought r1"] != first["bought r1"]
     write_weights_lock(card, cards, sha256="b" * 64, size=1)

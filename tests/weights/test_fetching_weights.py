@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Server
 from made_up_weights import MODEL, made_up_weights, raw_card, write_card
 from safetensors.torch import load, save
 
@@ -21,6 +20,7 @@ from glocalseg.plan.bought import Bought
 from glocalseg.records.sealed import open_sealed
 from glocalseg.weights.fetch import check_weights_source, fetch_weights
 from glocalseg.weights.lock import known_sha256, lock_of
+from loopback import Server
 
 QUICK = Retry(attempts=3, pause=0.0)
 CONTENT = made_up_weights()
@@ -84,7 +84,9 @@ def test_the_first_fetch_writes_a_lock_file_and_later_ones_are_held_to_it(server
 
 def test_the_cards_checksum_needs_no_lock_file(server: Server, place: Place) -> None:
     server.content, url = CONTENT, f"{server.url}/model.safetensors"
-    assert "expected sha256 " + "0" * 64 + ", as the card 'small' says, found " + SHA256 in refused(place, url, sha256="0" * 64)
+    assert "expected sha256 " + "0" * 64 + ", as the card 'small' says, found " + SHA256 in refused(
+        place, url, sha256="0" * 64
+    )
     assert not place.left()
     assert not place.fetch(url, sha256=SHA256)
     assert not place.locked()
@@ -119,9 +121,9 @@ def test_weights_of_another_model_are_not_taken_on_trust(server: Server, place: 
     tensors = load(CONTENT)
     del tensors["stem.conv1.weight" if "stem.conv1.weight" in tensors else "conv1.0.weight"]
     server.content = save(tensors)
-    assert f"network.weights: expected all of '{MODEL}', found none for " in refused(place, f"{server.url}/model.safetensors").replace(
-        "network: weights", "network.weights"
-    )
+    assert f"network.weights: expected all of '{MODEL}', found none for " in refused(
+        place, f"{server.url}/model.safetensors"
+    ).replace("network: weights", "network.weights")
     assert not place.locked()
     said = refused(place, f"{server.url}/model.safetensors", model="no_such_model")
     assert said == "network: encoder: expected a timm model, found 'no_such_model'"
@@ -144,7 +146,9 @@ def test_what_a_person_brings_comes_first_and_stays(server: Server, place: Place
 def test_weights_without_an_address_say_what_a_person_does(place: Place) -> None:
     source = {"file": "own.safetensors", "steps": ["Accept the licence.", "Download it."]}
     said = refused(place, None, source=source)
-    assert said.startswith(f"{place.incoming}: expected own.safetensors of Small weights, found no such file. A person has to get it")
+    assert said.startswith(
+        f"{place.incoming}: expected own.safetensors of Small weights, found no such file. A person has to get it"
+    )
     assert "(licence: CC0-1.0):\n  1. Accept the licence.\n  2. Download it.\n" in said
     with pytest.raises(FetchError, match="A person has to get it"):
         check_weights_source(write_card(place.cards, raw_card(None, source=source)), incoming=place.incoming)
@@ -153,7 +157,9 @@ def test_weights_without_an_address_say_what_a_person_does(place: Place) -> None
 def test_a_cluster_asks_beforehand_whether_the_server_answers(server: Server, place: Place) -> None:
     check_weights_source(write_card(place.cards, raw_card(f"{server.url}/m.safetensors")), incoming=place.incoming)
     card = write_card(place.cards, raw_card("http://127.0.0.1:9/m.safetensors"))
-    with pytest.raises(FetchError, match=r"small: expected an answer from 127.0.0.1:9, found ConnectionError: .*Put m.safetensors"):
+    with pytest.raises(
+        FetchError, match=r"small: expected an answer from 127.0.0.1:9, found ConnectionError: .*Put m.safetensors"
+    ):
         check_weights_source(card, incoming=place.incoming, timeout=1)
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from loopback import Server
 from snakemake_call import snakemake
 from test_small_dag import BENCHMARK, prepare_tree
 
 from glocalseg.networks.timm_encoder import ensure_torchvision
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.sealed import open_sealed
+from loopback import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 CALL = ("--profile", "local", "--cores", "2", "--configfile", "config/bought.yaml")
@@ -63,7 +63,10 @@ def test_weights_are_fetched_once_locked_and_named_on_the_page(server: Server, t
     assert len(server.requests) == 1
     sha256 = json.loads((tree / LOCK).read_text())["sha256"]
     assert open_sealed(tree / FETCHED)["files"] == {"model.safetensors": sha256}
-    specs = [open_sealed(path)["spec"]["network"] for path in sorted(tree.glob("results/finetune/small_phantom/*/n1/r1/*/run.json"))]
+    specs = [
+        open_sealed(path)["spec"]["network"]
+        for path in sorted(tree.glob("results/finetune/small_phantom/*/n1/r1/*/run.json"))
+    ]
     assert sorted(str(spec["weights"]) for spec in specs) == sorted(["None", sha256])
     assert [spec["input_statistics"] for spec in specs if spec["weights"]] == [[0.5, 0.2]]
     page = (tree / "results/bought/report/index.html").read_text()
@@ -83,7 +86,9 @@ def test_weights_are_fetched_once_locked_and_named_on_the_page(server: Server, t
     server.content = weights(1)
     refused = snakemake(tree, *CALL, timeout=600)
     assert refused.returncode != 0
-    assert re.search(rf"FetchError: {re.escape(url)}: expected sha256 {sha256}, as small.lock.json says .*, found ", refused.stdout)
+    assert re.search(
+        rf"FetchError: {re.escape(url)}: expected sha256 {sha256}, as small.lock.json says .*, found ", refused.stdout
+    )
     assert "Traceback" not in refused.stdout
     server.content = weights(0)
     again = snakemake(tree, *CALL, timeout=900)

@@ -23,7 +23,9 @@ LIBRARY = Path(__file__).resolve().parents[2] / "glocalseg"
 ASIDE = {"mirror", "hardware"}  # of a benchmark: they change no path
 _RULES = {"fetch": "fetch", "verify": "verify", "data": "prepare"}  # by phase: they lie below data, their logs by rule
 FETCH_WEIGHTS = "fetch_weights"
-TITLES = {"fetch": "Fetching", FETCH_WEIGHTS: "Fetching of weights", "verify": "Verification"} | {name: phase.title for name, phase in PHASES.items()}
+TITLES = {"fetch": "Fetching", FETCH_WEIGHTS: "Fetching of weights", "verify": "Verification"} | {
+    name: phase.title for name, phase in PHASES.items()
+}
 
 
 class Listed(NamedTuple):

@@ -105,7 +105,7 @@ class TimmEncoder(nn.Module):
                     self.net = timm.create_model(model, **options)
             except (RuntimeError, AttributeError, AssertionError, KeyError) as error:
                 raise ConfigError(
-                    f"network: encoder: expected a timm model with features_only, found {model!r}: {_said(error)}"
+                    f"network: encoder: expected a timm model with features_only, found {model!r}: {said(error)}"
                 ) from None
             if weights is not None:
                 self.net = filled(model, options, weights)
@@ -159,7 +159,7 @@ def filled(model: str, options: dict[str, Any], weights: Path) -> nn.Module:
             net, again = timm.create_model(model, **options), timm.create_model(model, **options)
     except UNREADABLE as error:
         raise ConfigError(
-            f"network: weights: expected a checkpoint of {model!r}, found {weights}, which is none: {_said(error)}"
+            f"network: weights: expected a checkpoint of {model!r}, found {weights}, which is none: {said(error)}"
         ) from None
     state: dict[str, Tensor] = net.state_dict()
     own = {name.replace(".", "_") for name in state}  # timm writes some names so where it takes a model apart
@@ -192,7 +192,7 @@ def _missing() -> Iterator[list[str]]:
         nn.Module.load_state_dict = real  # type: ignore[method-assign]
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """The beginning of what timm or torch says, which may be many lines."""
     return one_line(shortened(" ".join(str(error).split()) or type(error).__name__))[:SHOWN]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from glocalseg.config.benchmark import Benchmark
+from glocalseg.config.benchmark import Benchmark, Method
 from glocalseg.config.lines import one_line, shortened
 from glocalseg.config.model import ConfigError
 from glocalseg.config.settings import NetworkConfig, Settings
@@ -41,7 +41,12 @@ def all_settings(benchmark: Benchmark) -> Iterator[tuple[str, Settings]]:
     yield "", benchmark.settings()
     for method in benchmark.methods:
         if method.set_:
-            yield f"methods: {shortened(one_line(method.id))}: set: ", benchmark.settings(method)
+            yield where_of(method), benchmark.settings(method)
+
+
+def where_of(method: Method) -> str:
+    """Where the settings of a method stand, as lines about them begin."""
+    return f"methods: {shortened(one_line(method.id))}: set: "
 
 
 def bought_of(benchmark: Benchmark, folder: Path) -> dict[str, Bought]:

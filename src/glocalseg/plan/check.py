@@ -11,7 +11,7 @@ from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import SplitRule, check_lists, whole_budget
 from glocalseg.methods.catalogue import LEVELS, Entry, options, regimes, strategies, untrained
 from glocalseg.networks.levels import fitting, roomy_halvings, roomy_levels
-from glocalseg.plan.bought import UNET, Bought, all_settings, weights_problems
+from glocalseg.plan.bought import UNET, Bought, all_settings, weights_problems, where_of
 
 ENCODER_RATE = "encoder_rate"  # option of regimes
 
@@ -71,8 +71,22 @@ def _refused(entry: Entry, raw: Mapping[str, object], where: str) -> str | None:
 
 
 def _frozen(benchmark: Benchmark) -> Iterator[str]:
-    """Pretrained encoders that are to stay as they are: without running averages of their batch norms they are others."""
+    """Encoders that are to stay as they are, and cannot."""
+    ways = regimes()
     for method in benchmark.methods:
+        if method.regime in ways and ways[method.regime].frozen:
+            network = benchmark.settings(method).network
+            if method.global_:
+                yield (
+                    f"methods: {shortened(one_line(method.id))}: global: expected none with regime {method.regime!r}, whose network "
+                    f"stays as it is, found {shown(method.global_)}"
+                )
+            if network.encoder == UNET:
+                yield (
+                    f"{where_of(method)}network.encoder: expected a vision transformer of timm for regime {method.regime!r}, found "
+                    f"{network.encoder}"
+                )
+            continue
         if method.global_ and benchmark.settings(method).regimes.get(method.regime, {}).get(ENCODER_RATE) == 0:
             yield (
                 f"methods: {shortened(one_line(method.id))}: regimes.{method.regime}.{ENCODER_RATE}: expected more than 0, because a "
@@ -82,8 +96,11 @@ def _frozen(benchmark: Benchmark) -> Iterator[str]:
 
 def _frames(benchmark: Benchmark, name: str, card: Card) -> Iterator[str]:
     """Where a frame would make the network smaller than on a frame of about its size, or blocks are asked for that it lacks."""
-    size = card.frame.size
+    size, ways = card.frame.size, regimes()
+    halving_nothing = {where_of(m) for m in benchmark.methods if m.regime in ways and ways[m.regime].frozen}
     for where, settings in all_settings(benchmark):
+        if where in halving_nothing:
+            continue
         network, blocks = settings.network, settings.pretrain_local.blocks
         if network.encoder == UNET:
             most = len(network.channels)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from glocalseg.config.benchmark import RANDOM, Benchmark, Method, Repeat
 from glocalseg.config.lines import shown
-from glocalseg.config.model import ConfigError, keyed, share_of, without
+from glocalseg.config.model import ConfigError, keyed, parse, share_of, without
 from glocalseg.config.settings import Options, Settings
 from glocalseg.data.acquire.fetch import RECORD as FETCHED
 from glocalseg.data.acquire.lock.file import facts_of, how_read, locked
@@ -29,7 +29,17 @@ from glocalseg.plan.facts import check_facts, whole_budgets
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import KEY_DIGITS, digest, sha256_file
-from glocalseg.stages.specs import DataSpec, DiagnoseSpec, FinetuneSpec, PretrainSpec, ReportSpec, ScoreSpec, UntrainedSpec
+from glocalseg.stages.specs import (
+    DataSpec,
+    DiagnoseSpec,
+    FeaturesSpec,
+    FinetuneSpec,
+    HeadSpec,
+    PretrainSpec,
+    ReportSpec,
+    ScoreSpec,
+    UntrainedSpec,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -277,6 +287,9 @@ class _Dataset:
         if method.regime in untrained():
             spec: FinetuneSpec | UntrainedSpec = self.unlearned(method, settings, budget, repeat, data)
         else:
+            if regimes()[method.regime].frozen:
+                start = self.features(method, settings, repeat, data)
+                yield start
             spec = self.finetuning(method, settings, start, budget, repeat, data)
         fields = {"dataset": self.card.name, "chain": method.chain, "budget": budget, "repeat": repeat.name}
         record = PHASES["finetune"].record(**fields, key=spec.key)
@@ -285,10 +298,11 @@ class _Dataset:
                 f"methods: expected methods that differ, found {shown(other)} and {shown(method.id)} with one and the same "
                 "specification: what they set makes no difference"
             )
+        read = start is None or start.phase != "features"  # a head reads features and none of the network's weights
         tuned = Job(
             "finetune", record, spec, self.card.name, method.id, method.chain, budget, repeat, data=data.record,
-            start=start.record if start else None, weights=file_of(settings, self.bought),
-            bought=self.brought(settings),
+            start=start.record if start else None, weights=file_of(settings, self.bought) if read else None,
+            bought=self.brought(settings) if read else None,
             parents=(data.record, start.record) if start else (data.record,),
         )  # fmt: skip
         yield tuned
@@ -298,6 +312,25 @@ class _Dataset:
             budget, repeat, data=data.record, start=record, parents=(data.record, record),
         )  # fmt: skip
 
+    def features(self, method: Method, settings: Settings, repeat: Repeat, data: Job) -> Job:
+        """The features that a head of a method starts from; those of bought-in weights are the same for all repeats."""
+        own = options_of(settings, method.regime)
+        seed = 0 if settings.network.weights else method.seeds(repeat)[1]
+        spec = FeaturesSpec(
+            code=code_of(f"features{TIMM}"),
+            data=data.spec.key,
+            network=network_of(settings, self.bought),
+            threads=settings.threads,
+            seed=seed,
+            start=None,
+            **own,
+        )
+        record = PHASES["features"].record(dataset=self.card.name, chain=method.chain, seed=seed, key=spec.key)
+        return Job(
+            "features", record, spec, self.card.name, method.id, method.chain, seed=seed, data=data.record,
+            weights=file_of(settings, self.bought), bought=self.brought(settings), parents=(data.record,),
+        )  # fmt: skip
+
     def finetuning(
         self, method: Method, settings: Settings, start: Job | None, budget: Budget, repeat: Repeat, data: Job
     ) -> FinetuneSpec:
@@ -305,8 +338,11 @@ class _Dataset:
         entry = regimes()[method.regime]
         selected = TUNED if settings.finetune.selection == "validation" else JUDGED
         roles = (*selected, *POOL) if entry.unlabelled else selected
-        return FinetuneSpec(
-            code=_code(f"finetune/{method.regime}", settings),
+        kind, code = FinetuneSpec, _code(f"finetune/{method.regime}", settings)
+        if entry.frozen:
+            kind, code = HeadSpec, code_of(f"finetune/{method.regime}")
+        return kind(
+            code=code,
             data=data.spec.key,
             network=network_of(settings, self.bought),
             threads=settings.threads,
@@ -337,6 +373,11 @@ def _share(settings: Settings) -> float | None:
 def _plain(job: Job) -> Job:
     """A pretraining with the benchmark's own settings, called by what it is made of."""
     return replace(job, name=job.chain)
+
+
+def options_of(settings: Settings, regime: str) -> Options:
+    """All options of a regime, those at their defaults included."""
+    return parse(regimes()[regime].option_class(), settings.regimes.get(regime, {}), regime).model_dump()
 
 
 def _options(entry: Entry, given: Mapping[str, Options]) -> Options:

@@ -72,11 +72,15 @@ class WeightsCard(Model):
     model: str = Field(pattern=r"^[A-Za-z0-9_.]+$", description="timm's name of the network that they are of")
     source: WeightsSource
     sha256: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="where the publisher gives it; else the first fetch writes a lock file"
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="where the publisher gives it; else the first fetch writes a lock file",
     )
     licence: Text
     input: Normalisation
-    may_have_seen: Text = Field(description="a sentence of the report: whether the data of a benchmark may be among what they saw")
+    may_have_seen: Text = Field(
+        description="a sentence of the report: whether the data of a benchmark may be among what they saw"
+    )
     citation: list[Text] = Field(min_length=1)
 
     @property

@@ -122,4 +122,6 @@ def _require_tensors(path: Path, origin: str) -> None:
                 raise ValueError("no tensor in it")
     except (OSError, SafetensorError, ValueError) as error:
         said = one_line(shortened(f"{type(error).__name__}: {error}"))
-        raise FetchError(f"{origin}: expected weights as safetensors, found {path.stat().st_size} bytes that are none: {said}") from None
+        raise FetchError(
+            f"{origin}: expected weights as safetensors, found {path.stat().st_size} bytes that are none: {said}"
+        ) from None

@@ -29,7 +29,6 @@ from glocalseg.training.augment.views import apply_training
 from glocalseg.training.device import Device
 from glocalseg.training.task import EVERYTHING, Task
 
-
 ENCODER = "encoder"  # name of the optimiser that an encoder at a rate of its own has
 
 

@@ -15,9 +15,7 @@ def with_bought(table: Table, plan: Plan) -> Table:
 
     A table of a benchmark without bought-in weights comes back as it was.
     """
-    notes = {
-        display(method): short(name, plan.bought) for name, own in users(plan.benchmark).items() for method in own
-    }
+    notes = {display(method): short(name, plan.bought) for name, own in users(plan.benchmark).items() for method in own}
     if not notes:
         return table
     blocks = {

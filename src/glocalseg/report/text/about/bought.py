@@ -49,7 +49,9 @@ def footnote(b: Benchmark, bought: Mapping[str, Bought]) -> str:
     for name, methods in users(b).items():
         own = bought.get(name)
         seen = f"{own.card.title}, licence: {own.card.licence}. {own.card.may_have_seen}" if own else f"{UNKNOWN}."
-        said.append(f"{listed([display(m) for m in methods])} start{'s' if len(methods) == 1 else ''} from bought-in weights: {seen}")
+        said.append(
+            f"{listed([display(m) for m in methods])} start{'s' if len(methods) == 1 else ''} from bought-in weights: {seen}"
+        )
     return " ".join(said)
 
 

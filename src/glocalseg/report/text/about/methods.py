@@ -36,7 +36,9 @@ def _sentences(method: Method, start: str) -> list[str]:
         said += [entry.sentence[:1].upper() + entry.sentence[1:] for entry in own]
     changed = ", ".join(f"{path} {value}" for path, value in method.set_.items())
     if method.name:
-        made = display(method.chain) if not start or method.chain != RANDOM else "No pretraining of ours"
+        made = display(method.chain)
+        if start and not method.global_:
+            made = made.replace(display(RANDOM), "Bought-in weights", 1)
         said.insert(0, f"{made}{f' with {changed}' if changed else ''}.")
     if method.other_seeds:
         said.insert(0, "Control: the same once more with other seeds, so that what comes out is what chance alone gives.")
