@@ -1,4 +1,4 @@
-"""Rows with bought-in weights: marked where their scores stand, with licence and what they may have seen; other pages as before."""
+"""Rows with bought-in weights: marked where their scores stand, with licence and what they may have seen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ SIZE = Size(
     subjects=3,
     more={"network": {"encoder": "timm:test_resnet"}},
 )
-SAID = "bought and bought_slow start from bought-in weights: Small & co, licence: Licence of nobody 1.0. They may have seen <your> test subjects."
+SAID = (
+    "bought and bought_slow start from bought-in weights: Small & co, licence: Licence of nobody 1.0. "
+    "They may have seen <your> test subjects."
+)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from glocalseg.weights.lock import known_sha256, lock_of, write_weights_lock
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SHIPPED = sorted(path.stem for path in (CONFIG / "weights").glob("*.yaml"))
 URL = "https://example.org/model.safetensors"
+OF_ANOTHER = "network.encoder: expected timm:test_resnet, which the weights 'small' are of, found "
 CARD = {
     "name": "made_up", "title": "Made up", "modality": "MR", "subjects": 9, "licence": "none", "citation": ["none"],
     "source": {"kind": "folder", "path": "nowhere"}, "reader": "folders", "structures": {1: "disc", 2: "core"},
@@ -129,12 +130,12 @@ def test_a_card_under_another_name(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "changes", "expected"),
     [
-        ([line("small", **{"network.encoder": "timm:resnet18"})], {}, "network.encoder: expected timm:test_resnet, which the weights 'small' are of, found timm:resnet18"),
-        ([line("small", **{"network.encoder": "unet"})], {}, "network.encoder: expected timm:test_resnet, which the weights 'small' are of, found unet"),
-        ([line("small", **{"network.input_statistics": [0.1, 0.2]})], {}, "network.input_statistics: expected none, because the card 'small' says them, found some"),
+        ([line("small", **{"network.encoder": "timm:resnet18"})], {}, OF_ANOTHER + "timm:resnet18"),
+        ([line("small", **{"network.encoder": "unet"})], {}, OF_ANOTHER + "unet"),
+        ([line("small", **{"network.input_statistics": [0.1, 0.2]})], {}, "because the card 'small' says them"),
         ([line("gone/x.safetensors")], {}, "network.weights: expected a safetensors file, found nothing at gone/x.safetensors"),
-        ([], {"network": {"encoder": "timm:test_resnet", "weights": "small"}}, "network.weights: expected in the set of a method, found for all"),
-        ([{"global": "gd", **line("small", **{"regimes.supervised.encoder_rate": 0})}], {}, "regimes.supervised.encoder_rate: expected more than 0"),
+        ([], {"network": {"encoder": "timm:test_resnet", "weights": "small"}}, "network.weights: expected in the set of a method"),
+        ([{"global": "gd", **line("small", **{"regimes.supervised.encoder_rate": 0})}], {}, "expected more than 0"),
         ([{"name": "x", "set": {"regimes.supervised.encoder_rate": 1.5}}], {}, "regimes.supervised: encoder_rate: "),
     ],
 )  # fmt: skip

@@ -76,8 +76,8 @@ def test_the_first_fetch_writes_a_lock_file_and_later_ones_are_held_to_it(server
     said = refused(place, url)
     lock = lock_of("small", place.cards)
     assert said == (
-        f"{url}: expected sha256 {SHA256}, as small.lock.json says (if the weights are meant to have changed: delete {lock}), found "
-        f"{hashlib.sha256(server.content).hexdigest()}"
+        f"{url}: expected sha256 {SHA256}, as small.lock.json says (if the weights are meant to have changed: delete {lock}), "
+        f"found {hashlib.sha256(server.content).hexdigest()}"
     )
     assert known_sha256(write_card(place.cards, raw_card(url)), place.cards) == SHA256
 

@@ -110,7 +110,7 @@ def forget_stale(card: Card) -> None:
 
 
 def forget_other_weights(own: Bought) -> None:
-    """Remove the record of bought-in weights whose lock file is gone, or that are not those it stands for: they are fetched again."""
+    """Remove the record of bought-in weights whose lock file is gone, or is another one: they are fetched again."""
     twin = own.record.with_name(f".{own.record.name}")
     for record in (own.record, twin):
         try:

@@ -31,8 +31,8 @@ TITLES = {"fetch": "Fetching", FETCH_WEIGHTS: "Fetching of weights", "verify": "
 class Listed(NamedTuple):
     """What is to be known of a job without its specification.
 
-    ``phase`` is also ``fetch``, ``fetch_weights`` or ``verify``, which are no jobs of a plan; ``budget`` and ``repeat`` are names, empty for none;
-    ``parents`` are places in the list of jobs.
+    ``phase`` is also ``fetch``, ``fetch_weights`` or ``verify``, which are no jobs of a plan; ``budget`` and ``repeat`` are
+    names, empty for none; ``parents`` are places in the list of jobs.
     """
 
     phase: str

@@ -28,7 +28,7 @@ class NetworkConfig(Model):
     levels: int | None = Field(default=None, ge=2)
     weights: str | None = Field(
         default=None,
-        description="bought-in weights of the timm encoder: a card of config/weights by its name, or a safetensors file by its path",
+        description="bought-in weights of the timm encoder: name of a card in config/weights, or path of a safetensors file",
     )
     input_statistics: Annotated[InputStatistics | None, LATER] = Field(
         default=None,

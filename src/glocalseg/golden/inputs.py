@@ -16,12 +16,12 @@ from glocalseg.config.settings import NetworkConfig
 from glocalseg.data.slices.store import SliceStore, open_store
 from glocalseg.evaluation.predictions import LAST, PREDICTIONS, write_predictions
 from glocalseg.networks.build import build_network
+from glocalseg.networks.light_head import FEATURES
 from glocalseg.networks.timm_encoder import ensure_torchvision
 from glocalseg.networks.weights import FILE
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import seal
-from glocalseg.stages.frozen.features import FEATURES
 from glocalseg.stages.specs import HeadSpec, Place, RunSpec, ScoreSpec, UntrainedSpec
 
 SIDE = 32  # of the frame

@@ -64,8 +64,8 @@ def _bought(about: About) -> str:
     if not network["weights"]:
         return ""
     return (
-        f" So does the licence of the weights of {network['encoder'].removeprefix('timm:')} that its encoder started from, which were "
-        f"bought in (sha256 {network['weights']})."
+        f" So does the licence of the weights of {network['encoder'].removeprefix('timm:')} that its encoder started from, which "
+        f"were bought in (sha256 {network['weights']})."
     )
 
 

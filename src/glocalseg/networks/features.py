@@ -1,4 +1,4 @@
-"""Features of slices from a vision transformer that stays as it is, and a light head on them."""
+"""Features of slices from a vision transformer that stays as it is."""
 
 from __future__ import annotations
 
@@ -75,16 +75,3 @@ class FrozenFeatures(nn.Module):
         net: Any = self.net
         maps = net.forward_intermediates(shown, indices=self.blocks, norm=True, intermediates_only=True, output_fmt="NCHW")
         return torch.cat(maps, dim=1)
-
-
-class FeatureHead(nn.Module):
-    """One 1x1 convolution on a slice's features, enlarged to the frame."""
-
-    def __init__(self, channels: int, *, classes: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-        self.head = nn.Conv2d(channels, classes, 1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Logits (N, classes, H, W) of features (N, 1, C, h, w), which stand where others have images."""
-        return F.interpolate(self.head(features[:, 0]), self.size, mode="bilinear", align_corners=False)

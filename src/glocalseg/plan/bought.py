@@ -83,8 +83,8 @@ def weights_problems(benchmark: Benchmark, bought: Mapping[str, Bought]) -> Iter
         own = bought.get(network.weights or "")
         if network.weights and not where:
             yield (
-                "network.weights: expected in the set of a method, found for all: the rows that others are held against would start "
-                "from bought-in weights, too"
+                "network.weights: expected in the set of a method, found for all: the rows that others are held against would "
+                "start from bought-in weights, too"
             )
         elif network.weights and not own and not Path(network.weights).is_file():
             yield f"{where}network.weights: expected a safetensors file, found nothing at {network.weights}"

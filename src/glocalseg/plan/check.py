@@ -78,19 +78,19 @@ def _frozen(benchmark: Benchmark) -> Iterator[str]:
             network = benchmark.settings(method).network
             if method.global_:
                 yield (
-                    f"methods: {shortened(one_line(method.id))}: global: expected none with regime {method.regime!r}, whose network "
-                    f"stays as it is, found {shown(method.global_)}"
+                    f"methods: {shortened(one_line(method.id))}: global: expected none with regime {method.regime!r}, whose "
+                    f"network stays as it is, found {shown(method.global_)}"
                 )
             if network.encoder == UNET:
                 yield (
-                    f"{where_of(method)}network.encoder: expected a vision transformer of timm for regime {method.regime!r}, found "
-                    f"{network.encoder}"
+                    f"{where_of(method)}network.encoder: expected a vision transformer of timm for regime {method.regime!r}, "
+                    f"found {network.encoder}"
                 )
             continue
         if method.global_ and benchmark.settings(method).regimes.get(method.regime, {}).get(ENCODER_RATE) == 0:
             yield (
-                f"methods: {shortened(one_line(method.id))}: regimes.{method.regime}.{ENCODER_RATE}: expected more than 0, because a "
-                "pretraining hands on no running averages, found 0"
+                f"methods: {shortened(one_line(method.id))}: regimes.{method.regime}.{ENCODER_RATE}: expected more than 0, "
+                "because a pretraining hands on no running averages, found 0"
             )
 
 

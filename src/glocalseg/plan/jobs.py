@@ -60,8 +60,8 @@ class Job:
 class Plan:
     """All jobs of a benchmark by record, in an order in which they can run; the report comes last.
 
-    ``notes`` are what is odd about the benchmark with its data, and runs all the same; ``bought`` are the bought-in weights that it
-    uses, by the name of their card.
+    ``notes`` are what is odd about the benchmark with its data, and runs all the same; ``bought`` are the bought-in weights that
+    it uses, by the name of their card.
     """
 
     benchmark: Benchmark

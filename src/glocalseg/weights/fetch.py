@@ -77,8 +77,8 @@ def check_weights_source(card: WeightsCard, *, incoming: Path, timeout: float = 
         requests.head(url, timeout=timeout, allow_redirects=True)
     except requests.RequestException as error:
         raise FetchError(
-            f"{card.name}: expected an answer from {urlparse(url).netloc}, found {type(error).__name__}: the weights are not here "
-            f"yet, and this machine does not reach their server. Put {card.source.file_name} into the folder {incoming}"
+            f"{card.name}: expected an answer from {urlparse(url).netloc}, found {type(error).__name__}: the weights are not "
+            f"here yet, and this machine does not reach their server. Put {card.source.file_name} into the folder {incoming}"
         ) from None
 
 

@@ -11,12 +11,12 @@ from glocalseg.config.model import ConfigError
 from glocalseg.data.slices.store import open_store
 from glocalseg.data.splits.lists import Split
 from glocalseg.networks.features import FrozenFeatures
+from glocalseg.networks.light_head import FEATURES
 from glocalseg.stages.opening import Inputs, finish, require_weights
 from glocalseg.stages.specs import FeaturesSpec, Place
 from glocalseg.training.device import choose_device
 from glocalseg.training.randomness import seed_of
 
-FEATURES = "features.npy"
 BATCH = 16  # slices
 
 

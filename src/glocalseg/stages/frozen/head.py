@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from glocalseg.config.model import ConfigError
 from glocalseg.methods.finetuning.base import Slices
 from glocalseg.networks.build import initialise
-from glocalseg.networks.features import FeatureHead
+from glocalseg.networks.light_head import FEATURES, FeatureHead
 from glocalseg.records.sealed import CorruptedError
 from glocalseg.stages.finetune import regime_of, tune
-from glocalseg.stages.frozen.features import FEATURES
 from glocalseg.stages.opening import Inputs, open_inputs
 from glocalseg.stages.specs import HeadSpec, Place
 from glocalseg.training.randomness import seed_of

@@ -43,7 +43,7 @@ class Features(Regime):
         """The head and its segmentation loss.
 
         Args:
-            net: a ``networks.features.FeatureHead``.
+            net: a ``networks.light_head.FeatureHead``.
             slices: ``images`` are features (n, 1, C, h, w) float16 or float32.
         """
 
