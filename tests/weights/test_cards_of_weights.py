@@ -134,7 +134,7 @@ def test_a_card_under_another_name(folder: Path) -> None:
         ([line("small", **{"network.encoder": "unet"})], {}, OF_ANOTHER + "unet"),
         ([line("small", **{"network.input_statistics": [0.1, 0.2]})], {}, "because the card 'small' says them"),
         ([line("gone/x.safetensors")], {}, "network.weights: expected a safetensors file, found nothing at gone/x.safetensors"),
-        ([], {"network": {"encoder": "timm:test_resnet", "weights": "small"}}, "network.weights: expected in the set of a method"),
+        ([], {"network": {"encoder": "timm:test_resnet", "weights": "small"}}, "expected in the set of a method"),
         ([{"global": "gd", **line("small", **{"regimes.supervised.encoder_rate": 0})}], {}, "expected more than 0"),
         ([{"name": "x", "set": {"regimes.supervised.encoder_rate": 1.5}}], {}, "regimes.supervised: encoder_rate: "),
     ],

@@ -73,7 +73,9 @@ def failed_run():
         )
         return
     if refused := [name for name, path in zip(UNFETCHED, FIRST) if path in asked() and not os.path.exists(path)]:
-        logger.error(f"{', '.join(refused)}: not fetched, for the reasons above; what starts from these weights was not begun.")
+        logger.error(
+            f"{', '.join(refused)}: not fetched, for the reasons above; what starts from these weights was not begun."
+        )
         return
     first = [job for job in missing if all(parent.is_file() for parent in job.parents)]  # the others only wait for these
     logger.error(f"{len(runs) - len(missing)} of {len(runs)} results are there. Missing:")
