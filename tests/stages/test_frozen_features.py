@@ -21,6 +21,7 @@ from glocalseg.networks.light_head import FEATURES, FeatureHead
 from glocalseg.networks.timm_encoder import ensure_torchvision
 from glocalseg.networks.weights import FILE
 from glocalseg.plan.jobs import Plan
+from glocalseg.plan.make import make_plan
 from glocalseg.plan.narrow import narrowed
 from glocalseg.records.sealed import CorruptedError, open_sealed, read_record, seal
 from glocalseg.stages.specs import FeaturesSpec, HeadSpec
@@ -144,9 +145,17 @@ def test_the_part_of_a_plan_that_features_belong_to(weights: Path) -> None:
     assert part is not None
     assert [m.id for m in part.methods] == ["frozen"]
     assert len(part.all_repeats) == 3
+    own = make_plan(part, plan.cards, lock_folder=Path("nowhere"), checked=True)
+    assert own.jobs[job.record] == job
+    head = find(planned(line(weights)), "finetune", "frozen")
+    alone = narrowed(planned(line(weights)).benchmark, head.record)
+    assert alone is not None
+    assert make_plan(alone, plan.cards, lock_folder=Path("nowhere"), checked=True).jobs[head.record] == head
     random = planned(line(), repeats=3)
     for job in random.of("features"):
-        assert narrowed(random.benchmark, job.record) is not None
+        part = narrowed(random.benchmark, job.record)
+        assert part is not None
+        assert job.record in make_plan(part, plan.cards, lock_folder=Path("nowhere"), checked=True).jobs
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from glocalseg.data.acquire.verify import VerifyError, accept, verify
 from glocalseg.data.files.cases import scan_cases
 from glocalseg.data.slices.pieces import PIECES, Pieces
 from glocalseg.data.slices.prepare import prepare
-from glocalseg.networks.timm_encoder import require_checkpoint
 from glocalseg.plan.entries import code_of
 from glocalseg.plan.facts import check_facts, check_readable
 from glocalseg.plan.make import verified_record
@@ -36,6 +35,8 @@ def bring(call: Call) -> None:
 
 def bring_weights(call: Call) -> list[str]:
     """Make fetched.json of bought-in weights, and the lock file beside their card where there is none; what a person is told."""
+    from glocalseg.networks.timm_encoder import require_checkpoint  # and torch, which no other job here needs
+
     card = call.plan.bought[call.record.parts[2]].card
     fits = partial(require_checkpoint, card.model)
     first = fetch_weights(card, call.record, cards=WEIGHTS, incoming=incoming_weights(card.name), check=fits)

@@ -186,7 +186,7 @@ class _Dataset:
 
     def jobs(self) -> Iterator[Job]:
         """Every job, each after those that it starts from."""
-        b, data = self.benchmark, self.data()
+        b, data, ways = self.benchmark, self.data(), regimes()
         yield data
         settings = {m.id: b.settings(m) for m in b.methods}
         seeds = dict.fromkeys((m.id, m.seeds(repeat)[0]) for repeat in b.all_repeats for m in b.methods)
@@ -198,6 +198,8 @@ class _Dataset:
         for name, seed in seeds:
             for job in starts[name, seed]:
                 yield self.diagnosis(settings[name], job, job.name, seed, data)
+        frozen = [method for method in b.methods if method.regime in ways and ways[method.regime].frozen]
+        yield from (self.features(m, settings[m.id], repeat, data) for m in frozen for repeat in b.all_repeats)
         for method in b.methods:
             for budget in whole_budgets(b, self.card, self.facts):
                 for repeat in b.all_repeats:
@@ -289,7 +291,6 @@ class _Dataset:
         else:
             if regimes()[method.regime].frozen:
                 start = self.features(method, settings, repeat, data)
-                yield start
             spec = self.finetuning(method, settings, start, budget, repeat, data)
         fields = {"dataset": self.card.name, "chain": method.chain, "budget": budget, "repeat": repeat.name}
         record = PHASES["finetune"].record(**fields, key=spec.key)
