@@ -8,6 +8,7 @@ min_version("9.20")
 wildcard_constraints:
     dataset="[a-z][a-z0-9_]*",
     benchmark="[a-z][a-z0-9_]*",
+    weights="[a-z][a-z0-9_]*",
     origin="[0-9a-z]+",
     check="[0-9a-f]{10}",
     chain="[a-z0-9_+]+",
@@ -32,7 +33,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        unverified,
+        unknown,
         wanted,
         shown(),
     message:

@@ -19,6 +19,7 @@ from glocalseg.config.model import Model
 from glocalseg.data.cards.card import Card
 from glocalseg.methods.catalogue import Entry, regimes, strategies, untrained
 from glocalseg.report.text.names import markdown
+from glocalseg.weights.card import WeightsCard
 
 HERE = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- written by make docs from the methods' own files -->", "<!-- end -->"
@@ -76,6 +77,7 @@ def files() -> Iterator[tuple[Path, str]]:
     yield readme, with_table(readme.read_text(encoding="utf-8"))
     yield HERE / "config" / "schemas" / "benchmark.json", as_json(benchmark_schema())
     yield HERE / "config" / "schemas" / "card.json", as_json(card_schema())
+    yield HERE / "config" / "schemas" / "weights.json", as_json(weights_schema())
     yield HERE / "envs" / "environment.yaml", environment()
 
 
@@ -206,6 +208,11 @@ def bare(method: type[Model]) -> dict[str, Any]:
 def card_schema() -> dict[str, Any]:
     """What an editor completes in a dataset card."""
     return for_editors(Card, "A dataset card of glocalseg: docs/adding-a-dataset.md")
+
+
+def weights_schema() -> dict[str, Any]:
+    """What an editor completes in a card of bought-in weights."""
+    return for_editors(WeightsCard, "A card of bought-in weights of glocalseg: docs/bought-in-encoders.md")
 
 
 def for_editors(model: type[Model], title: str) -> dict[str, Any]:

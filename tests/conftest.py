@@ -21,6 +21,7 @@ from glocalseg.data.acquire import sources
 from glocalseg.data.cards.card import load_cards
 from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import make_plan
+from loopback import Server, serving
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CODE = ("Snakefile", "workflow", "config", "profiles", "src", "envs", "requirements.lock")
@@ -58,6 +59,15 @@ def plain(tree: Path) -> Path:
     raw = {**read_yaml(path), "methods": methods, "budgets": [1, 2, 8], "repeats": 2, "statistics": {}}
     path.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     return tree
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server on the loopback interface, which is not behind the proxy that this machine may have."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as state:
+        yield state
 
 
 @pytest.fixture

@@ -219,7 +219,9 @@ def test_generated_files_are_up_to_date() -> None:
     assert done.returncode == 0, f"{done.stdout}{done.stderr}make docs writes them"
 
 
-@pytest.mark.parametrize(("folder", "schema"), [("config", "benchmark"), ("config/datasets", "card")])
+@pytest.mark.parametrize(
+    ("folder", "schema"), [("config", "benchmark"), ("config/datasets", "card"), ("config/weights", "weights")]
+)
 def test_editors_accept_what_is_here_and_refuse_what_is_wrong(folder: str, schema: str) -> None:
     path = HERE / "config" / "schemas" / f"{schema}.json"
     validator = jsonschema.Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))

@@ -15,9 +15,15 @@ from glocalseg.plan.narrow import narrowed
 from glocalseg.records.code import remembering
 
 CARDS = Path(__file__).resolve().parents[2] / "config" / "datasets"  # of the checkout whose code this is
+WEIGHTS = CARDS.with_name("weights")  # cards of bought-in weights
 INCOMING = Path("data/incoming")  # where a person puts data, a folder a data set
 PIPELINES = Path("pipelines.yaml")
 MEMORY = STATE / "code.json"  # what was found out about the code's files
+
+
+def incoming_weights(name: str) -> Path:
+    """Where a person puts the file of bought-in weights, by the name of their card."""
+    return INCOMING / "weights" / name
 
 
 def plan_of(path: Path, **changes: object) -> Plan:

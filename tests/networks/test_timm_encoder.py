@@ -17,7 +17,7 @@ from glocalseg.methods.pretraining.decoder.lr import LocalRandom
 from glocalseg.methods.pretraining.encoder.contrastive.gd import Partition
 from glocalseg.networks.build import build_network, local_blocks
 from glocalseg.networks.heads import GlobalHead, LocalHead
-from glocalseg.networks.timm_encoder import TimmEncoder, _draws_random_numbers, ensure_torchvision
+from glocalseg.networks.timm_encoder import TimmEncoder, _draws_random_numbers, ensure_torchvision, require_checkpoint
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, load_pretrained, parts_of, pretrained_tensors, save_weights
 
@@ -188,3 +188,25 @@ def test_handed_on_weights_come_back(tmp_path: Path) -> None:
     assert torch.equal(a["encoder.net.layer4.0.conv1.weight"], b["encoder.net.layer4.0.conv1.weight"])
     assert torch.equal(a["decoder.blocks.0.up.1.weight"], b["decoder.blocks.0.up.1.weight"])
     assert not torch.equal(a["decoder.blocks.1.up.1.weight"], b["decoder.blocks.1.up.1.weight"])
+
+
+def test_images_come_to_bought_in_weights_as_these_expect_them(tmp_path: Path) -> None:
+    images = torch.rand(2, 1, *SIZE, generator=torch.Generator().manual_seed(0))
+    plain = net().eval()
+    config = RESNET.model_copy(update={"input_statistics": (0.4, 0.25)})
+    shifted = build_network(config, size=SIZE, classes=3, seed=0).eval()
+    assert plain.state_dict().keys() == shifted.state_dict().keys()
+    with torch.no_grad():
+        assert torch.equal(shifted(images), plain((images - 0.4) / 0.25))
+        assert not torch.equal(shifted(images), plain(images))
+
+
+@pytest.mark.parametrize("model", ["test_vit", "test_resnet"])
+def test_a_whole_checkpoint_fits_and_another_models_does_not(tmp_path: Path, model: str) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file(timm.create_model(model, pretrained=False).state_dict(), path)
+    before = torch.random.get_rng_state()
+    require_checkpoint(model, path)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with pytest.raises(ConfigError, match=rf"^network: weights: expected [^\n]+{path.name}"):
+        require_checkpoint("resnet18", path)

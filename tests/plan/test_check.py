@@ -12,6 +12,7 @@ from test_specs import LISTS, benchmark, card
 from glocalseg.config.benchmark import Benchmark, load_benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.cards.card import Card, load_card, load_cards
+from glocalseg.plan.bought import bought_of
 from glocalseg.plan.check import check
 from glocalseg.plan.make import make_plan
 
@@ -41,7 +42,7 @@ def test_a_line_shows_the_beginning_of_a_long_name() -> None:
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_benchmarks_have_nothing_wrong(path: Path) -> None:
     b = load_benchmark(path)
-    check(b, load_cards(b.datasets, CONFIG / "datasets"))
+    check(b, load_cards(b.datasets, CONFIG / "datasets"), bought_of(b, CONFIG / "weights"))
 
 
 @pytest.mark.parametrize(

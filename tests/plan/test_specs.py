@@ -109,6 +109,7 @@ OTHER: dict[str, Any] = {
     "pool": "30%",
     "network.encoder": None,  # another network altogether: tests/networks
     "network.weights": None,
+    "network.input_statistics": None,
     "network.levels": 3,
     "network.precision": "bfloat16",
     "network.compiled": "never",

@@ -20,9 +20,11 @@ from glocalseg.stages import opening
 from glocalseg.stages import pretrain as pretrain_stage
 from glocalseg.stages.diagnose import diagnose
 from glocalseg.stages.finetune import finetune
+from glocalseg.stages.frozen.features import extract
+from glocalseg.stages.frozen.head import tune_head
 from glocalseg.stages.pretrain import pretrain
 from glocalseg.stages.score import score
-from glocalseg.stages.specs import UntrainedSpec
+from glocalseg.stages.specs import HeadSpec, UntrainedSpec
 from glocalseg.stages.untrained import label
 from glocalseg.training.task import Task
 
@@ -68,8 +70,10 @@ def run_job(job: Job, root: Path) -> Path:
     """Run the stage of a job below a root; the folder that it made."""
     stages: dict[str, Any] = {
         "pretrain_global": pretrain, "pretrain_local": pretrain, "diagnose": diagnose, "finetune": finetune, "score": score,
+        "features": extract,
     }  # fmt: skip
-    stage = label if isinstance(job.spec, UntrainedSpec) else stages[job.phase]
+    others = {UntrainedSpec: label, HeadSpec: tune_head}
+    stage = others.get(type(job.spec), stages[job.phase])
     stage(job.spec, job.place(root))
     return root / job.record.parent
 

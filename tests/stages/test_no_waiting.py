@@ -28,15 +28,16 @@ from glocalseg.training.task import Task
 META = torch.device("meta")
 GLOBAL = [name for name, entry in strategies().items() if entry.part in LEVELS["global"]]
 LOCAL = [name for name, entry in strategies().items() if entry.part in LEVELS["local"]]
+TRAINED = [name for name, entry in regimes().items() if not entry.frozen]  # the whole network, from images
 JOBS = [
     *(("pretrain_global", name) for name in GLOBAL),
     *(("pretrain_local", f"gd+{name}") for name in LOCAL),
-    *(("finetune", "random" if r == "supervised" else f"random+{r}") for r in regimes()),
+    *(("finetune", "random" if r == "supervised" else f"random+{r}") for r in TRAINED),
 ]
 METHODS = [
     *({"global": name} for name in GLOBAL),
     *({"global": "gd", "local": name} for name in LOCAL),
-    *({"regime": name} for name in regimes()),
+    *({"regime": name} for name in TRAINED),
 ]
 RELEASE = {
     "strategies": {"gd": dict.fromkeys(("zero_group", "views", "cross_views"), "release")},

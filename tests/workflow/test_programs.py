@@ -139,9 +139,10 @@ def prune(folder: Path, *arguments: str) -> str:
 def test_prune_removes_only_what_no_configuration_gives_and_only_when_told(tmp_path: Path) -> None:
     plan = plan_of(REPOSITORY / "config/hippocampus.yaml")
     card = plan.cards["hippocampus"]
-    current = [tmp_path / plan.of(phase)[0].record for phase in PHASES if phase != "report"]
+    current = [tmp_path / jobs[0].record for phase in PHASES if phase != "report" and (jobs := plan.of(phase))]
     current.append(tmp_path / verified_record(card))
     old = [record.parent.with_name("0123456789") / record.name for record in current]
+    old.append(tmp_path / "results/features/hippocampus/random+features/seed0/0123456789/run.json")  # of no method here
     old.append(tmp_path / "data/raw/hippocampus/9876543210/0123456789/pieces/x.npz")
     raw = [tmp_path / fetched_record(card), tmp_path / "data/raw/hippocampus/9876543210/fetched.json"]
     raw += [record.parent / "files/0123456789/x.nii.gz" for record in raw]

@@ -4,7 +4,7 @@ import os
 import sys
 
 from glocalrun.calls import before, mark
-from glocalrun.data.current import forget_stale
+from glocalrun.data.current import forget_other_weights, forget_stale
 
 _again = {}
 
@@ -63,15 +63,24 @@ def verify_again(executor_plugin, **_):
                 f"{', '.join(UNLOCKED)}: never verified: the keys in the paths below are provisional. A call without -n fetches "
                 "and verifies the data first, and goes on with the keys that it has then."
             )
+        if UNFETCHED:
+            logger.info(
+                f"{', '.join(UNFETCHED)}: these weights were never fetched: the keys of what starts from them are provisional. A "
+                "call without -n fetches them first."
+            )
     elif workflow.is_main_process:
         for card in PLAN.cards.values():
             forget_stale(card)
+        for own in PLAN.bought.values():
+            forget_other_weights(own)
 
 
 def verify_too(*_, **__):
-    """Have a call with --until verify data that never was: what it stops at is in the graph only after that."""
+    """Have a call with --until verify data, and fetch weights, that never were: what it stops at is in the graph only after that."""
     if UNLOCKED and workflow.dag_settings.until:
         until_too("verify")
+    if UNFETCHED and workflow.dag_settings.until:
+        until_too("fetch_weights")
 
 
 before(workflow, "execute", refuse_touching)

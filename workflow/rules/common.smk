@@ -14,7 +14,7 @@ sys.path.insert(0, str(HERE / "src"))  # this checkout's code, whichever one the
 from glocalrun import calls
 from glocalrun.calls import STATE
 from glocalrun.data.current import require_current
-from glocalrun.plans import CARDS, INCOMING, MEMORY
+from glocalrun.plans import CARDS, INCOMING, MEMORY, WEIGHTS, incoming_weights
 from glocalseg.config.benchmark import parse_benchmark
 from glocalseg.config.model import ConfigError, read_yaml
 from glocalseg.data.cards.card import load_cards
@@ -74,7 +74,9 @@ RESOLVED = resolved(BENCHMARK)
 JOBS = {str(record): job for record, job in PLAN.jobs.items()}
 VERIFIED = {name: str(verified_record(card)) for name, card in PLAN.cards.items()}
 UNLOCKED = [name for name, card in PLAN.cards.items() if identity(card, CARDS) == UNVERIFIED]
-VERIFIED_PLANS = set()  # reports of plans that were made after a verification of this call
+UNFETCHED = [name for name, own in PLAN.bought.items() if own.sha256 is None]
+FIRST = [str(PLAN.bought[name].record) for name in UNFETCHED]  # what stands for these weights in keys is known with them
+KNOWN_PLANS = set()  # reports of plans that were made after a verification, or a first fetch of weights, of this call
 MORE_THREADS = 8  # for rules whose result does not depend on the number of processes; Snakemake caps it at --cores
 
 for note in PLAN.notes if workflow.is_main_process else ():
@@ -133,9 +135,11 @@ def parents(phase):
                 f"{record}: benchmark {BENCHMARK.name!r} has no such path with this configuration and code. "
                 "`snakemake -n` lists those it has"
             )
+        bought = [JOBS[record].bought] if JOBS[record].bought else []
         if os.path.exists(record) and not again(record):
-            return [ancient(str(p)) for p in JOBS[record].parents if only_looks() and p.is_file()]
-        return [str(p) if again(str(p)) else ancient(str(p)) for p in JOBS[record].parents]
+            return [ancient(str(p)) for p in (*JOBS[record].parents, *bought) if only_looks() and p.is_file()]
+        started = [str(p) if again(str(p)) else ancient(str(p)) for p in JOBS[record].parents]
+        return started + [ancient(str(p)) for p in bought]
 
     return inputs
 
@@ -147,16 +151,18 @@ def verified(wildcards):
     return [] if there and not (only_looks() and os.path.exists(record)) else ancient(record)
 
 
-def unverified(wildcards):
-    """The data that has to be verified before the plan is known, all of it at a time."""
-    return [] if workflow.dryrun or only_looks() else [ancient(VERIFIED[name]) for name in UNLOCKED]
+def unknown(wildcards):
+    """What has to be there before the plan is known, all of it at a time: verified data, and weights that were never fetched."""
+    return [] if workflow.dryrun or only_looks() else [ancient(p) for p in (*(VERIFIED[name] for name in UNLOCKED), *FIRST)]
 
 
 def wanted(wildcards):
-    """What is made by default: all of the plan, which is known once all data is verified, because its contents are in the keys."""
-    if unverified(wildcards):
+    """What is made by default: all of the plan, which is known once what keys hold of data and bought-in weights is."""
+    if unknown(wildcards):
         for name in UNLOCKED:
             checkpoints.verify.get(**parts_of(VERIFIED[name]))  # ends this function until the data is verified
+        for name in UNFETCHED:
+            checkpoints.fetch_weights.get(weights=name)
         plan_again()
     return [record if again(record) else ancient(record) for record in JOBS]
 
@@ -168,12 +174,12 @@ def parts_of(record):
 
 
 def plan_again():
-    """Put the plan with the keys of verified data in the place of the provisional one."""
+    """Put the plan with the keys of verified data and fetched weights in the place of the provisional one."""
     global PLAN
-    if PLAN.report.record in VERIFIED_PLANS:
+    if PLAN.report.record in KNOWN_PLANS:
         return
     PLAN = plan_or_stop()
-    VERIFIED_PLANS.add(PLAN.report.record)
+    KNOWN_PLANS.add(PLAN.report.record)
     JOBS.clear()
     JOBS.update({str(record): job for record, job in PLAN.jobs.items()})
     if workflow.is_main_process:

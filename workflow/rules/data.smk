@@ -1,4 +1,4 @@
-# From a dataset card to a slice store.
+# From a dataset card to a slice store, and from a card of bought-in weights to their file.
 
 
 rule fetch:
@@ -19,6 +19,26 @@ rule fetch:
         "fetch {wildcards.dataset}"
     shell:
         "{params.python} {params.programs}/fetch.py --benchmark {params.benchmark} --record {output} --log {log}"
+
+
+checkpoint fetch_weights:
+    output:
+        "data/weights/{weights}/fetched.json",
+    log:
+        "logs/fetch_weights/{weights}.log",
+    priority: 100
+    conda:
+        environment
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        **program(threads=1),
+    message:
+        "fetch the weights {wildcards.weights}"
+    shell:
+        "{params.python} {params.programs}/fetch_weights.py --benchmark {params.benchmark} --record {output} --log {log}"
 
 
 checkpoint verify:
@@ -46,6 +66,8 @@ checkpoint verify:
 
 if not UNLOCKED:
     no_checkpoint("verify")
+if not UNFETCHED:
+    no_checkpoint("fetch_weights")
 
 
 rule prepare:

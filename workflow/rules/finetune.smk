@@ -1,6 +1,29 @@
 # Training with labels, from every start, with every budget, in every repeat, and its scores on the tested subjects. On a cluster,
 # the budgets of a method in a repeat, which wait for the same pretraining, share an allocation, one after another: each of them
-# takes minutes, its scores seconds.
+# takes minutes, its scores seconds. Heads on frozen features start from these, which are computed once.
+
+
+rule features:
+    input:
+        parents("features"),
+    output:
+        PHASES["features"].pattern,
+    log:
+        log_of("features"),
+    priority: 50
+    conda:
+        environment
+    threads: BENCHMARK.threads
+    resources:
+        mem_mb=growing(6000),
+        runtime=growing(120),
+        gpu=one_gpu,
+    params:
+        **program("features"),
+    message:
+        "features of {params.label}"
+    shell:
+        "{params.python} {params.programs}/features.py --benchmark {params.benchmark} --record {output} --log {log}"
 
 
 rule finetune:

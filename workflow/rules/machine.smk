@@ -7,11 +7,13 @@ from glocalrun import gpus
 from glocalrun.slurm.checks import Request, problems
 from glocalrun.slurm.patch import adapt
 from glocalseg.data.acquire.fetch import FetchError, check_source
+from glocalseg.weights.fetch import check_weights_source
 
 
 localrules:
     all,
     fetch,
+    fetch_weights,
     report,
 
 
@@ -69,13 +71,19 @@ def cluster_requests():
 
 
 def unreachable():
-    """Why data that is yet to be fetched cannot be fetched from this machine, one line a data set."""
+    """Why data and weights that are yet to be fetched cannot be fetched from this machine, one line each."""
     lines = []
     for job in to_run():
         if job.rule.name == "fetch":
             name = job.wildcards.dataset
             try:
                 check_source(PLAN.cards[name], mirror=BENCHMARK.mirror, incoming=INCOMING / name)
+            except FetchError as error:
+                lines.append(str(error))
+        elif job.rule.name == "fetch_weights":
+            name = job.wildcards.weights
+            try:
+                check_weights_source(PLAN.bought[name].card, incoming=incoming_weights(name))
             except FetchError as error:
                 lines.append(str(error))
     return lines

@@ -8,6 +8,7 @@ from glocalrun.status.listed import SUFFIX, Listing, listed, made_of, write_list
 from glocalrun.tools.reports.captions import described, items
 from glocalseg.plan.make import lock_file
 from glocalseg.records.sealed import restore
+from glocalseg.weights.lock import lock_of
 from snakemake.io import report as flagged
 from snakemake.shell import shell
 
@@ -30,7 +31,7 @@ def start_of_run(marked):
     ``marked``: records that are there and are made again.
     """
     outputs = [str(path) for job in to_run() for path in job.output]
-    to_make = Counter(JOBS[path].phase for path in (JOBS if UNLOCKED else outputs) if path in JOBS)
+    to_make = Counter(JOBS[path].phase for path in (JOBS if UNLOCKED or UNFETCHED else outputs) if path in JOBS)
     write_json(STATE / f"{RESOLVED.stem}.run", {"started": time.time(), "missing": to_make})
     (STATE / f"{RESOLVED.stem}.done").unlink(missing_ok=True)
     list_jobs()
@@ -44,6 +45,8 @@ def start_of_run(marked):
             f"{', '.join(UNLOCKED)}: this data was never verified. It is fetched and verified first, and then the keys of all "
             "results are known."
         )
+    if UNFETCHED:
+        logger.info(f"{', '.join(UNFETCHED)}: these weights were never fetched. They are fetched first.")
 
 
 def end_of_run():
@@ -54,6 +57,8 @@ def end_of_run():
         logger.info(f"Verified for the first time: commit {', '.join(os.path.relpath(lock) for lock in locks)}")
         if workflow.dag_settings.until:
             logger.info("Give the same command again for the rest: what it stops at is known only now.")
+    if locks := [lock_of(name, WEIGHTS) for name, path in zip(UNFETCHED, FIRST) if Path(path).is_file()]:
+        logger.info(f"Fetched for the first time: commit {', '.join(os.path.relpath(lock) for lock in locks)}")
 
 
 def failed_run():
@@ -65,6 +70,11 @@ def failed_run():
     if refused := [n for n in UNLOCKED if VERIFIED[n] in asked() and not os.path.exists(VERIFIED[n])]:
         logger.error(
             f"{', '.join(refused)}: not verified, for the reasons above; nothing else was begun, and nothing is lost."
+        )
+        return
+    if refused := [name for name, path in zip(UNFETCHED, FIRST) if path in asked() and not os.path.exists(path)]:
+        logger.error(
+            f"{', '.join(refused)}: not fetched, for the reasons above; what starts from these weights was not begun."
         )
         return
     first = [job for job in missing if all(parent.is_file() for parent in job.parents)]  # the others only wait for these

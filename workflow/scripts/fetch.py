@@ -1,4 +1,4 @@
-"""A data set from its publisher, a mirror or a person to data/raw: the one program that uses the network."""
+"""A data set from its publisher, a mirror or a person to data/raw: with fetch_weights the only program that uses the network."""
 
 import _checkout  # noqa: F401  this checkout's code, before all else
 

@@ -4,8 +4,9 @@ import _checkout  # noqa: F401  this checkout's code, before all else
 
 from glocalrun.program import run, stages
 from glocalseg.stages.finetune import finetune
-from glocalseg.stages.specs import FinetuneSpec, UntrainedSpec
+from glocalseg.stages.frozen.head import tune_head
+from glocalseg.stages.specs import FinetuneSpec, HeadSpec, UntrainedSpec
 from glocalseg.stages.untrained import label
 
 if __name__ == "__main__":
-    run(stages({FinetuneSpec: finetune, UntrainedSpec: label}), gpu=True)
+    run(stages({FinetuneSpec: finetune, HeadSpec: tune_head, UntrainedSpec: label}), gpu=True)

@@ -21,6 +21,7 @@ from glocalseg.data.cards.card import Card
 from glocalseg.data.files.names import nifti_stem
 from glocalseg.data.files.unused import look
 from glocalseg.data.readers.base import Problem
+from glocalseg.plan.bought import Bought
 from glocalseg.plan.make import data_job, fetched_record, identity, lock_file, verified_record
 from glocalseg.records.sealed import CorruptedError, read_record, write_record
 
@@ -106,6 +107,18 @@ def forget_stale(card: Card) -> None:
     """Remove the record of a verification where the lock file is gone or is another one: the data is then verified again."""
     if not _verified(card):
         verified_record(card).unlink(missing_ok=True)
+
+
+def forget_other_weights(own: Bought) -> None:
+    """Remove the record of bought-in weights whose lock file is gone, or is another one: they are fetched again."""
+    twin = own.record.with_name(f".{own.record.name}")
+    for record in (own.record, twin):
+        try:
+            known = own.sha256 is not None and read_record(record)["files"].get(own.file.name) == own.sha256
+        except CorruptedError:
+            known = False
+        if not known:
+            record.unlink(missing_ok=True)
 
 
 def _verified(card: Card) -> dict[str, Any]:

@@ -1,15 +1,16 @@
-"""The three jobs that bring data: what the library's functions need, from a call."""
+"""The jobs that bring data and bought-in weights: what the library's functions need, from a call."""
 
 from __future__ import annotations
 
 import re
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from glocalrun.data.current import lock_of, root_of, what_of
-from glocalrun.plans import INCOMING
+from glocalrun.plans import INCOMING, WEIGHTS, incoming_weights
 from glocalrun.program import Call
 from glocalseg.config.model import ConfigError
 from glocalseg.data.acquire.fetch import fetch
@@ -23,12 +24,23 @@ from glocalseg.plan.facts import check_facts, check_readable
 from glocalseg.plan.make import verified_record
 from glocalseg.records.sealed import open_sealed
 from glocalseg.stages.specs import DataSpec
+from glocalseg.weights.fetch import fetch_weights
 
 
 def bring(call: Call) -> None:
     """Make fetched.json."""
     card = call.card
     fetch(card, call.record.parent, mirror=call.plan.benchmark.mirror, incoming=INCOMING / card.name)
+
+
+def bring_weights(call: Call) -> list[str]:
+    """Make fetched.json of bought-in weights, and the lock file beside their card where there is none; what a person is told."""
+    from glocalseg.networks.timm_encoder import require_checkpoint  # and torch, which no other job here needs
+
+    card = call.plan.bought[call.record.parts[2]].card
+    fits = partial(require_checkpoint, card.model)
+    first = fetch_weights(card, call.record, cards=WEIGHTS, incoming=incoming_weights(card.name), check=fits)
+    return [f"{card.name}: fetched for the first time, and taken on trust"] if first else []
 
 
 def check(call: Call) -> list[str]:

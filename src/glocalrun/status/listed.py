@@ -16,19 +16,23 @@ from glocalseg.plan.make import fetched_record, verified_record
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import digest, sha256_file
 from glocalseg.records.files import write_atomic
+from glocalseg.weights.card import CALLED
 
 SUFFIX = ".jobs"
 LIBRARY = Path(__file__).resolve().parents[2] / "glocalseg"
 ASIDE = {"mirror", "hardware"}  # of a benchmark: they change no path
 _RULES = {"fetch": "fetch", "verify": "verify", "data": "prepare"}  # by phase: they lie below data, their logs by rule
-TITLES = {"fetch": "Fetching", "verify": "Verification"} | {name: phase.title for name, phase in PHASES.items()}
+FETCH_WEIGHTS = "fetch_weights"
+TITLES = {"fetch": "Fetching", FETCH_WEIGHTS: "Fetching of weights", "verify": "Verification"} | {
+    name: phase.title for name, phase in PHASES.items()
+}
 
 
 class Listed(NamedTuple):
     """What is to be known of a job without its specification.
 
-    ``phase`` is also ``fetch`` or ``verify``, which are no jobs of a plan; ``budget`` and ``repeat`` are names, empty for none;
-    ``parents`` are places in the list of jobs.
+    ``phase`` is also ``fetch``, ``fetch_weights`` or ``verify``, which are no jobs of a plan; ``budget`` and ``repeat`` are
+    names, empty for none; ``parents`` are places in the list of jobs.
     """
 
     phase: str
@@ -52,6 +56,8 @@ class Listed(NamedTuple):
         parts = Path(self.record).parts
         if self.phase == "report":
             return Path("logs", "report", parts[1], f"{Path(self.record).stem.removeprefix('report-')}.log")
+        if self.phase == FETCH_WEIGHTS:
+            return Path("logs", FETCH_WEIGHTS, f"{parts[2]}.log")
         if self.phase in _RULES:
             return Path("logs", _RULES[self.phase], parts[2], f"{'-'.join(parts[3:-1])}.log")
         return log_of(self.record)
@@ -72,8 +78,9 @@ class Listing:
 
 
 def listed(plan: Plan) -> tuple[Listed, ...]:
-    """The jobs of a plan, and before them what brings and verifies its data."""
-    found: list[Listed] = []
+    """The jobs of a plan, and before them what brings and verifies its data, and brings its bought-in weights."""
+    found = [Listed(FETCH_WEIGHTS, str(own.record), name) for name, own in plan.bought.items()]
+    weights = {Path(job.record): n for n, job in enumerate(found)}
     verified: dict[str, int] = {}
     for name, card in plan.cards.items():
         found.append(Listed("fetch", str(fetched_record(card)), name, name))
@@ -84,6 +91,8 @@ def listed(plan: Plan) -> tuple[Listed, ...]:
         parents = tuple(place[parent] for parent in job.parents)
         if job.phase == "data":
             parents = (verified[job.dataset],)
+        if job.bought is not None:
+            parents += (weights[job.bought],)
         repeat = job.repeat.name if job.repeat else ""
         budget = "" if job.budget is None else str(job.budget)
         found.append(Listed(job.phase, str(record), job.label, job.dataset, job.name, budget, repeat, job.seed, parents))
@@ -112,6 +121,8 @@ def made_of(benchmark: Benchmark, cards: Path) -> str:
     """
     value = benchmark.model_dump(mode="json", by_alias=True, exclude=ASIDE)
     known = [path for name in benchmark.datasets for path in sorted(cards.glob(f"{name}.*"))]
+    bought = [name for name in map(str, _weights(value)) if CALLED.fullmatch(name)]
+    known += [path for name in bought for path in sorted(cards.with_name("weights").glob(f"{name}.*"))]
     contents = [[path.name, sha256_file(path)] for path in known]
     weights = [[str(path), *_size_and_date(path)] for path in _weights(value)]
     return digest({"benchmark": value, "cards": contents, "library": _library(), "weights": weights})

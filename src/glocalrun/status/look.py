@@ -21,8 +21,8 @@ from glocalseg.config.lines import one_line, shortened
 from glocalseg.records.sealed import FAILURE
 
 QUIET = 600.0  # seconds without a word after which a job that nobody can ask for counts as ended
-HERE = ("fetch", "report")  # rules that run where Snakemake does, on a cluster too
-SHARED = ("fetch", "verify", "report")  # phases whose folders others write into as well
+HERE = ("fetch", "fetch_weights", "report")  # rules that run where Snakemake does, on a cluster too
+SHARED = ("fetch", "fetch_weights", "verify", "report")  # phases whose folders others write into as well
 
 
 class State(StrEnum):

@@ -1,6 +1,6 @@
 """One stage of one data set for DVC: Snakemake makes what is missing, then every file of it is checked.
 
-``plan`` verifies data that never was, because its contents are in the keys that it writes down.
+``plan`` verifies data that never was, and fetches such weights, because their contents are in the keys that it writes down.
 """
 
 from __future__ import annotations
@@ -42,13 +42,15 @@ def main() -> None:
 
 
 def verified_plan(args: argparse.Namespace) -> Plan:
-    """The plan, with the data as it was verified; exit where it cannot be. Raises ConfigError."""
+    """The plan, with data as it was verified and weights as they were fetched; exit where it cannot be. Raises ConfigError."""
     plan = _plan(args)
     card = plan.cards[args.dataset]
     require_current(card)
-    if identity(card, CARDS) != UNVERIFIED:
+    unknown = [verified_record(card)] if identity(card, CARDS) == UNVERIFIED else []
+    unknown += [own.record for own in plan.bought.values() if own.sha256 is None]
+    if not unknown:
         return plan
-    _snakemake(args, [verified_record(card)])
+    _snakemake(args, unknown)
     return _plan(args)
 
 

@@ -71,14 +71,22 @@ class _Machinery:
     """Marks a field that decides how something is computed and no number of what comes out."""
 
 
-MACHINERY = _Machinery()
+class _Later:
+    """Marks a field that came when there were results already: at its default it is in no key, so their keys stay."""
+
+
+MACHINERY, LATER = _Machinery(), _Later()
 
 
 def keyed(value: Any) -> Any:
-    """A model as JSON-able values for a key: fields marked MACHINERY and fields that ``without`` took away are left out."""
+    """A model as JSON-able values for a key.
+
+    Left out are fields marked MACHINERY, fields marked LATER that have their default, and what ``without`` took away.
+    """
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
         kept = [n for n, f in fields.items() if MACHINERY not in f.metadata and n in value.__dict__]
+        kept = [n for n in kept if LATER not in fields[n].metadata or value.__dict__[n] != fields[n].default]
         return {name: keyed(value.__dict__[name]) for name in kept}
     if isinstance(value, Mapping):
         return {str(k): keyed(v) for k, v in value.items()}

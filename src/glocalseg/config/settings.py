@@ -9,9 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from glocalseg.config.model import MACHINERY, Model, Name, Percent, Quirk
+from glocalseg.config.model import LATER, MACHINERY, Model, Name, Percent, Quirk
 
 MOST_THREADS = 1024  # of one job: torch asks for memory for each, before it looks how many cores there are
+
+
+Deviation = Annotated[float, Field(gt=0)]
+InputStatistics = tuple[float, Deviation]
 
 
 class NetworkConfig(Model):
@@ -22,7 +26,14 @@ class NetworkConfig(Model):
         default=[16, 32, 64, 128, 128, 128], min_length=2, description="of the U-Net's levels, finest first"
     )
     levels: int | None = Field(default=None, ge=2)
-    weights: str | None = Field(default=None, description="safetensors file with the timm encoder's weights")
+    weights: str | None = Field(
+        default=None,
+        description="bought-in weights of the timm encoder: name of a card in config/weights, or path of a safetensors file",
+    )
+    input_statistics: Annotated[InputStatistics | None, LATER] = Field(
+        default=None,
+        description="mean and standard deviation that the timm encoder's weights expect of an image; a card says them itself",
+    )
     batchnorm_momentum: float = Field(
         default=0.01,
         gt=0,

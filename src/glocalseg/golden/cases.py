@@ -26,15 +26,17 @@ from glocalseg.plan.entries import TIMM
 from glocalseg.records.digest import digest
 from glocalseg.stages.diagnose import diagnose
 from glocalseg.stages.finetune import finetune
+from glocalseg.stages.frozen.features import extract
+from glocalseg.stages.frozen.head import tune_head
 from glocalseg.stages.pretrain import pretrain
 from glocalseg.stages.score import score
-from glocalseg.stages.specs import DiagnoseSpec, FinetuneSpec, PretrainSpec, ScoreSpec, UntrainedSpec
+from glocalseg.stages.specs import DiagnoseSpec, FeaturesSpec, FinetuneSpec, HeadSpec, PretrainSpec, ScoreSpec, UntrainedSpec
 from glocalseg.stages.untrained import label
 
 Case = tuple[str, Callable[[Path], None]]  # a name, and what fills a folder
 Settings = dict[str, Model]
 DEFAULT = "default"
-MODEL = "timm:test_resnet"
+MODEL, TRANSFORMER = "timm:test_resnet", "timm:test_vit"
 LAYOUT = "msd"
 PLAIN = NetworkConfig(channels=[4, 8, 8], batchnorm_momentum=0.1, precision="float32", compiled="never")
 UNVARIED = ("encoder", "weights", "compiled")  # timm has entries of its own; a compiler would take minutes
@@ -64,6 +66,8 @@ def cases(entry: str, inputs: Inputs) -> Iterator[Case]:
             return _diagnoses(inputs, network)
         case "finetune":
             return _finetunings(inputs, regimes()[kind], network)
+        case "features":
+            return _features(inputs)
         case "untrained":
             return _unlearned(inputs, untrained()[kind])
         case "score":
@@ -91,6 +95,7 @@ def _settings(
     yield f"{ALL}-{digest(names)[:8]}", {**together, "network": network}
     if network.encoder != "unet":
         yield "network.weights", {**base, "network": network.model_copy(update={"weights": KEY})}
+        yield "network.input_statistics", {**base, "network": network.model_copy(update={"input_statistics": (0.4, 0.2)})}
 
 
 def _pretrainings(inputs: Inputs, entry: Entry, network: NetworkConfig) -> Iterator[Case]:
@@ -114,14 +119,14 @@ def _finetunings(inputs: Inputs, entry: Entry, network: NetworkConfig) -> Iterat
     ) -> Callable[[Path], None]:
         selected = settings["config"].selection == "validation"  # type: ignore[attr-defined]
         asked: dict[Role, bool] = {"train": True, "validation": selected, "test": True, "pretrain": entry.unlabelled}
-        spec = FinetuneSpec(
-            **_common(settings, start=start),
+        spec = (HeadSpec if entry.frozen else FinetuneSpec)(
+            **_common(settings, start=start or entry.frozen),
             regime=entry.name,
             options=settings["options"].model_dump(exclude_defaults=True),
             config=settings["config"],  # type: ignore[arg-type]
             split=split_spec(rule, [role for role, read in asked.items() if read], budget, 1),
         )
-        return partial(inputs.run, finetune, spec)
+        return partial(inputs.run, tune_head if entry.frozen else finetune, spec)
 
     for name, settings in _settings(network, entry.option_class()(), FINETUNE):
         yield name, case(settings)
@@ -130,6 +135,19 @@ def _finetunings(inputs: Inputs, entry: Entry, network: NetworkConfig) -> Iterat
             yield "budget=all", case(settings, budget="all")
             yield "split.lists", case(settings, LISTS)
             yield "split.test_volumes=one", case(settings, RULE.model_copy(update={"test_volumes": "one"}))
+
+
+def _features(inputs: Inputs) -> Iterator[Case]:
+    """Of random and of bought-in weights, with other options, and with what weights expect of an image."""
+    network, usual = PLAIN.model_copy(update={"encoder": TRANSFORMER}), regimes()["features"].option_class()()
+    ways = [(name, network, options) for name, options in [(DEFAULT, usual), *variations(usual)]]
+    ways += [
+        ("network.weights", network.model_copy(update={"weights": KEY}), usual),
+        ("network.input_statistics", network.model_copy(update={"input_statistics": (0.4, 0.2)}), usual),
+    ]
+    for name, own, options in ways:
+        spec = FeaturesSpec(code=KEY, data=KEY, network=own, threads=1, seed=3, start=None, **options.model_dump())
+        yield name, partial(inputs.run, extract, spec)
 
 
 def _unlearned(inputs: Inputs, entry: Entry) -> Iterator[Case]:

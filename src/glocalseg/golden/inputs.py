@@ -16,15 +16,17 @@ from glocalseg.config.settings import NetworkConfig
 from glocalseg.data.slices.store import SliceStore, open_store
 from glocalseg.evaluation.predictions import LAST, PREDICTIONS, write_predictions
 from glocalseg.networks.build import build_network
+from glocalseg.networks.light_head import FEATURES
 from glocalseg.networks.timm_encoder import ensure_torchvision
 from glocalseg.networks.weights import FILE
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import seal
-from glocalseg.stages.specs import Place, RunSpec, ScoreSpec, UntrainedSpec
+from glocalseg.stages.specs import HeadSpec, Place, RunSpec, ScoreSpec, UntrainedSpec
 
 SIDE = 32  # of the frame
 SUBJECTS, DEPTHS = 14, (9, 11, 10)  # in turn; four partitions divide none of the depths
+COARSE, MAPS = 4, 6  # of features: pixels of a cell, and maps
 NATIVE, SPACING = (40, 26), (5.0, 1.2, 1.2)  # higher than the frame and narrower than it, after resampling
 RESAMPLED = (48, 31)
 STRUCTURES = {1: "disc", 2: "core"}
@@ -46,6 +48,8 @@ class Inputs:
                 network = spec.network.model_copy(update={"weights": sha256_file(weights)})
                 spec = spec.model_copy(update={"network": network})
             start = self.start(spec.network, weights) if spec.start else None
+            if isinstance(spec, HeadSpec):
+                start, weights = self.features, None
         elif isinstance(spec, ScoreSpec):
             start = self.predictions
         stage(spec, Place(folder / "run.json", "golden run", data=self.store, start=start, weights=weights))
@@ -71,6 +75,19 @@ class Inputs:
         """The record of a pretraining of such a network."""
         number = len(list(self._folder.glob("start*")))
         return made_up_start(self._folder / f"start{number}", network, weights=weights)
+
+    @cached_property
+    def features(self) -> Path:
+        """The record of features of the store's slices, a few coarse maps of noise around the slice's own."""
+        images = open_store(self.store).images
+        side = SIDE // COARSE
+        means = images.reshape(len(images), 1, side, COARSE, side, COARSE).mean(axis=(3, 5))
+        noise = np.random.default_rng(2).normal(0, 0.1, (len(images), MAPS, side, side))
+        here = self._folder / "features" / KEY
+        here.mkdir(parents=True)
+        np.save(here / FEATURES, (means + noise).astype(np.float16))
+        seal(here / "run.json", {})
+        return here / "run.json"
 
     def timm_weights(self, model: str) -> Path:
         """A file with weights of a whole timm model, as timm draws them from a seed."""

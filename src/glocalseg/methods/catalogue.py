@@ -31,10 +31,10 @@ class Entry:
     """A strategy, a regime, or a control that is not trained.
 
     ``symbol`` is rich text (``G^{D}``), ``part`` what a strategy trains and hands on, empty for a regime; ``unread`` are the
-    settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices, ``unet_only``
-    whether a strategy trains no encoder but the U-Net's, ``by_partition``
-    is of a strategy that shows one slice of every partition of some volumes: the fewest volumes of a batch, and the views of a
-    slice; ``diagnostics`` are columns of its log that show its known way of failing, with what to read from them.
+    settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices, ``frozen``
+    whether it starts from features of slices, ``unet_only`` whether a strategy trains no encoder but the U-Net's,
+    ``by_partition`` is of a strategy that shows one slice of every partition of some volumes: the fewest volumes of a batch, and
+    the views of a slice; ``diagnostics`` are columns of its log that show its known way of failing, with what to read from them.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Entry:
     unread: tuple[str, ...]
     unlabelled: bool
     unet_only: bool
+    frozen: bool
     by_partition: tuple[int, int] | None
     diagnostics: dict[str, str]
     module: str
@@ -120,6 +121,7 @@ def _entry(path: Path, package: str, part: Part | Literal[""]) -> Entry:
         unread=tuple(_literal(tree, "unread", ())),
         unlabelled=bool(_literal(tree, "unlabelled", False)),
         unet_only=bool(_literal(tree, "unet_only", False)),
+        frozen=bool(_literal(tree, "frozen", False)),
         by_partition=_literal(tree, "by_partition", None),
         diagnostics=_literal(tree, "diagnostics", {}),
         module=f"{package}.{path.stem}",

@@ -16,6 +16,7 @@ from glocalseg.config.settings import NetworkConfig
 from glocalseg.data.cards.card import Card
 from glocalseg.data.cards.reading import Preparation
 from glocalseg.evaluation.metrics import METRICS
+from glocalseg.methods.catalogue import regimes
 from glocalseg.models.about import ABOUT, README, SCORES, WEIGHTS, About, DataSet, ImageFile, ModelError, write_about
 from glocalseg.models.checks import beyond_frame
 from glocalseg.models.readme import readme
@@ -79,6 +80,11 @@ def _described(run: Path, store: Path, card: Card, score: Path | None, starts: S
         raise ModelError(f"{run}: expected a fine-tuning, whose network was tested, found another phase")
     if FILE not in record["files"]:
         raise ModelError(f"{run}: expected a network, found none: regime {spec['regime']!r} labels without one")
+    if (regime := regimes().get(spec["regime"])) is not None and regime.frozen:
+        raise ModelError(
+            f"{run}: expected a network, found a head alone: regime {regime.name!r} reads features of "
+            f"{spec['network']['encoder']}, whose weights are bought in and not handed on"
+        )
     _require_key(store, manifest["spec"]["key"], spec["data"], "the slices of")
     scored = open_sealed(score) if score is not None else None
     if score is not None and scored is not None:

@@ -36,7 +36,7 @@ the network sees {frame.size[0]} x {frame.size[1]} pixels around the centre. Lab
 ## What it was trained on
 
 {_seen(about)}.
-Licence of the data: {data.licence}. It also decides what may be done with these weights. To be cited:
+Licence of the data: {data.licence}. It also decides what may be done with these weights.{_bought(about)} To be cited:
 
 {_lines(data.citation)}
 
@@ -56,6 +56,17 @@ networks on the test volumes, means over structures; the average of all was not 
 
 {_table(["folder", *(m.title for m in METRICS.values())], rows)}
 """
+
+
+def _bought(about: About) -> str:
+    """What is said of a network that started from bought-in weights."""
+    network = about.provenance["run"]["spec"]["network"]
+    if not network["weights"]:
+        return ""
+    return (
+        f" So does the licence of the weights of {network['encoder'].removeprefix('timm:')} that its encoder started from, which "
+        f"were bought in (sha256 {network['weights']})."
+    )
 
 
 def _scores(about: About) -> str:

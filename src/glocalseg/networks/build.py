@@ -41,7 +41,12 @@ def build_network(
     # by name, where it is asked for: timm takes seconds to import, and its module is no part of a U-Net's code
     timm_encoder = importlib.import_module("glocalseg.networks.timm_encoder")
     encoder = timm_encoder.TimmEncoder(
-        config.encoder.removeprefix("timm:"), size=size, levels=config.levels, weights=weights, seed=seed
+        config.encoder.removeprefix("timm:"),
+        size=size,
+        levels=config.levels,
+        weights=weights,
+        seed=seed,
+        statistics=config.input_statistics,
     )
     net = SegmentationNet(encoder, classes=classes, momentum=config.batchnorm_momentum)
     initialise(net.decoder, seed)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from glocalseg.config.lines import one_line, shortened
 from glocalseg.config.model import ConfigError
+from glocalseg.config.settings import InputStatistics
 
 SHOWN = 300  # letters of another error in a message
 # what timm, safetensors and torch raise for a file that is no checkpoint, or for one of another model
@@ -70,13 +71,24 @@ class TimmEncoder(nn.Module):
         levels: how many of the remaining maps to use; all if None.
         weights: a checkpoint of the whole timm model (safetensors or pth), or None for random weights.
         seed: of the random weights.
+        statistics: mean and standard deviation that the weights expect of an image; None: images as they come.
 
     Raises:
         ConfigError: unknown model, no pyramid of maps, a weights file that does not fit, or a model that draws random numbers.
     """
 
-    def __init__(self, model: str, *, size: tuple[int, int], levels: int | None, weights: Path | None, seed: int) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        size: tuple[int, int],
+        levels: int | None,
+        weights: Path | None,
+        seed: int,
+        statistics: InputStatistics | None = None,
+    ) -> None:
         super().__init__()
+        self.statistics = statistics
         if ensure_torchvision() == "absent":
             raise ConfigError("network: encoder: timm needs torchvision, found none: install the extra 'timm'")
         import timm
@@ -93,10 +105,10 @@ class TimmEncoder(nn.Module):
                     self.net = timm.create_model(model, **options)
             except (RuntimeError, AttributeError, AssertionError, KeyError) as error:
                 raise ConfigError(
-                    f"network: encoder: expected a timm model with features_only, found {model!r}: {_said(error)}"
+                    f"network: encoder: expected a timm model with features_only, found {model!r}: {said(error)}"
                 ) from None
             if weights is not None:
-                self.net = _filled(model, options, weights)
+                self.net = filled(model, options, weights)
         if levels is not None and len(usable) < levels:
             raise ConfigError(f"network: levels: expected at most {len(usable)} for {model!r} and {size}, found {levels}")
         self.reductions = [there[i] for i in usable]
@@ -113,11 +125,31 @@ class TimmEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Maps of (N, 1, H, W) images, finest first: (N, C_i, H / r_i, W / r_i)."""
-        return list(self.net(images))
+        return list(self.net(normalised(images, self.statistics)))
 
 
-def _filled(model: str, options: dict[str, Any], weights: Path) -> nn.Module:
-    """A timm model with all of its weights from a file. Raises ConfigError."""
+def normalised(images: Tensor, statistics: InputStatistics | None) -> Tensor:
+    """Images with intensities from 0 to 1 as bought-in weights expect them; as they are without statistics."""
+    if statistics is None:
+        return images
+    mean, deviation = statistics
+    return (images - mean) / deviation
+
+
+def require_checkpoint(model: str, weights: Path) -> None:
+    """Raise ConfigError if a file is no checkpoint of a whole timm model."""
+    if ensure_torchvision() == "absent":
+        raise ConfigError("network: encoder: timm needs torchvision, found none: install the extra 'timm'")
+    import timm
+
+    if not timm.is_model(model):
+        raise ConfigError(f"network: encoder: expected a timm model, found {model!r}")
+    with torch.random.fork_rng(devices=[]):
+        filled(model, {"in_chans": 1, "num_classes": 0}, weights)
+
+
+def filled(model: str, options: dict[str, Any], weights: Path) -> nn.Module:
+    """A timm model, made with these options, with all of its weights from a file. Raises ConfigError."""
     import timm
 
     # timm adapts the first convolution to one channel and drops the classifier
@@ -127,7 +159,7 @@ def _filled(model: str, options: dict[str, Any], weights: Path) -> nn.Module:
             net, again = timm.create_model(model, **options), timm.create_model(model, **options)
     except UNREADABLE as error:
         raise ConfigError(
-            f"network: weights: expected a checkpoint of {model!r}, found {weights}, which is none: {_said(error)}"
+            f"network: weights: expected a checkpoint of {model!r}, found {weights}, which is none: {said(error)}"
         ) from None
     state: dict[str, Tensor] = net.state_dict()
     own = {name.replace(".", "_") for name in state}  # timm writes some names so where it takes a model apart
@@ -160,7 +192,7 @@ def _missing() -> Iterator[list[str]]:
         nn.Module.load_state_dict = real  # type: ignore[method-assign]
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """The beginning of what timm or torch says, which may be many lines."""
     return one_line(shortened(" ".join(str(error).split()) or type(error).__name__))[:SHOWN]
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from glocalseg.config.benchmark import RANDOM, Benchmark
 from glocalseg.config.lines import one_line, shortened, shown
 from glocalseg.config.model import ConfigError
-from glocalseg.config.settings import Settings
 from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import SplitRule, check_lists, whole_budget
 from glocalseg.methods.catalogue import LEVELS, Entry, options, regimes, strategies, untrained
 from glocalseg.networks.levels import fitting, roomy_halvings, roomy_levels
+from glocalseg.plan.bought import UNET, Bought, all_settings, weights_problems, where_of
 
-UNET = "unet"
+ENCODER_RATE = "encoder_rate"  # option of regimes
 
 
-def check(benchmark: Benchmark, cards: Mapping[str, Card]) -> None:
-    """Raise ConfigError if a method, a budget, an option or a file of the benchmark does not exist, or lists overlap."""
-    problems = [*_methods(benchmark), *_encoders(benchmark), *_options(benchmark), *_weights(benchmark)]
+def check(benchmark: Benchmark, cards: Mapping[str, Card], bought: Mapping[str, Bought] | None = None) -> None:
+    """Raise ConfigError if a method, a budget, an option or a file of the benchmark does not exist, or lists overlap.
+
+    Args:
+        bought: the bought-in weights that its methods use, by the name of their card.
+    """
+    problems = [*_methods(benchmark), *_encoders(benchmark), *_options(benchmark)]
+    problems += [*weights_problems(benchmark, bought or {}), *_frozen(benchmark)]
     for name, card in cards.items():
         problems += [*_budgets(benchmark, name, card), *dict.fromkeys(_frames(benchmark, name, card))]
         try:
@@ -54,17 +58,9 @@ def _encoders(benchmark: Benchmark) -> Iterator[str]:
                 yield f"network.encoder: expected unet, which {name} needs, found {shown(encoder)} for {shown(method.id)}"
 
 
-def _all_settings(benchmark: Benchmark) -> Iterator[tuple[str, Settings]]:
-    """The benchmark's settings and those of each method that sets some, with where they stand. Raises ConfigError."""
-    yield "", benchmark.settings()
-    for method in benchmark.methods:
-        if method.set_:
-            yield f"methods: {shortened(one_line(method.id))}: set: ", benchmark.settings(method)
-
-
 def _options(benchmark: Benchmark) -> Iterator[str]:
     base = benchmark.settings()
-    for where, settings in _all_settings(benchmark):
+    for where, settings in all_settings(benchmark):
         for section, entries in (("strategies", strategies()), ("regimes", {**regimes(), **untrained()})):
             given: dict[str, dict[str, object]] = getattr(settings, section)
             for name, raw in given.items():
@@ -84,17 +80,37 @@ def _refused(entry: Entry, raw: Mapping[str, object], where: str) -> str | None:
     return None
 
 
-def _weights(benchmark: Benchmark) -> Iterator[str]:
-    for where, settings in _all_settings(benchmark):
-        path = settings.network.weights
-        if path and not Path(path).is_file():
-            yield f"{where}network.weights: expected a safetensors file, found nothing at {path}"
+def _frozen(benchmark: Benchmark) -> Iterator[str]:
+    """Encoders that are to stay as they are, and cannot."""
+    ways = regimes()
+    for method in benchmark.methods:
+        if method.regime in ways and ways[method.regime].frozen:
+            network = benchmark.settings(method).network
+            if method.global_:
+                yield (
+                    f"methods: {shortened(one_line(method.id))}: global: expected none with regime {method.regime!r}, whose "
+                    f"network stays as it is, found {shown(method.global_)}"
+                )
+            if network.encoder == UNET:
+                yield (
+                    f"{where_of(method)}network.encoder: expected a vision transformer of timm for regime {method.regime!r}, "
+                    f"found {network.encoder}"
+                )
+            continue
+        if method.global_ and benchmark.settings(method).regimes.get(method.regime, {}).get(ENCODER_RATE) == 0:
+            yield (
+                f"methods: {shortened(one_line(method.id))}: regimes.{method.regime}.{ENCODER_RATE}: expected more than 0, "
+                "because a pretraining hands on no running averages, found 0"
+            )
 
 
 def _frames(benchmark: Benchmark, name: str, card: Card) -> Iterator[str]:
     """Where a frame would make the network smaller than on a frame of about its size, or blocks are asked for that it lacks."""
-    size = card.frame.size
-    for where, settings in _all_settings(benchmark):
+    size, ways = card.frame.size, regimes()
+    halving_nothing = {where_of(m) for m in benchmark.methods if m.regime in ways and ways[m.regime].frozen}
+    for where, settings in all_settings(benchmark):
+        if where in halving_nothing:
+            continue
         network, blocks = settings.network, settings.pretrain_local.blocks
         if network.encoder == UNET:
             most = len(network.channels)

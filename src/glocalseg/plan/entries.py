@@ -1,7 +1,8 @@
 """The entries of code: on which modules the key of a job stands, those included that are imported by name as it runs.
 
 ``data``, ``phantom``, ``pretrain/gd``, ``diagnose``, ``finetune/mixup``, ``untrained/atlas``, ``score``, ``report``; with
-``+timm`` what trains or looks at another encoder than the U-Net.
+``+timm`` what trains or looks at another encoder than the U-Net. ``features+timm`` is what heads on frozen features start from;
+these have no network of their own, and are never called with ``+timm``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def modules_of(entry: str) -> tuple[str, ...]:
         case "pretrain":
             modules = [f"{PACKAGE}.stages.pretrain", strategies()[kind].module]
         case "finetune":
-            modules = [f"{PACKAGE}.stages.finetune", regimes()[kind].module]
+            stage = "frozen.head" if regimes()[kind].frozen else "finetune"
+            modules = [f"{PACKAGE}.stages.{stage}", regimes()[kind].module]
+        case "features":
+            modules = [f"{PACKAGE}.stages.frozen.features"]
         case "untrained":
             modules = [f"{PACKAGE}.stages.untrained", untrained()[kind].module]
         case "diagnose" | "score":
@@ -52,7 +56,9 @@ def modules_of(entry: str) -> tuple[str, ...]:
 
 def entries() -> list[str]:
     """All entries that shape numbers: all but the report."""
-    trained = [*(f"pretrain/{name}" for name in strategies()), "diagnose", *(f"finetune/{name}" for name in regimes())]
+    tuned = {frozen: [f"finetune/{name}" for name, e in regimes().items() if e.frozen == frozen] for frozen in (False, True)}
+    trained = [*(f"pretrain/{name}" for name in strategies()), "diagnose", *tuned[False]]
     unet = {f"pretrain/{name}" for name, entry in strategies().items() if entry.unet_only}
     bare = [f"untrained/{name}" for name in untrained()]
-    return ["data", "phantom", *trained, *(f"{name}{TIMM}" for name in trained if name not in unet), *bare, "score"]
+    on_timm = [f"{name}{TIMM}" for name in (*trained, "features") if name not in unet]
+    return ["data", "phantom", *trained, *on_timm, *tuned[True], *bare, "score"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from glocalseg.config.benchmark import Benchmark, Repeat
 from glocalseg.config.model import ConfigError
 from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import Budget
+from glocalseg.plan.bought import Bought
 from glocalseg.plan.phases import PhaseName
 from glocalseg.stages.specs import Place, Spec
 
@@ -19,6 +20,8 @@ class Job:
     """One folder to make: what (``spec``), from what (``data``, ``start``, ``weights``), and what people call it.
 
     A fine-tuning and its scores are of a ``repeat``; a pretraining and its diagnosis have a ``seed``, which repeats may share.
+
+    ``bought`` is the record of the bought-in weights: it comes with a fetch, as raw data does, and is no job of a plan.
 
     ``record`` is its declared output, relative to the repository's root as all paths here. ``name`` is the method's id; of a
     pretraining its chain, or the id of the first method whose settings make it another. ``chain`` is what it is made of, and
@@ -37,6 +40,7 @@ class Job:
     data: Path | None = None
     start: Path | None = None
     weights: Path | None = None
+    bought: Path | None = None
     parents: tuple[Path, ...] = ()
 
     @property
@@ -56,7 +60,8 @@ class Job:
 class Plan:
     """All jobs of a benchmark by record, in an order in which they can run; the report comes last.
 
-    ``notes`` are what is odd about the benchmark with its data, and runs all the same.
+    ``notes`` are what is odd about the benchmark with its data, and runs all the same; ``bought`` are the bought-in weights that
+    it uses, by the name of their card.
     """
 
     benchmark: Benchmark
@@ -64,6 +69,7 @@ class Plan:
     jobs: Mapping[Path, Job]
     report: Job
     notes: tuple[str, ...] = ()
+    bought: Mapping[str, Bought] = field(default_factory=dict)
 
     def of(self, phase: PhaseName) -> list[Job]:
         """The jobs of one phase."""

@@ -14,27 +14,39 @@ from typing import TYPE_CHECKING
 
 from glocalseg.config.benchmark import RANDOM, Benchmark, Method, Repeat
 from glocalseg.config.lines import shown
-from glocalseg.config.model import ConfigError, keyed, share_of, without
-from glocalseg.config.settings import NetworkConfig, Options, Settings
+from glocalseg.config.model import ConfigError, keyed, parse, share_of, without
+from glocalseg.config.settings import Options, Settings
 from glocalseg.data.acquire.fetch import RECORD as FETCHED
 from glocalseg.data.acquire.lock.file import facts_of, how_read, locked
 from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import Budget, Role
 from glocalseg.data.splits.lists import split_spec
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies, untrained
+from glocalseg.plan.bought import UNFETCHED, Bought, bought_of, file_of, network_of
 from glocalseg.plan.check import check
 from glocalseg.plan.entries import TIMM, code_of
 from glocalseg.plan.facts import check_facts, whole_budgets
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import KEY_DIGITS, digest, sha256_file
-from glocalseg.stages.specs import DataSpec, DiagnoseSpec, FinetuneSpec, PretrainSpec, ReportSpec, ScoreSpec, UntrainedSpec
+from glocalseg.stages.specs import (
+    DataSpec,
+    DiagnoseSpec,
+    FeaturesSpec,
+    FinetuneSpec,
+    HeadSpec,
+    PretrainSpec,
+    ReportSpec,
+    ScoreSpec,
+    UntrainedSpec,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 UNVERIFIED = "not verified yet"
 VERIFIED = "verified.json"
+WEIGHTS = "weights"  # folder of the cards of bought-in weights, beside that of the data sets' cards
 POOL: tuple[Role, ...] = ("pretrain",)
 PROBED: tuple[Role, ...] = ("pretrain", "validation")
 TUNED: tuple[Role, ...] = ("train", "validation", "test")
@@ -43,25 +55,34 @@ TEMPLATES = Path(__file__).parents[1] / "report" / "page" / "templates"
 METRICS = Path(__file__).parents[1] / "evaluation" / "metrics.py"
 
 
-def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: Path, checked: bool = False) -> Plan:
+def make_plan(
+    benchmark: Benchmark,
+    cards: Mapping[str, Card],
+    *,
+    lock_folder: Path,
+    weights: Path | None = None,
+    checked: bool = False,
+) -> Plan:
     """Every job of a benchmark.
 
     Args:
         benchmark: methods, budgets, repeats and all settings.
         cards: the card of each of its data sets.
         lock_folder: where ``<dataset>.lock.json`` lies beside the cards, for data whose archive has no checksum.
+        weights: folder with the cards and lock files of bought-in weights; None: ``weights`` beside the lock folder.
         checked: that it fits together was found already, of the benchmark that it is a part of.
 
     Raises:
         ConfigError: what ``plan.check`` finds, one line a problem; or two methods that are one and the same.
     """
+    bought = bought_of(benchmark, weights or lock_folder.parent / WEIGHTS)
     if not checked:
-        check(benchmark, cards)
+        check(benchmark, cards, bought)
     known = {name: None if checked else facts(cards[name], lock_folder) for name in benchmark.datasets}
     notes = _require_fitting(benchmark, cards, known)
     jobs: dict[Path, Job] = {}
     for name in benchmark.datasets:
-        for job in _Dataset(benchmark, cards[name], lock_folder, known[name]).jobs():
+        for job in _Dataset(benchmark, cards[name], lock_folder, known[name], bought).jobs():
             jobs.setdefault(job.record, job)
     spec = ReportSpec(
         code=code_of("report"),
@@ -69,12 +90,12 @@ def make_plan(benchmark: Benchmark, cards: Mapping[str, Card], *, lock_folder: P
         cards={name: card.model_dump(mode="json") for name, card in cards.items()},
         runs=tuple(sorted(str(record) for record in jobs)),
         templates={p.name: sha256_file(p) for p in sorted(TEMPLATES.glob("*.*"))},
-        words=_words(benchmark),
+        words=_words(benchmark, bought),
     )
     record = PHASES["report"].record(benchmark=benchmark.name, key=spec.key)
     report = Job("report", record, spec, name=benchmark.name, parents=tuple(jobs))
     jobs[record] = report
-    return Plan(benchmark, cards, jobs, report, notes)
+    return Plan(benchmark, cards, jobs, report, notes, bought)
 
 
 def _require_fitting(
@@ -87,12 +108,14 @@ def _require_fitting(
     return tuple(note for _, notes in found for note in notes)
 
 
-def _words(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
-    """What the methods of a benchmark, and the metrics, say of themselves: docstrings, which the digest of code leaves out."""
+def _words(benchmark: Benchmark, bought: Mapping[str, Bought]) -> dict[str, tuple[str, ...]]:
+    """What the report says of a benchmark's methods and metrics, in docstrings, which the digest of code leaves out, and of its
+    bought-in weights, by their cards."""
     used = {name for m in benchmark.methods for name in (m.global_, m.local, m.regime) if name}
     entries = [e for e in (*strategies().values(), *regimes().values(), *untrained().values()) if e.name in used]
     words = {e.name: (e.symbol, e.sentence, e.source, *e.departures) for e in entries}
-    return words | {"metrics": tuple(_sentences(METRICS))}
+    cards = {f"weights/{name}": (digest(keyed(own.card)), own.sha256 or UNFETCHED) for name, own in bought.items()}
+    return words | {"metrics": tuple(_sentences(METRICS))} | cards
 
 
 def _sentences(path: Path) -> Iterator[str]:
@@ -157,12 +180,13 @@ class _Dataset:
     card: Card
     lock_folder: Path
     facts: pd.DataFrame | None
+    bought: Mapping[str, Bought]
     pretrained: dict[str, Job] = field(default_factory=dict)  # by key of their specification
     methods: dict[str, str] = field(default_factory=dict)  # which method a fine-tuning's record is of
 
     def jobs(self) -> Iterator[Job]:
         """Every job, each after those that it starts from."""
-        b, data = self.benchmark, self.data()
+        b, data, ways = self.benchmark, self.data(), regimes()
         yield data
         settings = {m.id: b.settings(m) for m in b.methods}
         seeds = dict.fromkeys((m.id, m.seeds(repeat)[0]) for repeat in b.all_repeats for m in b.methods)
@@ -174,6 +198,8 @@ class _Dataset:
         for name, seed in seeds:
             for job in starts[name, seed]:
                 yield self.diagnosis(settings[name], job, job.name, seed, data)
+        frozen = [method for method in b.methods if method.regime in ways and ways[method.regime].frozen]
+        yield from (self.features(m, settings[m.id], repeat, data) for m in frozen for repeat in b.all_repeats)
         for method in b.methods:
             for budget in whole_budgets(b, self.card, self.facts):
                 for repeat in b.all_repeats:
@@ -182,6 +208,11 @@ class _Dataset:
         if b.upper_bound:
             for repeat in b.all_repeats:
                 yield from self.tuned(Method(), b.settings(), None, "all", repeat, data)
+
+    def brought(self, settings: Settings) -> Path | None:
+        """The record of the bought-in weights of a network; None without a card of them."""
+        own = self.bought.get(settings.network.weights or "")
+        return own.record if own else None
 
     def data(self) -> Job:
         """The slice store."""
@@ -209,7 +240,7 @@ class _Dataset:
         spec = PretrainSpec(
             code=_code(f"pretrain/{name}", settings),
             data=data.spec.key,
-            network=_network(settings),
+            network=network_of(settings, self.bought),
             threads=settings.threads,
             seed=seed,
             start=start.spec.key if start else None,
@@ -223,7 +254,8 @@ class _Dataset:
         record = PHASES[phase].record(dataset=self.card.name, chain=chain, seed=seed, key=spec.key)  # type: ignore[index]
         return Job(
             phase, record, spec, self.card.name, method, chain, seed=seed, data=data.record,  # type: ignore[arg-type]
-            start=start.record if start else None, weights=_weights(settings),
+            start=start.record if start else None, weights=file_of(settings, self.bought),
+            bought=self.brought(settings),
             parents=(data.record, start.record) if start else (data.record,),
         )  # fmt: skip
 
@@ -232,7 +264,7 @@ class _Dataset:
         spec = DiagnoseSpec(
             code=_code("diagnose", settings),
             data=data.spec.key,
-            network=_network(settings),
+            network=network_of(settings, self.bought),
             threads=settings.threads,
             seed=seed,
             start=start.spec.key if start else None,
@@ -245,7 +277,8 @@ class _Dataset:
         record = PHASES["diagnose"].record(dataset=self.card.name, chain=chain, seed=seed, key=spec.key)
         return Job(
             "diagnose", record, spec, self.card.name, name, chain, seed=seed, data=data.record,
-            start=start.record if start else None, weights=_weights(settings),
+            start=start.record if start else None, weights=file_of(settings, self.bought),
+            bought=self.brought(settings),
             parents=(data.record, start.record) if start else (data.record,),
         )  # fmt: skip
 
@@ -256,6 +289,8 @@ class _Dataset:
         if method.regime in untrained():
             spec: FinetuneSpec | UntrainedSpec = self.unlearned(method, settings, budget, repeat, data)
         else:
+            if regimes()[method.regime].frozen:
+                start = self.features(method, settings, repeat, data)
             spec = self.finetuning(method, settings, start, budget, repeat, data)
         fields = {"dataset": self.card.name, "chain": method.chain, "budget": budget, "repeat": repeat.name}
         record = PHASES["finetune"].record(**fields, key=spec.key)
@@ -264,9 +299,11 @@ class _Dataset:
                 f"methods: expected methods that differ, found {shown(other)} and {shown(method.id)} with one and the same "
                 "specification: what they set makes no difference"
             )
+        read = start is None or start.phase != "features"  # a head reads features and none of the network's weights
         tuned = Job(
             "finetune", record, spec, self.card.name, method.id, method.chain, budget, repeat, data=data.record,
-            start=start.record if start else None, weights=_weights(settings),
+            start=start.record if start else None, weights=file_of(settings, self.bought) if read else None,
+            bought=self.brought(settings) if read else None,
             parents=(data.record, start.record) if start else (data.record,),
         )  # fmt: skip
         yield tuned
@@ -276,6 +313,25 @@ class _Dataset:
             budget, repeat, data=data.record, start=record, parents=(data.record, record),
         )  # fmt: skip
 
+    def features(self, method: Method, settings: Settings, repeat: Repeat, data: Job) -> Job:
+        """The features that a head of a method starts from; those of bought-in weights are the same for all repeats."""
+        own = options_of(settings, method.regime)
+        seed = 0 if settings.network.weights else method.seeds(repeat)[1]
+        spec = FeaturesSpec(
+            code=code_of(f"features{TIMM}"),
+            data=data.spec.key,
+            network=network_of(settings, self.bought),
+            threads=settings.threads,
+            seed=seed,
+            start=None,
+            **own,
+        )
+        record = PHASES["features"].record(dataset=self.card.name, chain=method.chain, seed=seed, key=spec.key)
+        return Job(
+            "features", record, spec, self.card.name, method.id, method.chain, seed=seed, data=data.record,
+            weights=file_of(settings, self.bought), bought=self.brought(settings), parents=(data.record,),
+        )  # fmt: skip
+
     def finetuning(
         self, method: Method, settings: Settings, start: Job | None, budget: Budget, repeat: Repeat, data: Job
     ) -> FinetuneSpec:
@@ -283,10 +339,13 @@ class _Dataset:
         entry = regimes()[method.regime]
         selected = TUNED if settings.finetune.selection == "validation" else JUDGED
         roles = (*selected, *POOL) if entry.unlabelled else selected
-        return FinetuneSpec(
-            code=_code(f"finetune/{method.regime}", settings),
+        kind, code = FinetuneSpec, _code(f"finetune/{method.regime}", settings)
+        if entry.frozen:
+            kind, code = HeadSpec, code_of(f"finetune/{method.regime}")
+        return kind(
+            code=code,
             data=data.spec.key,
-            network=_network(settings),
+            network=network_of(settings, self.bought),
             threads=settings.threads,
             seed=method.seeds(repeat)[1],
             start=start.spec.key if start else None,
@@ -317,14 +376,9 @@ def _plain(job: Job) -> Job:
     return replace(job, name=job.chain)
 
 
-def _network(settings: Settings) -> NetworkConfig:
-    """The network as a specification has it: bought-in weights by their sha256."""
-    path = _weights(settings)
-    return settings.network.model_copy(update={"weights": sha256_file(path)}) if path else settings.network
-
-
-def _weights(settings: Settings) -> Path | None:
-    return Path(settings.network.weights) if settings.network.weights else None
+def options_of(settings: Settings, regime: str) -> Options:
+    """All options of a regime, those at their defaults included."""
+    return parse(regimes()[regime].option_class(), settings.regimes.get(regime, {}), regime).model_dump()
 
 
 def _options(entry: Entry, given: Mapping[str, Options]) -> Options:

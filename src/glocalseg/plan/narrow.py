@@ -25,7 +25,12 @@ def narrowed(benchmark: Benchmark, record: Path) -> Benchmark | None:
     if "seed" in fields:
         seed = int(fields["seed"])
         methods = [m for m in benchmark.methods if f"{m.chain}+".startswith(f"{chain}+")]
-        repeats = [r for r in benchmark.all_repeats if seed == r.finetuning or any(seed == m.seeds(r)[0] for m in methods)]
+        shared = record.parts[1] == "features"  # by all repeats, where the weights are bought in
+        repeats = (
+            list(benchmark.all_repeats)
+            if shared
+            else [r for r in benchmark.all_repeats if seed == r.finetuning or any(seed == m.seeds(r)[0] for m in methods)]
+        )
         budgets, upper_bound = [], False
     else:
         methods = [m for m in benchmark.methods if m.chain == chain]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-PhaseName = Literal["data", "pretrain_global", "pretrain_local", "diagnose", "finetune", "score", "report"]
+PhaseName = Literal["data", "pretrain_global", "pretrain_local", "diagnose", "features", "finetune", "score", "report"]
 STORE, RUN = "manifest.json", "run.json"
 
 
@@ -53,6 +53,7 @@ PHASES: dict[PhaseName, Phase] = {
     "pretrain_global": Phase("Global pretraining", _RUN.format(phase="pretrain_global"), "pretrain", trains=True),
     "pretrain_local": Phase("Local pretraining", _RUN.format(phase="pretrain_local"), "pretrain", trains=True),
     "diagnose": Phase("Diagnostics", _RUN.format(phase="diagnose"), "pretrain"),
+    "features": Phase("Features", _RUN.format(phase="features"), "pretrain"),
     "finetune": Phase("Fine-tuning", _TUNED.format(phase="finetune"), "finetune", trains=True),
     "score": Phase("Scores", _TUNED.format(phase="score"), "score"),
     "report": Phase("Report", "results/{benchmark}/report-{key}.json", "report"),

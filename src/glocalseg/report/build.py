@@ -32,6 +32,7 @@ from glocalseg.report.tables.long.package import NAME as DATAPACKAGE
 from glocalseg.report.tables.long.package import datapackage
 from glocalseg.report.tables.long.rows import SCORES, compressed, long_scores
 from glocalseg.report.tables.runs import record_tables
+from glocalseg.report.tables.scored.bought import with_bought
 from glocalseg.report.tables.scored.scores import score_tables
 from glocalseg.report.tables.table import Table
 from glocalseg.report.tables.worth import worth_tables
@@ -89,8 +90,10 @@ def build(plan: Plan, root: Path, origins: Sequence[Fact] = (), *, workers: int 
 
 def _tables(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis]) -> list[Table]:
     titles = {name: card.title for name, card in plan.cards.items()}
+    main, *scored = score_tables(analyses, collected, titles)
     return [
-        *score_tables(analyses, collected, titles),
+        with_bought(main, plan),
+        *scored,
         *comparison_tables(analyses, plan.benchmark, titles),
         *failure_tables(analyses, plan, collected, titles),
         *worth_tables(analyses, plan, collected, titles),

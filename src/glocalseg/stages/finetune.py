@@ -72,13 +72,17 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
         CorruptedError, ConfigError: as ``open_inputs``; also if no validation volume holds a structure.
         DivergedError, Interrupted: as ``train``.
     """
-    config = spec.config
+    inputs = open_inputs(spec, spec.split, place, steps=steps_of(spec))
+    tune(spec, inputs, lambda: make_task(spec, inputs, inputs.network(spec, running_averages=False)))
+
+
+def tune(spec: FinetuneSpec, inputs: Inputs, make: Callable[[], Task]) -> None:
+    """What ``finetune`` does of its inputs, with the task that ``make`` makes."""
+    config, place = spec.config, inputs.place
     lead, steps = regime_of(spec).lead(config), steps_of(spec)
-    inputs = open_inputs(spec, spec.split, place, steps=steps)
     selecting = selecting_volumes(config.selection, inputs.split)
     _require_validation(inputs, selecting)
-    net = inputs.network(spec, running_averages=False)
-    task = make_task(spec, inputs, net)
+    task = make()
     selection = Selection(task.result, lambda: _validate(task.result, inputs, selecting), lead=lead) if selecting else None
     schedule = Schedule(
         config.learning_rate, config.steps, cosine=config.schedule == "cosine", warmup=config.warmup, lead=lead

@@ -78,11 +78,20 @@ def open_inputs(spec: RunSpec, split: SplitSpec, place: Place, *, steps: int) ->
     if place.start is not None:
         open_sealed(place.start)
         start = place.start.parent / FILE
-    if place.weights is not None and (found := sha256_file(place.weights)) != spec.network.weights:
-        raise CorruptedError(f"{place.weights}: expected sha256 {spec.network.weights}, found {found}")
+    require_weights(spec, place)
     device = choose_device(spec.network.precision, spec.threads, compiled=spec.network.compiled, steps=steps)
     place.folder.mkdir(parents=True, exist_ok=True)
     return Inputs(place, store, volumes_of(split, _columns(store)), device, start, started)
+
+
+def require_weights(spec: RunSpec, place: Place) -> None:
+    """Raise CorruptedError if the bought-in weights are missing, or not those of the specification."""
+    if place.weights is None:
+        return
+    if not place.weights.is_file():
+        raise CorruptedError(f"{place.weights}: expected weights with sha256 {spec.network.weights}, found no such file")
+    if (found := sha256_file(place.weights)) != spec.network.weights:
+        raise CorruptedError(f"{place.weights}: expected sha256 {spec.network.weights}, found {found}")
 
 
 def _columns(store: SliceStore) -> dict[str, list[Any]]:

@@ -117,6 +117,14 @@ class DiagnoseSpec(RunSpec):
     split: SplitSpec
 
 
+class FeaturesSpec(RunSpec):
+    """Features of all slices of a store, of a network that stays as it is; ``seed`` is 0 where its weights are bought in."""
+
+    kind: ClassVar[str] = "features"
+    blocks: int
+    upsampling: float
+
+
 class FinetuneSpec(RunSpec):
     """A fine-tuning. ``split`` holds training, validation and test volumes, and the pool where the regime reads it."""
 
@@ -125,6 +133,12 @@ class FinetuneSpec(RunSpec):
     options: Options
     config: FinetuneConfig
     split: SplitSpec
+
+
+class HeadSpec(FinetuneSpec):
+    """A fine-tuning of a head alone; ``start`` is the key of the features that it reads."""
+
+    kind: ClassVar[str] = "head"
 
 
 class UntrainedSpec(Spec):

@@ -36,6 +36,7 @@ class Regime(Model):
     """One way to train with few labels. Its fields are its options, by name in a benchmark, typed and bounded."""
 
     unlabelled: ClassVar[bool] = False  # whether it reads unlabelled slices: only then are they in the keys of its runs
+    frozen: ClassVar[bool] = False  # whether it starts from features of slices, which a network that stays as it is made
     diagnostics: ClassVar[
         dict[str, str]
     ] = {}  # what of the log shows its known way of failing: name, and what to read from it

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from glocalseg.evaluation.statistics.arrays import RUN
 from glocalseg.methods.catalogue import strategies
 from glocalseg.plan.jobs import Job, Plan
-from glocalseg.plan.phases import PHASES
+from glocalseg.plan.phases import PHASES, PhaseName
 from glocalseg.records.digest import digest, sha256_file
 from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record
 from glocalseg.report.collected.ledger import Payloads, ledger, pools
@@ -65,7 +65,8 @@ class Collected:
     ``stores`` holds what is known of each data set whose slice store is there; ``payloads`` are the records that were opened;
     ``missing`` are the jobs without one, a score only where its fine-tuning is there:
     without, there is nothing to score. ``failures`` says, by record, why the last attempt at a missing job ended, where it said
-    so: one that was killed did not. ``runs`` of the plan and ``finished`` ones are trainings with their scores, and diagnoses.
+    so: one that was killed did not. ``runs`` of the plan and ``finished`` ones are trainings with their
+    scores, features, and diagnoses.
     """
 
     scores: pd.DataFrame
@@ -98,19 +99,21 @@ def collect(plan: Plan, root: Path) -> Collected:
     tuned = [job for job in there if job.phase == "finetune"]
     pretrained = [job for job in there if job.phase.startswith("pretrain")]
     diagnosed = [job for job in there if job.phase == "diagnose"]
-    payloads = {job.record: _open(root, job) for job in [*pretrained, *diagnosed, *tuned, *scored]}
+    featured = [job for job in there if job.phase == "features"]
+    payloads = {job.record: _open(root, job) for job in [*pretrained, *diagnosed, *featured, *tuned, *scored]}
     missing = tuple(
         job for job in plan.jobs.values()
         if job.phase != "report" and job.record not in records and (job.phase != "score" or job.start in records)
     )  # fmt: skip
-    runs = [*plan.of("pretrain_global"), *plan.of("pretrain_local"), *plan.of("diagnose"), *plan.of("finetune")]
+    phases: tuple[PhaseName, ...] = ("pretrain_global", "pretrain_local", "diagnose", "features", "finetune")
+    runs = [job for phase in phases for job in plan.of(phase)]
     scores = _stack((_scores(root, job) for job in scored), SCORE_COLUMNS)
     return Collected(
         scores=scores[scores["weights"] == SELECTED].reset_index(drop=True),
         last=scores[scores["weights"] != SELECTED].reset_index(drop=True),
         validation=_stack((_log(root, job, "validation.csv") for job in tuned if _looked(root, job)), CURVES),
         pretraining=_stack((_log(root, job, "log.csv") for job in pretrained), ["dataset", "name", "seed", "step", "loss"]),
-        timings=_timings([*pretrained, *diagnosed, *tuned, *scored], payloads),
+        timings=_timings([*pretrained, *diagnosed, *featured, *tuned, *scored], payloads),
         ledger=ledger(tuned, payloads),
         pools=pools([*pretrained, *tuned], payloads),
         diagnostics=_diagnostics(plan, root, diagnosed),

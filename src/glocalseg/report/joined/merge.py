@@ -19,7 +19,7 @@ from glocalseg.config.benchmark import Benchmark
 from glocalseg.data.acquire.lock.file import locked
 from glocalseg.data.cards.card import Card
 from glocalseg.plan.jobs import Job, Plan
-from glocalseg.plan.make import make_plan
+from glocalseg.plan.make import WEIGHTS, make_plan
 from glocalseg.plan.phases import PHASES
 from glocalseg.records.files import write_atomic, write_json
 from glocalseg.records.sealed import CorruptedError, read_record
@@ -69,7 +69,7 @@ def merge(sources: Sequence[Source], out: Path, *, lock_folder: Path) -> Joined:
     locks = _locks(cards, sources, lock_folder)
     with TemporaryDirectory() as folder:
         _write_locks(locks, Path(folder))
-        whole = make_plan(benchmark, cards, lock_folder=Path(folder))
+        whole = make_plan(benchmark, cards, lock_folder=Path(folder), weights=lock_folder.parent / WEIGHTS)
     _require_planned(sources, whole)
     _require_primary(sources, whole)
     plan = _part(whole, {run for source in sources for run in source.runs})

@@ -22,6 +22,7 @@ from glocalseg.report.look.page import data_page
 from glocalseg.report.page.explore import choices
 from glocalseg.report.page.runs import HEIGHT, WIDTH, anchor, groups
 from glocalseg.report.tables.table import Table, number, signed
+from glocalseg.report.text.about.bought import bought_in
 from glocalseg.report.text.about.cite import again, bibtex
 from glocalseg.report.text.about.datasets import data
 from glocalseg.report.text.about.methods import methods, sources, what_differs
@@ -141,7 +142,7 @@ def _context(
         "planned": collected.runs,
         "choices": Markup(choices(analyses, titles, collected)),  # JSON without a "<"
         "what_differs": what_differs(b),
-        "methods": methods(b),
+        "methods": [*methods(b, plan.bought), *bought_in(b, plan.bought)],
         "sources": sources(b),
         "settings": settings(b),
         "switches": switches(b),

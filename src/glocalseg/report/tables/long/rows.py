@@ -8,6 +8,7 @@ import pandas as pd
 
 from glocalseg.evaluation.statistics.arrays import RUN
 from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.phases import PHASES
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.collected.ledger import prices
 from glocalseg.report.text.names import ALL, UPPER_BOUND
@@ -52,4 +53,5 @@ def _runs(plan: Plan, collected: Collected) -> pd.DataFrame:
 def _seeds(plan: Plan, job: Job) -> tuple[int | None, int | None]:
     """Of a run's pretraining and of its fine-tuning; None without one."""
     own = getattr(job.spec, "seed", None)
-    return (plan.job(job.start).seed if job.start else None), own
+    start = plan.job(job.start) if job.start else None
+    return (start.seed if start is not None and PHASES[start.phase].trains else None), own

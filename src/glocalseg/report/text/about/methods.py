@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from glocalseg.config.benchmark import SUPERVISED, Benchmark, Method
+from collections.abc import Mapping
+
+from glocalseg.config.benchmark import RANDOM, SUPERVISED, Benchmark, Method
 from glocalseg.methods.catalogue import Entry, regimes, strategies, untrained
+from glocalseg.plan.bought import Bought
+from glocalseg.report.text.about.bought import started_from
 from glocalseg.report.text.fact import Fact, listed
 from glocalseg.report.text.names import display
 
 
-def methods(b: Benchmark) -> list[Fact]:
-    """Each method's display name, what it is made of and sets itself, and what that does."""
-    return [Fact(display(method.id), " ".join(_sentences(method))) for method in b.methods]
+def methods(b: Benchmark, bought: Mapping[str, Bought] | None = None) -> list[Fact]:
+    """Each method's display name, what it is made of and sets itself, what that does, and what is bought in of it."""
+    return [Fact(display(m.id), " ".join(_sentences(m, started_from(m, b, bought or {})))) for m in b.methods]
 
 
 def parts(method: Method) -> list[Entry]:
@@ -19,19 +23,23 @@ def parts(method: Method) -> list[Entry]:
     return found if method.regime == SUPERVISED else [*found, {**regimes(), **untrained()}[method.regime]]
 
 
-def _sentences(method: Method) -> list[str]:
+def _sentences(method: Method, start: str) -> list[str]:
+    """What is said of a method; ``start`` of its bought-in weights, empty where they are random."""
     own = parts(method)
     if method.regime in untrained():
         said = ["No network and no training."]
     else:
-        said = [] if method.global_ else ["Random weights; no pretraining."]
+        said = [start] if start else [] if method.global_ else ["Random weights; no pretraining."]
     if method.name or len(own) > 1 or said:
         said += [f"{entry.symbol}: {entry.sentence}" for entry in own]
     else:
         said += [entry.sentence[:1].upper() + entry.sentence[1:] for entry in own]
     changed = ", ".join(f"{path} {value}" for path, value in method.set_.items())
     if method.name:
-        said.insert(0, f"{display(method.chain)}{f' with {changed}' if changed else ''}.")
+        made = display(method.chain)
+        if start and not method.global_:
+            made = made.replace(display(RANDOM), "Bought-in weights", 1)
+        said.insert(0, f"{made}{f' with {changed}' if changed else ''}.")
     if method.other_seeds:
         said.insert(0, "Control: the same once more with other seeds, so that what comes out is what chance alone gives.")
     elif is_control(method):
@@ -60,9 +68,10 @@ def what_differs(b: Benchmark) -> str:
     other = list(dict.fromkeys(m.regime for m in b.methods if m.regime != SUPERVISED and m.regime not in bare))
     net = "a network" if "network" in changed else "the same network"
     same = "" if changed & {"finetune", "regimes", "threads"} or other else " with the same settings"
+    bought = any(b.settings(method).network.weights for method in b.methods)
     weights = "the weights that it starts from"
     differ = [
-        *([weights] if any(method.global_ for method in b.methods) else []),
+        *([weights] if bought or any(method.global_ for method in b.methods) else []),
         *([f"what it does with the slices ({listed([regimes()[name].symbol for name in other])})"] if other else []),
         *(["settings that single methods change, named with each"] if changed else []),
     ]

@@ -7,7 +7,7 @@ from functools import reduce
 from typing import Literal
 
 from glocalseg.config.benchmark import SUPERVISED, Benchmark
-from glocalseg.config.settings import AugmentConfig, FinetuneConfig, LocalConfig, PretrainConfig
+from glocalseg.config.settings import AugmentConfig, LocalConfig, PretrainConfig
 from glocalseg.evaluation.metrics import METRICS
 from glocalseg.evaluation.statistics.arrays import MIN_REPEATS
 from glocalseg.methods.catalogue import Entry, strategies, untrained
@@ -71,7 +71,7 @@ def settings(b: Benchmark) -> list[Fact]:
              + _otherwise(b, "network", "threads")),
         *_pretraining(b, "global"),
         *_pretraining(b, "local"),
-        Fact("Fine-tuning", _finetuning(f) + _otherwise(b, "finetune", "regimes")),
+        Fact("Fine-tuning", _finetuning(b) + _otherwise(b, "finetune", "regimes")),
         Fact("Loss of fine-tuning", f"{_LOSSES[f.loss]}" + ("; a regime may add its own" if regimes else "")),
         Fact("Augmentation of fine-tuning", _augmentation(f.augment)),
         Fact("Weights", _SELECTION[f.selection].format(steps=f.validate_every)),
@@ -164,9 +164,17 @@ def _local(b: Benchmark, p: LocalConfig, used: list[Entry]) -> list[tuple[str, s
     ]
 
 
-def _finetuning(f: FinetuneConfig) -> str:
+def _finetuning(b: Benchmark) -> str:
+    f, rate = b.finetune, b.regimes.get(SUPERVISED, {}).get("encoder_rate", 1)
     schedule = "constant" if f.schedule == "constant" else f"cosine decay after {100 * f.warmup:g}% warm-up"
-    return f"{f.steps} steps of {f.batch} slices, learning rate {f.learning_rate:g} ({schedule}); all weights are trained"
+    return f"{f.steps} steps of {f.batch} slices, learning rate {f.learning_rate:g} ({schedule}); {_trained(rate)}"
+
+
+def _trained(rate: float) -> str:
+    """Which weights are trained, by the encoder's share of the learning rate."""
+    if rate == 1:
+        return "all weights are trained"
+    return f"the encoder at {rate:g} of it" if rate else "all weights but the encoder's are trained"
 
 
 def _augmentation(a: AugmentConfig) -> str:

@@ -17,19 +17,30 @@ annotations, NeurIPS 2020, arXiv 2006.10511; docs/method.md 6.
 from __future__ import annotations
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from glocalseg.config.settings import FinetuneConfig
 from glocalseg.methods.finetuning.base import Regime, Slices, labelled_batch
 from glocalseg.methods.finetuning.losses import segmentation_loss
 from glocalseg.networks.unet import SegmentationNet
+from glocalseg.networks.weights import freeze
 from glocalseg.training.augment.views import apply_training
 from glocalseg.training.device import Device
 from glocalseg.training.task import EVERYTHING, Task
 
+ENCODER = "encoder"  # name of the optimiser that an encoder at a rate of its own has
+
 
 class Supervised(Regime):
-    """Slices drawn uniformly with replacement from all labelled volumes."""
+    """Slices drawn uniformly with replacement from all labelled volumes.
+
+    Options:
+        encoder_rate: the encoder's learning rate as a share of the decoder's, for an encoder that has learned already; at 0 it
+            stays as it is, its batch norms with the running averages that it came with.
+    """
+
+    encoder_rate: float = Field(default=1.0, ge=0, le=1)
 
     def changed(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """An augmented batch as it is trained on: unchanged here; what a regime that only alters batches alters."""
@@ -51,7 +62,19 @@ class Supervised(Regime):
             images, labels = self.changed(*labelled_batch(slices, config, draws, augment), draws)
             return {EVERYTHING: segmentation_loss(forward(images), labels, config.loss)}
 
-        return Task(nn.ModuleDict({"network": net.train()}), losses, forward, config.batch, net)
+        net.train()
+        if self.encoder_rate == 0:
+            freeze(net.encoder.eval())
+        if self.encoder_rate in (0, 1):
+            return Task(nn.ModuleDict({"network": net}), losses, forward, config.batch, net)
+        parts = nn.ModuleDict({"encoder": net.encoder, "decoder": net.decoder, "head": net.head})
+
+        def shared(step: int) -> dict[str, Tensor]:
+            (loss,) = losses(step).values()
+            return {EVERYTHING: loss, ENCODER: loss}
+
+        optimised, rates = {EVERYTHING: ("decoder", "head"), ENCODER: ("encoder",)}, {ENCODER: self.encoder_rate}
+        return Task(parts, shared, forward, config.batch, net, optimised, rates)
 
 
 METHOD = Supervised
