@@ -111,8 +111,8 @@ def test_each_data_set_takes_the_nearest_size_and_says_so(sizing: ModuleType, tm
         "finetune: 20 images a step, measured with 48",
     ]
     found = sizing.hours(plan, table, sizing.Costs(0, 0)).set_index(["dataset", "phase"])["hours"]
-    assert found["acdc", "pretrain_global"] == pytest.approx(9 * 10001 * 48 / 100 / 3600)
-    assert found["mmwhs", "pretrain_global"] == pytest.approx(9 * 10001 * 48 / 200 / 3600)
+    assert found["acdc", "pretrain_global"] == pytest.approx(18 * 10001 * 48 / 100 / 3600)
+    assert found["mmwhs", "pretrain_global"] == pytest.approx(18 * 10001 * 48 / 200 / 3600)
 
 
 def test_the_fastest_of_several_measurements_counts(sizing: ModuleType, tmp_path: Path) -> None:
