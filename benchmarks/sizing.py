@@ -2,8 +2,9 @@
 
 Counts every job of the plan, so no data is needed. A training costs its steps x its images a step / images per second, as
 measured at the frame size nearest to its data set's. Every job, a diagnosis and a score too, costs an overhead besides: its
-start, the reading of the data, the test. Validation is in no measured step: its seconds can be given. Preparing the data and
-the report are left out.
+start, the reading of the data, the test. Validation is in no measured step: its seconds can be given. Every regime counts as
+supervised training does, which is too little for those that use unlabelled slices. Preparing the data and the report are left
+out.
 
     python benchmarks/throughput.py --config config/paper.yaml --size 192 --csv 192.csv     # and once more with 160
     python benchmarks/sizing.py config/paper.yaml 192.csv 160.csv [--overhead 10] [--validation 0]
@@ -22,6 +23,7 @@ import pandas as pd
 from glocalseg.config.benchmark import load_benchmark
 from glocalseg.config.model import ConfigError
 from glocalseg.data.cards.card import load_cards
+from glocalseg.methods.catalogue import regimes
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.plan.phases import PHASES
@@ -80,7 +82,9 @@ def nearest(plan: Plan, dataset: str, measured: pd.DataFrame) -> int:
 
 
 def rate(job: Job, plan: Plan, measured: pd.DataFrame) -> pd.Series:
-    """The measurement that stands for a training: its strategy's at the nearest size; of any method for a fine-tuning.
+    """The measurement that stands for a training: its strategy's at the nearest size; for a fine-tuning a supervised one, if any.
+
+    What other regimes cost changes while they train (rounds, stages), so no measurement of a few steps stands for them.
 
     Raises:
         ConfigError: if there is none.
@@ -88,6 +92,8 @@ def rate(job: Job, plan: Plan, measured: pd.DataFrame) -> pd.Series:
     rows = measured[(measured["size"] == nearest(plan, job.dataset, measured)) & (measured["phase"] == job.phase)]
     if job.phase != "finetune":
         rows = rows[rows["name"].str.rpartition("+")[2] == job.chain.rpartition("+")[2]]
+    elif not (plain := rows[~rows["name"].str.rpartition("+")[2].isin(regimes())]).empty:
+        rows = plain
     if rows.empty:
         raise ConfigError(f"expected a measurement of {job.phase} {job.chain}, found none: throughput.py --config makes it")
     return rows.iloc[0]

@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 import yaml
 
-from glocalseg.config.benchmark import parse_benchmark
+from glocalseg.config.benchmark import load_benchmark, parse_benchmark
 from glocalseg.config.settings import Settings
 from glocalseg.data.cards.card import load_cards
 from glocalseg.methods.catalogue import regimes, strategies
@@ -240,6 +240,25 @@ def test_editors_accept_what_is_here_and_refuse_what_is_wrong(folder: str, schem
 def test_every_benchmark_is_named_where_benchmarks_are_explained() -> None:
     page = (HERE / "config" / "README.md").read_text(encoding="utf-8")
     assert not [p.name for p in (HERE / "config").glob("*.yaml") if f"`{p.name}`" not in page]
+
+
+def test_the_papers_page_has_every_row_and_counts_the_jobs() -> None:
+    page = texts()["docs/reproducing-the-paper.md"]
+    benchmark, cards = load_benchmark(HERE / "config" / "paper.yaml"), HERE / "config" / "datasets"
+    assert not [method.id for method in benchmark.methods if f"| `{method.id}` |" not in page]
+    plan = make_plan(benchmark, load_cards(benchmark.datasets, cards), lock_folder=cards)
+    counts = {phase: f"{len(plan.of(phase)):,}" for phase in ("finetune", "pretrain_global", "pretrain_local", "diagnose")}
+    assert (
+        "{finetune} fine-tunings and as many scores, {pretrain_global} global and {pretrain_local} local pretrainings, ".format(
+            **counts
+        )
+        + f"{counts['diagnose']} diagnoses"
+        in page
+    )
+    jobs = sum(len(plan.of(phase)) for phase in (*counts, "score"))
+    cluster = texts()["docs/cluster.md"]
+    assert f"{counts['finetune']} fine-tunings of" in cluster
+    assert f"{jobs:,} jobs' start-ups" in cluster
 
 
 @pytest.mark.parametrize("page", ["config/README.md", "docs/reproducing-the-paper.md"])

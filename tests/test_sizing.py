@@ -117,8 +117,17 @@ def test_each_data_set_takes_the_nearest_size_and_says_so(sizing: ModuleType, tm
         "finetune: 20 images a step, measured with 48",
     ]
     found = sizing.hours(plan, table, sizing.Costs(0, 0)).set_index(["dataset", "phase"])["hours"]
-    assert found["acdc", "pretrain_global"] == pytest.approx(9 * 10001 * 48 / 100 / 3600)
-    assert found["mmwhs", "pretrain_global"] == pytest.approx(9 * 10001 * 48 / 200 / 3600)
+    assert found["acdc", "pretrain_global"] == pytest.approx(18 * 10001 * 48 / 100 / 3600)
+    assert found["mmwhs", "pretrain_global"] == pytest.approx(18 * 10001 * 48 / 200 / 3600)
+
+
+def test_a_fine_tuning_takes_a_supervised_measurement_where_there_is_one(sizing: ModuleType) -> None:
+    plan = plan_of("paper", repeats=1)
+    slow, fast = measured(192, 10.0, plan), measured(192, 90.0, plan)
+    fast = fast[fast["phase"] == "finetune"].assign(name="random+adversarial")
+    job = plan.of("finetune")[0]
+    for rows, rate in (([fast, slow], 10.0), ([fast], 90.0)):
+        assert sizing.rate(job, plan, pd.concat(rows))["images_per_second"] == rate
 
 
 def test_the_fastest_of_several_measurements_counts(sizing: ModuleType, tmp_path: Path) -> None:

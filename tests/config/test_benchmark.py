@@ -48,6 +48,10 @@ def test_the_paper_configuration_has_the_papers_values() -> None:
     assert (paper.finetune.batch, paper.finetune.loss, paper.finetune.schedule) == (20, "dice", "constant")
     assert (paper.pretrain_local.blocks, paper.pretrain_local.region_size) == (3, 3)
     assert paper.budgets == [1, 2, 8]
+    start = ["random", "gr", "gd_minus", "gd", "gd+lr", "gd+ld", "rotation", "inpainting", "context"]
+    regimes = [f"random+{name}" for name in ("mixup", "self_training", "adversarial", "task_driven")]
+    assert [m.id for m in paper.methods] == [*start, *regimes, "gd+lr+mixup", "gd+lr+self_training"]
+    assert not any(m.set_ or m.control for m in paper.methods)
 
 
 @pytest.mark.parametrize(
