@@ -16,7 +16,6 @@ from glocalseg.report.analysis.dataset import analyse
 from glocalseg.report.analysis.failed import failures
 from glocalseg.report.analysis.twoway import twoway
 from glocalseg.report.collected.collect import Collected, collect
-from glocalseg.report.figures.costs import apart
 from glocalseg.report.figures.curves import learning_curves, run_plots
 from glocalseg.report.figures.figure import ON_DARK, PAPER, Plot, canvas
 from glocalseg.report.figures.networks import network_plots
@@ -146,14 +145,6 @@ def test_an_interval_that_leaves_the_frame_ends_in_an_arrow_there():
         bar(axes, 0.5, interval, "#1f4fa8", upright=False)
     lines = [(np.asarray(line.get_xdata()).tolist(), line.get_marker()) for line in axes.lines]
     assert lines == [([1.5, 3.0], "None"), ([1.0, 8.0], "None"), ([1.0], "<"), ([8.0], ">")]
-
-
-def test_points_that_would_cover_one_another_are_moved_apart_and_others_stay():
-    moved = apart(np.array([5.0, 1.0, 5.05, 9.0]), least=0.5)
-    assert moved == pytest.approx([4.775, 1.0, 5.275, 9.0])
-    crowd = apart(np.ones(30), least=0.5)
-    assert np.ptp(crowd) < 8 * 0.5
-    assert np.diff(crowd).min() > 0
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (4, 1), (5, 2), (9, 3)])

@@ -19,7 +19,8 @@ from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import analyse
-from glocalseg.report.analysis.pairwise import pairwise, variants
+from glocalseg.report.analysis.methods.pairwise import pairwise
+from glocalseg.report.analysis.methods.variants import variants
 from glocalseg.report.collected.collect import Collected, collect
 from glocalseg.report.tables.compared.declared import comparison_tables
 from glocalseg.report.tables.compared.pairwise import pairwise_table

@@ -33,7 +33,8 @@ class Entry:
     ``symbol`` is rich text (``G^{D}``), ``part`` what a strategy trains and hands on, empty for a regime; ``unread`` are the
     settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices, ``by_partition``
     is of a strategy that shows one slice of every partition of some volumes: the fewest volumes of a batch, and the views of a
-    slice; ``diagnostics`` are columns of its log that show its known way of failing, with what to read from them.
+    slice; ``diagnostics`` are columns of its log that show its known way of failing, with what to read from them; ``said`` is what
+    the docstring of its class says of its options.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Entry:
     unlabelled: bool
     by_partition: tuple[int, int] | None
     diagnostics: dict[str, str]
+    said: dict[str, str]
     module: str
     path: Path
 
@@ -111,6 +113,7 @@ def _entry(path: Path, package: str, part: Part | Literal[""]) -> Entry:
         unlabelled=bool(_literal(tree, "unlabelled", False)),
         by_partition=_literal(tree, "by_partition", None),
         diagnostics=_literal(tree, "diagnostics", {}),
+        said=_options_said(tree),
         module=f"{package}.{path.stem}",
         path=path,
     )
@@ -127,6 +130,14 @@ def _items(text: str) -> Iterable[str]:
     found = re.search(r"^Departures:\n(.*?)(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
     lines = re.split(r"^\s*- ", found[1], flags=re.MULTILINE) if found else []
     return [" ".join(line.split()) for line in lines if line.strip()]
+
+
+def _options_said(tree: ast.Module) -> dict[str, str]:
+    """The list under ``Options`` in the docstring of a class, by option: ``views: D3, paper: ...; release: ...``."""
+    docstrings = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    lists = [found[1] for text in docstrings if (found := re.search(r"^Options.*:\n((?:    .*\n?)+)", text, re.MULTILINE))]
+    items = [item for text in lists for item in re.findall(r"^    (\w[\w, ]*): ((?:.|\n {5,})*)", text, re.MULTILINE)]
+    return {name: " ".join(said.split()) for names, said in items for name in names.split(", ")}
 
 
 def _literal(tree: ast.Module, name: str, default: Any) -> Any:

@@ -22,6 +22,7 @@ from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import Budget, Role
 from glocalseg.data.splits.lists import split_spec
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies, untrained
+from glocalseg.methods.described import description
 from glocalseg.plan.check import check
 from glocalseg.plan.entries import TIMM, code_of
 from glocalseg.plan.facts import check_facts, whole_budgets
@@ -88,11 +89,14 @@ def _require_fitting(
 
 
 def _words(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
-    """What the methods of a benchmark, and the metrics, say of themselves: docstrings, which the digest of code leaves out."""
+    """What methods, settings that lines change, and metrics say of themselves, which no digest of code holds."""
     used = {name for m in benchmark.methods for name in (m.global_, m.local, m.regime) if name}
     entries = [e for e in (*strategies().values(), *regimes().values(), *untrained().values()) if e.name in used]
-    words = {e.name: (e.symbol, e.sentence, e.source, *e.departures) for e in entries}
-    return words | {"metrics": tuple(_sentences(METRICS))}
+    words = {
+        e.name: (e.symbol, e.sentence, e.source, *e.departures, *e.diagnostics.values(), *e.said.values()) for e in entries
+    }
+    changed = dict.fromkeys(path for m in benchmark.methods for path in m.set_)
+    return words | {"metrics": tuple(_sentences(METRICS)), "settings": tuple(map(description, changed))}
 
 
 def _sentences(path: Path) -> Iterator[str]:
