@@ -81,7 +81,7 @@ _SWITCHED: tuple[Line, ...] = (
     }},
     *({"global": "gd", "name": f"gd_pool{k}", "set": {"pool": f"{k}%"}} for k in (10, 30)),
     *({"global": "gd", "name": f"gd_s{k}", "set": {"pretrain_global.partitions": k}} for k in (3, 6, 8)),
-    *({"global": "gd", "local": "lr", "name": f"lr_blocks{k}", "set": {"pretrain_local.blocks": k}} for k in (2, 3)),
+    *({"global": "gd", "local": "lr", "name": f"lr_blocks{k}", "set": {"pretrain_local.blocks": k}} for k in (1, 2)),
     {"name": "random_half", "set": {"finetune.batch": 10}},
 )  # fmt: skip
 _RATES = tuple({"name": f"gd_{k}", "global": "gd", "set": {"finetune.learning_rate": k / 1e4}} for k in range(11, 38))

@@ -33,8 +33,8 @@ class Entry:
     ``symbol`` is rich text (``G^{D}``), ``part`` what a strategy trains and hands on, empty for a regime; ``unread`` are the
     settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices, ``by_partition``
     is of a strategy that shows one slice of every partition of some volumes: the fewest volumes of a batch, and the views of a
-    slice; ``diagnostics`` are columns of its log that show its known way of failing, with what to read from them; ``said`` is what
-    the docstring of its class says of its options.
+    slice; ``diagnostics`` are columns of its log that show its known way of failing, with what to read from them; ``said`` is
+    what the docstring of its class says of its options.
     """
 
     name: str

@@ -18,7 +18,7 @@ from glocalseg.report.analysis.worth import Hours, efficiency, hours
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import INK, MUTED, Plot, Shape, canvas, plot
 from glocalseg.report.figures.panels import bar, by_budget, legend_below
-from glocalseg.report.figures.scores.frame import frame, method_mark, unstretching
+from glocalseg.report.figures.scores.frame import frame, method_mark
 from glocalseg.report.tables.table import number
 from glocalseg.report.text.colours import PHASES, colours, markers
 from glocalseg.report.text.names import ALL, BASELINE, display, mathtext, phase_title, plain, shortened
@@ -100,7 +100,8 @@ def _compute(a: DatasetAnalysis, found: Mapping[Key, Hours]) -> Plot | None:
         title="Dice beside compute",
         caption="Left, the mean compute of a run, from the least at the top: fine-tuning and every pretraining that it starts "
         "from, in full, however many runs share it; the mean over numbers of labelled volumes. Right, mean Dice with its "
-        "interval over subjects and repeats on one scale; an arrow: outside; the line: random weights. Intervals that overlap do not mean "
+        "interval over subjects and repeats, on a scale for each number of labelled volumes; an arrow: outside; "
+        "dotted: random weights. Intervals that overlap do not mean "
         f"that methods are equal, because all see the same subjects and repeats.{share} Jobs that ran side by side slow "
         "one another down.",
         alt=f"Bars of {unit} of compute a run beside dots of mean Dice. {_costs(a, found, factor, unit)}",
@@ -137,10 +138,8 @@ def _draw_compute(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Hours], 
     titles = ["Compute a run", *(a.price(n) for n in budgets)]
     figure, panels = by_budget(shape, titles, names, row=0.2 if len(taken) > 12 else 0.25)
     _bars(panels[0], list(taken.values()), factor, unit)
-    there = [c.mean.interval for c in unstretching(a) if c.budget != ALL] or [c.mean.interval for c in a.cells.values()]
-    limits = frame((i.estimate for i in there), there, least=0.06, bounds=(0.0, 1.0))
     for axes, budget in zip(panels[1:], budgets, strict=True):
-        axes.set_xlim(limits)
+        axes.set_xlim(_limits(a, budget))
         axes.locator_params(axis="x", nbins=4)
         axes.set_xlabel("mean Dice")
         if baseline := a.cell(BASELINE, budget):
@@ -152,6 +151,13 @@ def _draw_compute(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Hours], 
     if any(before for _, before in taken.values()):
         legend_below(figure, shape, handles, ["fine-tuning", "all pretraining"])
     return figure
+
+
+def _limits(a: DatasetAnalysis, budget: str) -> tuple[float, float]:
+    """What shows the methods of a budget well; a control far off becomes an arrow."""
+    cells = [c for c in a.cells.values() if c.budget == budget]
+    means = [c.mean.interval for c in cells if c.method not in a.references] or [c.mean.interval for c in cells]
+    return frame((i.estimate for i in means), means, least=0.04, bounds=(0.0, 1.0))
 
 
 def _bars(axes: Axes, taken: Sequence[tuple[float, float]], factor: float, unit: str) -> None:

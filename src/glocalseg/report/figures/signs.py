@@ -37,7 +37,7 @@ def signs_plot(a: DatasetAnalysis, collected: Collected) -> Plot | None:
     shared = f" Fine-tuning: with {a.price(smallest)}." if smallest else ""
     return plot(
         lambda shape: _draw(shape, a, there), f"{a.dataset}-signs", dataset=a.dataset,
-        title="The course of what methods say of their own failing",
+        title="The course of the diagnostics that methods declare",
         caption="A panel for each diagnostic, a line for each method that declares it: its mean over runs at every logged step."
         f"{shared} What is to be read from each stands in the table below. Methods that share a name need not share its scale.",
         alt=_alt(there),

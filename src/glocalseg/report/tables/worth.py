@@ -130,8 +130,8 @@ def _compute(analyses: Analyses, plan: Plan, collected: Collected, titles: dict[
         "Method",
         "Labelled volumes",
         "Labelled steps",
-        "Images in pretraining",
-        "Images in fine-tuning",
+        "Thousand images, pretraining",
+        "Thousand images, fine-tuning",
         "Compute, min a run",
         "of it pretraining, min",
         "Dice per hour",
@@ -139,7 +139,7 @@ def _compute(analyses: Analyses, plan: Plan, collected: Collected, titles: dict[
     )
     caption = (
         "Labelled steps: gradient steps of the network with labels, and those of a stage of the regime before them. Images: how "
-        "many went through the network in a run, in thousands, by throughput and seconds, which counts some percent too many. "
+        "many went through the network in a run, by throughput and seconds, which counts some percent too many. "
         "Compute of a run: its fine-tuning and every pretraining that it starts from. A pretraining that several budgets share "
         "is counted in full for each, not shared out: whoever wants one result has to pay for all of it. Dice per hour: mean "
         "over mean, with its interval over repeats. Gain per hour more: the gain over Random init by the hours that it took "

@@ -14,7 +14,6 @@ from glocalseg.config.benchmark import SUPERVISED, Benchmark, Method
 from glocalseg.report.analysis.cells import Compared, DatasetAnalysis
 from glocalseg.report.figures.figure import Plot, Shape, plot
 from glocalseg.report.figures.scores.forest import Line, draw_forest, how_read
-from glocalseg.report.figures.scores.frame import spent
 from glocalseg.report.tables.table import bracket, signed
 from glocalseg.report.text.names import BASELINE, UPPER_BOUND, display, mathtext, plain, shortened
 
@@ -56,13 +55,15 @@ def kind_of(m: Method) -> str:
 def _plot(a: DatasetAnalysis, budget: str, groups: dict[str, list[Compared]]) -> Plot:
     letters = max(len(plain(text)) for of in groups.values() for c in of for text in [_name(c)])
 
+    title = f"Gain over {plain(display(BASELINE))}, labelled: {a.price(budget)}"
+
     def draw(shape: Shape) -> Figure:
         lines = list(_lines(groups, shape))
-        return draw_forest(a, lines, shape, letters=min(letters, 40) + 1, labels={}, title=spent(a, budget))
+        return draw_forest(a, lines, shape, letters=min(letters, 40) + 1, labels={}, title=title)
 
     return plot(
         draw, f"{a.dataset}-against-n{budget}", dataset=a.dataset,
-        title=f"Gain over {plain(display(BASELINE))}, {spent(a, budget)[:1].lower()}{spent(a, budget)[1:]}",
+        title=title,
         caption=f"Mean gain in Dice over {display(BASELINE)}, or over what a control's line names, with its interval, which is "
         f"not corrected{how_read(a)} Controls are a family of their own.",
         alt=_alt(groups),

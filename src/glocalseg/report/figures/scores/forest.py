@@ -152,12 +152,12 @@ def _gain(axes: Axes, a: DatasetAnalysis, c: Compared, place: float) -> None:
     gain, colour, mark = c.comparison.gain.mean.interval, colours(a.methods)[c.method], markers(a.methods)[c.method]
     if not np.isfinite(gain.estimate):
         return
-    bar(axes, place, gain, colour, upright=False, width=1.4)
     low, high = axes.get_xlim()
     if not low <= gain.estimate <= high:
         end, arrow = (low, CARETLEFT) if gain.estimate < low else (high, CARETRIGHT)
         axes.plot(end, place, marker=arrow, markersize=7, color=colour, markeredgewidth=0, clip_on=False)
         return
+    bar(axes, place, gain, colour, upright=False, width=1.4)
     axes.plot(
         gain.estimate, place, marker=mark, markersize=5.2 * bulk(mark), color=colour, markeredgewidth=1.2, zorder=4,
         markerfacecolor=colour if c.held or a.silent else PAPER,

@@ -58,10 +58,12 @@ def variants_table(analyses: Mapping[str, DatasetAnalysis], b: Benchmark, titles
 
 
 def changes(v: Variant) -> str:
-    """What a variant sets, and instead of what: ``finetune.steps 400 → 1200, seed 3``."""
-    return ", ".join(
-        f"{path} {_shown(path, v.usual.get(path))} → {_shown(path, value)}" for path, value in v.changes.items()
-    )
+    """What a variant sets, and instead of what: ``finetune.steps 400 → 1200, threads 1 → 2``."""
+    return ", ".join(_change(v, path) for path in v.changes)
+
+
+def _change(v: Variant, path: str) -> str:
+    return f"{path} {_shown(path, v.usual.get(path))} → {_shown(path, v.changes[path])}"
 
 
 def _shown(path: str, value: Any) -> str:
@@ -70,12 +72,12 @@ def _shown(path: str, value: Any) -> str:
     return str(value)
 
 
-def _said(v: Variant) -> str:
-    """What the changed settings are, in the words of their own descriptions; of several, each after its name."""
-    said = {path: description(path) for path in v.changes}
-    if len(said) == 1:
-        return next(iter(said.values()))
-    return "; ".join(f"{path.split('.')[-1]}: {text}" for path, text in said.items() if text)
+def _changed(v: Variant) -> Entry:
+    """One changed setting with its description; several in the note, which breaks over lines."""
+    if len(v.changes) == 1:
+        return Entry(changes(v), more=description(next(iter(v.changes))))
+    said = (f"{_change(v, path)}{f' ({text})' if (text := description(path).rstrip('.')) else ''}" for path in v.changes)
+    return Entry(f"{len(v.changes)} settings", more="; ".join(said))
 
 
 def _row(a: DatasetAnalysis, v: Variant, scores: Digits, gains: Digits) -> tuple[Entry, ...]:
@@ -85,7 +87,7 @@ def _row(a: DatasetAnalysis, v: Variant, scores: Digits, gains: Digits) -> tuple
     return (
         Entry(display(v.method)),
         labelled(a.price(v.budget, v.method), v.budget),
-        Entry(changes(v), more=_said(v)),
+        _changed(v),
         Entry(display(v.twin) if v.twin else "no such method"),
         with_interval(cell.mean.interval, digits=scores, more=short, runs=(v.method, v.budget)),
         with_interval(v.gain.mean.interval, sign=True, digits=gains, strong=held) if v.gain else Entry("–"),

@@ -18,15 +18,13 @@ def signs_table(analyses: Mapping[str, DatasetAnalysis], collected: Collected, t
     found = {name: declared_signs(collected.signs, name) for name in analyses}
     shown = {name: [_row(a, s) for s in found[name]] for name, a in analyses.items()}
     data = [_data(name, s) for name, of in found.items() for s in of]
-    header = ("Method", "Labelled volumes", "Diagnostic", "At the beginning", "At the end", "Runs", "What to read from it")
+    header = ("Method", "Labelled volumes", "Diagnostic", "At the beginning", "At the end", "Runs")
     caption = (
-        "What a method logs of its own known way of failing, by the names that its file declares, with the sentence that it "
-        "says there. Beginning and end: the first and the last tenth of the logged steps; mean over runs, with their range. Only "
-        "those of one method and name are to be set beside each other."
+        "What a method logs of its own known way of failing, by the names that its file declares, with what it says "
+        "there of how to read them. Beginning and end: the first and the last tenth of the logged steps; mean over runs, with "
+        "their range. Only those of one method and name are to be set beside each other."
     )
-    return Table(
-        "signs", "What methods say of their own failing", caption, frame(data, _KEYS), blocks(titles, header, shown)
-    )
+    return Table("signs", "Diagnostics that methods declare", caption, frame(data, _KEYS), blocks(titles, header, shown))
 
 
 def _row(a: DatasetAnalysis, s: Sign) -> tuple[Entry, ...]:
@@ -34,11 +32,10 @@ def _row(a: DatasetAnalysis, s: Sign) -> tuple[Entry, ...]:
     return (
         Entry(display(s.name), more=own),
         labelled(a.price(s.budget, s.name), s.budget) if s.budget else Entry("pretraining", key="0"),
-        Entry(s.sign),
+        Entry(s.sign, more=s.sentence),
         _entry(s.first),
         _entry(s.last),
         Entry(str(s.runs)),
-        Entry(s.sentence),
     )
 
 
