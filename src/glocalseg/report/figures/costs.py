@@ -96,7 +96,7 @@ def _compute(a: DatasetAnalysis, found: Mapping[Key, Hours]) -> Plot | None:
     ends = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares)))) if shares else ""
     share = f" Pretraining is {ends} of it where there is one." if shares else ""
     return plot(
-        lambda shape: _draw_compute(shape, a, found, factor, unit), f"{a.dataset}-compute", dataset=a.dataset,
+        lambda shape: draw_compute(shape, a, found, factor, unit), f"{a.dataset}-compute", dataset=a.dataset,
         title="Dice beside compute",
         caption="Left, the mean compute of a run, from the least at the top: fine-tuning and every pretraining that it starts "
         "from, in full, however many runs share it; the mean over numbers of labelled volumes. Right, mean Dice with its "
@@ -131,7 +131,8 @@ def by_compute(a: DatasetAnalysis, found: Mapping[Key, Hours]) -> dict[str, tupl
     return dict(sorted(means.items(), key=lambda item: sum(item[1])))
 
 
-def _draw_compute(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Hours], factor: float, unit: str) -> Figure:
+def draw_compute(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Hours], factor: float, unit: str) -> Figure:
+    """Bars of compute, and beside them Dice at every number of labelled volumes: a row a method, named once."""
     taken = by_compute(a, found)
     budgets = [n for n in a.budgets if any(k[1] == n for k in found)]
     names = [mathtext(shortened(display(m), 22)) for m in taken]
