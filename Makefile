@@ -6,7 +6,7 @@
 #   make benchmark CONFIG=config/hippocampus.yaml MIRROR=<folder or url>
 #   make status [CONFIG=...] [WATCH=1]                     what is finished, runs, waits or failed, time left, scores so far
 #   make report-merge FOLDERS="<folder> <folder> ..." [OUT=results/merged]   several benchmarks or sites as one report
-#   make report-diff A=<report> B=<report> [OUT=<file>.md]  what changed between two reports, and whether it is within noise
+#   make report-diff A=<report> B=<report> [OUT=<file>.md]  what changed between two reports; ends with 2 if that is beyond noise (make makes 2 of its 1)
 #   make publish CONFIG=config/hippocampus.yaml            its report copied to results/published, which git keeps: no checkpoints
 #   make export RUN=<folder of a fine-tuning> [OUT=...]     a network with all that it needs; or CONFIG=... METHOD=gd+lr BUDGET=8: all repeats
 #   make predict MODEL=<folder> IMAGES=<folder> OUT=<folder>   labels of images; FORCE=yes replaces those that are there

@@ -21,6 +21,7 @@ from glocalseg.methods.catalogue import regimes
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.records.sealed import FAILURE, seal
+from glocalseg.report.collected.signs import declaring
 from glocalseg.stages.score import COLUMNS, SCORES
 from glocalseg.stages.specs import FinetuneSpec
 
@@ -66,6 +67,23 @@ class Size:
 
 
 _SQUARE = tuple({"draw": i + 1, "pretraining": j, "finetuning": (i + j) % 3} for i in range(3) for j in range(3))
+_SIGNS: tuple[Line, ...] = (
+    {"regime": "uamt"},
+    {"regime": "fixmatch"},
+    {"global": "vicreg"},
+    {"global": "gd", "local": "lr_geo"},
+)
+_SWITCHED: tuple[Line, ...] = (
+    {"global": "gd", "name": "gd_scalars", "set": {"pretrain_global.views.scalars": "release"}},
+    {"global": "gd", "name": "gd_cross_views", "set": {"strategies.gd.cross_views": "release"}},
+    {"global": "gd", "name": "gd_release", "set": {
+        "pretrain_global.views.scalars": "release", "strategies.gd.cross_views": "release",
+    }},
+    *({"global": "gd", "name": f"gd_pool{k}", "set": {"pool": f"{k}%"}} for k in (10, 30)),
+    *({"global": "gd", "name": f"gd_s{k}", "set": {"pretrain_global.partitions": k}} for k in (3, 6, 8)),
+    *({"global": "gd", "local": "lr", "name": f"lr_blocks{k}", "set": {"pretrain_local.blocks": k}} for k in (1, 2)),
+    {"name": "random_half", "set": {"finetune.batch": 10}},
+)  # fmt: skip
 _RATES = tuple({"name": f"gd_{k}", "global": "gd", "set": {"finetune.learning_rate": k / 1e4}} for k in range(11, 38))
 
 # One benchmark of each kind that a page must say the right thing of.
@@ -86,6 +104,10 @@ KINDS: Mapping[str, Size] = {
     "three_datasets": Size(datasets=("toy_a", "toy_b", "toy_c"), repeats=6, subjects=3),
     "thirty_methods": Size(methods=("random", "gd", "gd+lr"), lines=_RATES, budgets=(1,), repeats=6, subjects=2),
     "latin_square": Size(repeats=_SQUARE, subjects=3, budgets=(1,)),
+    "diagnostics": Size(repeats=6, subjects=3, lines=_SIGNS),
+    "switches": Size(repeats=6, subjects=3, lines=_SWITCHED, budgets=(2,), more={
+        "statistics": {"claims": [[line["name"], "gd"] for line in _SWITCHED[:8]]},
+    }),
     "controls": Size(repeats=8, subjects=4, methods=("random", "gd+lr"), lines=CONTROLS),
 }  # fmt: skip
 
@@ -205,10 +227,19 @@ def _pretraining(root: Path, job: Job, size: Size, card: Card) -> None:
     steps = np.arange(1, size.steps + 1)
     floor = 0.05 if job.phase == "pretrain_local" else 2.2
     loss = floor + 2 * np.exp(-steps / 15) + rng.normal(0, 0.03, len(steps))
-    pd.DataFrame({"step": steps, "loss": loss, "learning_rate": 1e-3, "images_per_second": 800.0}).to_csv(
-        folder / "log.csv", index=False
-    )
+    logged = {"step": steps, "loss": loss, **_signs(job, steps), "learning_rate": 1e-3, "images_per_second": 800.0}
+    pd.DataFrame(logged).to_csv(folder / "log.csv", index=False)
     seal(root / job.record, {**_common(job, 840 + rng.normal(0, 20), 50.0), "pool": POOL})
+
+
+def _signs(job: Job, steps: np.ndarray) -> dict[str, np.ndarray]:
+    """What a method declares, from 0.1 to about 0.9, and a column that nobody declares."""
+    entry = declaring(job)
+    if entry is None or not entry.diagnostics:
+        return {}
+    end = 0.9 + _rng(job.label, "signs").normal(0, 0.02)
+    course = 0.1 + (end - 0.1) * (steps - steps[0]) / (steps[-1] - steps[0])
+    return {**dict.fromkeys(entry.diagnostics, course), "undeclared": steps * 1.0}
 
 
 def _diagnosis(root: Path, job: Job, size: Size, card: Card) -> None:
@@ -286,7 +317,7 @@ def _finetuning(root: Path, job: Job, size: Size, card: Card) -> None:
     looked = [] if selection == "none" else list(zip(steps, curve, strict=True))
     validation = [(s, n, v) for s, v in looked for n in ("anterior_part", "posterior", "mean")]
     pd.DataFrame(validation, columns=["step", "structure", "dice"]).to_csv(folder / "validation.csv", index=False)
-    pd.DataFrame({"step": steps, "loss": 1 - curve}).to_csv(folder / "log.csv", index=False)
+    pd.DataFrame({"step": steps, "loss": 1 - curve, **_signs(job, steps)}).to_csv(folder / "log.csv", index=False)
     best = None if selection == "none" else {"step": 50, "dice": 0.8}
     seal(root / job.record, {**_common(job, 280.0, 25.0), **_split(job, size), "best": best})
 

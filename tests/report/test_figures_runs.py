@@ -15,8 +15,9 @@ from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import analyse
 from glocalseg.report.analysis.failed import failures
 from glocalseg.report.analysis.twoway import twoway
+from glocalseg.report.analysis.worth import hours
 from glocalseg.report.collected.collect import Collected, collect
-from glocalseg.report.figures.costs import apart
+from glocalseg.report.figures.costs import draw_compute
 from glocalseg.report.figures.curves import learning_curves, run_plots
 from glocalseg.report.figures.figure import ON_DARK, PAPER, Plot, canvas
 from glocalseg.report.figures.networks import network_plots
@@ -148,12 +149,21 @@ def test_an_interval_that_leaves_the_frame_ends_in_an_arrow_there():
     assert lines == [([1.5, 3.0], "None"), ([1.0, 8.0], "None"), ([1.0], "<"), ([8.0], ">")]
 
 
-def test_points_that_would_cover_one_another_are_moved_apart_and_others_stay():
-    moved = apart(np.array([5.0, 1.0, 5.05, 9.0]), least=0.5)
-    assert moved == pytest.approx([4.775, 1.0, 5.275, 9.0])
-    crowd = apart(np.ones(30), least=0.5)
-    assert np.ptp(crowd) < 8 * 0.5
-    assert np.diff(crowd).min() > 0
+def test_compute_has_a_row_a_method_and_a_control_far_off_is_an_arrow_with_its_number(some: Made):
+    from glocalseg.report.figures.figure import NARROW, WIDE
+
+    a, plan, collected = some
+    far = {k: replace(c, mean=replace(c.mean, interval=Interval(0.12, 0.1, 0.14))) if k[0] == "gd" else c
+           for k, c in a.cells.items()}  # fmt: skip
+    off = replace(a, cells=far, references={"gd": "random"})
+    for shape in (WIDE, NARROW):
+        figure = draw_compute(shape, off, hours(a, plan, collected), 60.0, "minutes")
+        assert len(figure.axes) == 1 + len(a.budgets)
+        bars, *dice = figure.axes
+        assert [t.get_text() for t in bars.get_yticklabels()] == ["Random init", "G$^{\\mathrm{D}}$"]
+        for axes in dice:
+            assert axes.get_xlim()[0] > 0.3
+            assert "0.12" in [t.get_text() for t in axes.texts]
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (4, 1), (5, 2), (9, 3)])

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.markers import CARETLEFT, CARETRIGHT
+from matplotlib.markers import CARETDOWN, CARETLEFT, CARETRIGHT
 from matplotlib.text import Annotation, Text
 
 from glocalseg.evaluation.statistics.arrays import repeat_means
@@ -252,6 +252,28 @@ def test_methods_stand_beside_each_other_with_one_mark_everywhere(a: DatasetAnal
                     assert to_hex(line.get_color()) == colours(a.methods)[method], name
     hollow = [li for li in figure.axes[0].lines if li.get_marker() == "o"]
     assert {to_hex(li.get_markerfacecolor()) for li in hollow} == {PAPER}, "random weights are hollow"
+
+
+def test_a_control_that_lies_far_off_does_not_stretch_an_axis(a: DatasetAnalysis, drawn: Any):
+    """As the atlas may: its mean becomes an arrow at the frame, its gain one with its number beside it."""
+    far = Interval(0.12, 0.1, 0.14)
+    cells = {
+        key: replace(c, mean=replace(c.mean, interval=far)) if c.method == "random_again" else c
+        for key, c in a.cells.items()
+    }
+    compared = tuple(
+        replace(c, comparison=replace(c.comparison, gain=replace(
+            c.comparison.gain, mean=replace(c.comparison.gain.mean, interval=Interval(-0.6, -0.62, -0.58)))))
+        if c.method == "random_again" else c for c in a.comparisons
+    )  # fmt: skip
+    off = replace(a, cells=cells, comparisons=compared)
+    usual, stretched = (drawn("dice", of)[0].axes[0] for of in (a, off))
+    assert stretched.get_ylim() == pytest.approx(usual.get_ylim(), abs=0.02)
+    assert len(marked(stretched, CARETDOWN)) == len(a.budgets)
+    figure, _ = drawn("forest", off)
+    assert figure.axes[0].get_xlim()[0] > -0.2
+    assert len(marked(figure.axes[0], CARETLEFT)) == len(a.budgets)
+    assert any(t.startswith("−0.600") for t in said(figure))
 
 
 def test_an_interval_that_leaves_the_figure_of_dice_ends_in_an_arrow(few: DatasetAnalysis, drawn: Any):

@@ -15,8 +15,8 @@ from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.analysis.dataset import analyse
 from glocalseg.report.collected.collect import collect
 from glocalseg.report.tables.compared.declared import comparison_tables
-from glocalseg.report.tables.failures import failure_tables
-from glocalseg.report.tables.runs import record_tables
+from glocalseg.report.tables.recorded.failures import failure_tables
+from glocalseg.report.tables.recorded.runs import record_tables
 from glocalseg.report.tables.scored.scores import score_tables
 from glocalseg.report.tables.table import Block, Entry, Table, with_interval
 from glocalseg.report.tables.worth import worth_tables

@@ -30,11 +30,11 @@ from glocalseg.report.text.names import plain
 TABLES = [
     "main", "structures", "subjects", "repeats", "metrics", "primary", "comparisons", "claims", "controls", "pairwise",
     "variants", "power", "failures", "failed", "conditional", "rising", "last", "efficiency", "compute", "components",
-    "diagnostics", "ledger", "time", "missing",
+    "fairness", "signs", "diagnostics", "ledger", "time", "missing",
 ]  # fmt: skip
 FIGURES = [
     "gain", "forest", "dice", "structures", "subjects", "profile", "repeats", "learning", "variance", "failures", "efficiency",
-    "compute", "throughput", "pretraining", "embeddings", "diagnostics",
+    "against-n1", "against-n2", "compute", "throughput", "pretraining", "embeddings", "diagnostics",
 ]  # fmt: skip
 PICTURES = ["overlays", "overlays-worst", "overlays-failed"]
 DATA = ["data-distributions", "data-intensities"]

@@ -14,7 +14,7 @@ from glocalseg.plan.jobs import Plan
 from glocalseg.report.build import build
 from glocalseg.report.text.names import display, plain
 
-pytestmark = pytest.mark.slow  # ten benchmarks, a report each
+pytestmark = pytest.mark.slow  # twelve benchmarks, a report each
 
 NUMBER = r"[+−-]?\d+\.\d+"
 CALLED = re.compile(r"\b(better|worse|equivalent|undecided|higher than|lower than)\b")
@@ -26,6 +26,8 @@ VERDICTS = {  # of the primary comparison, by kind and data set
     "missing": {"toy_a": "runs missing"},
     "three_datasets": {"toy_a": "better", "toy_b": "better", "toy_c": "undecided"},
     "thirty_methods": {"toy_a": "better"},
+    "diagnostics": {"toy_a": "better"},
+    "switches": {"toy_a": "better"},
     "controls": {"toy_a": "better"},
 }
 SILENT = ("too_small", "latin_square")

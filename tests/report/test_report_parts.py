@@ -11,7 +11,7 @@ import pytest
 from glocalrun.plans import plan_of
 from glocalseg.records.duration import duration
 from glocalseg.report.figures.networks import principal_components
-from glocalseg.report.tables.runs import listed_by_cards
+from glocalseg.report.tables.recorded.runs import listed_by_cards
 from glocalseg.report.tables.table import Block, Entry, Table, number, probability, signed
 from glocalseg.report.text.colours import colours, markers
 from glocalseg.report.text.names import budget_order, display, html, latex, markdown, mathtext, plain

@@ -19,7 +19,8 @@ from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import analyse
-from glocalseg.report.analysis.pairwise import pairwise, variants
+from glocalseg.report.analysis.methods.pairwise import pairwise
+from glocalseg.report.analysis.methods.variants import variants
 from glocalseg.report.collected.collect import Collected, collect
 from glocalseg.report.tables.compared.declared import comparison_tables
 from glocalseg.report.tables.compared.pairwise import pairwise_table
@@ -162,7 +163,8 @@ def test_a_variant_stands_beside_the_method_without_its_change(made: Made):
     expected = np.nanmean(made.toy.scores("gd-slow", "2") - made.toy.scores("gd", "2"))
     assert gain.mean.interval.estimate == pytest.approx(expected)
     rows = {(r[0].text, r[1].key): r for r in made.tables["variants"].blocks["toy_a"].rows}
-    assert [e.text for e in rows["gd-slow", "1"][2:4]] == ["finetune.learning_rate 0.0001, finetune.steps 30", "G^{D}"]
+    assert [e.text for e in rows["gd-slow", "1"][2:4]] == ["2 settings", "G^{D}"]
+    assert rows["gd-slow", "1"][2].more == "finetune.learning_rate 0.001 → 0.0001; finetune.steps 60 → 30"
     assert rows["gr-alone", "1"][3].text == "no such method"
 
 

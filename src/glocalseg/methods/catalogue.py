@@ -34,7 +34,8 @@ class Entry:
     settings of pretraining that it does not read, ``unlabelled`` says whether a regime reads unlabelled slices, ``frozen``
     whether it starts from features of slices, ``unet_only`` whether a strategy trains no encoder but the U-Net's,
     ``by_partition`` is of a strategy that shows one slice of every partition of some volumes: the fewest volumes of a batch, and
-    the views of a slice; ``diagnostics`` are columns of its log that show its known way of failing, with what to read from them.
+    the views of a slice; ``diagnostics`` are columns of its log that show its known way of failing, with what to read from them;
+    ``said`` is what the docstring of its class says of its options.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Entry:
     frozen: bool
     by_partition: tuple[int, int] | None
     diagnostics: dict[str, str]
+    said: dict[str, str]
     module: str
     path: Path
 
@@ -124,6 +126,7 @@ def _entry(path: Path, package: str, part: Part | Literal[""]) -> Entry:
         frozen=bool(_literal(tree, "frozen", False)),
         by_partition=_literal(tree, "by_partition", None),
         diagnostics=_literal(tree, "diagnostics", {}),
+        said=_options_said(tree),
         module=f"{package}.{path.stem}",
         path=path,
     )
@@ -140,6 +143,14 @@ def _items(text: str) -> Iterable[str]:
     found = re.search(r"^Departures:\n(.*?)(?=\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
     lines = re.split(r"^\s*- ", found[1], flags=re.MULTILINE) if found else []
     return [" ".join(line.split()) for line in lines if line.strip()]
+
+
+def _options_said(tree: ast.Module) -> dict[str, str]:
+    """The list under ``Options`` in the docstring of a class, by option: ``views: D3, paper: ...; release: ...``."""
+    docstrings = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    lists = [found[1] for text in docstrings if (found := re.search(r"^Options.*:\n((?:    .*\n?)+)", text, re.MULTILINE))]
+    items = [item for text in lists for item in re.findall(r"^    (\w[\w, ]*): ((?:.|\n {5,})*)", text, re.MULTILINE)]
+    return {name: " ".join(said.split()) for names, said in items for name in names.split(", ")}
 
 
 def _literal(tree: ast.Module, name: str, default: Any) -> Any:

@@ -22,6 +22,7 @@ from glocalseg.data.cards.card import Card
 from glocalseg.data.splits.given import Budget, Role
 from glocalseg.data.splits.lists import split_spec
 from glocalseg.methods.catalogue import Entry, options, regimes, strategies, untrained
+from glocalseg.methods.described import description
 from glocalseg.plan.bought import UNFETCHED, Bought, bought_of, file_of, network_of
 from glocalseg.plan.check import check
 from glocalseg.plan.entries import TIMM, code_of
@@ -109,13 +110,16 @@ def _require_fitting(
 
 
 def _words(benchmark: Benchmark, bought: Mapping[str, Bought]) -> dict[str, tuple[str, ...]]:
-    """What the report says of a benchmark's methods and metrics, in docstrings, which the digest of code leaves out, and of its
-    bought-in weights, by their cards."""
+    """What methods, settings that lines change, and metrics say of themselves, which no digest of code holds, and what cards of
+    bought-in weights say."""
     used = {name for m in benchmark.methods for name in (m.global_, m.local, m.regime) if name}
     entries = [e for e in (*strategies().values(), *regimes().values(), *untrained().values()) if e.name in used]
-    words = {e.name: (e.symbol, e.sentence, e.source, *e.departures) for e in entries}
+    words = {
+        e.name: (e.symbol, e.sentence, e.source, *e.departures, *e.diagnostics.values(), *e.said.values()) for e in entries
+    }
     cards = {f"weights/{name}": (digest(keyed(own.card)), own.sha256 or UNFETCHED) for name, own in bought.items()}
-    return words | {"metrics": tuple(_sentences(METRICS))} | cards
+    changed = dict.fromkeys(path for m in benchmark.methods for path in m.set_)
+    return words | {"metrics": tuple(_sentences(METRICS)), "settings": tuple(map(description, changed))} | cards
 
 
 def _sentences(path: Path) -> Iterator[str]:

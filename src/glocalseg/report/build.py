@@ -25,13 +25,15 @@ from glocalseg.report.figures.scores import score_plots
 from glocalseg.report.look.page import data_pages
 from glocalseg.report.page.page import page
 from glocalseg.report.tables.compared.declared import comparison_tables
-from glocalseg.report.tables.failures import failure_tables
+from glocalseg.report.tables.compared.fairness import fairness_table
 from glocalseg.report.tables.long.claims import FOLDER as CLAIMS
 from glocalseg.report.tables.long.claims import claims_tables
 from glocalseg.report.tables.long.package import NAME as DATAPACKAGE
 from glocalseg.report.tables.long.package import datapackage
 from glocalseg.report.tables.long.rows import SCORES, compressed, long_scores
-from glocalseg.report.tables.runs import record_tables
+from glocalseg.report.tables.recorded.failures import failure_tables
+from glocalseg.report.tables.recorded.runs import record_tables
+from glocalseg.report.tables.recorded.signs import signs_table
 from glocalseg.report.tables.scored.bought import with_bought
 from glocalseg.report.tables.scored.scores import score_tables
 from glocalseg.report.tables.table import Table
@@ -97,6 +99,8 @@ def _tables(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysi
         *comparison_tables(analyses, plan.benchmark, titles),
         *failure_tables(analyses, plan, collected, titles),
         *worth_tables(analyses, plan, collected, titles),
+        fairness_table(analyses, plan, titles),
+        signs_table(analyses, collected, titles),
         *record_tables(plan, collected, titles),
     ]
 
@@ -107,7 +111,7 @@ def _plots(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis
     for analysis in analyses.values():
         work += [
             partial(run_plots, analysis, plan, collected),  # the longest first
-            partial(score_plots, analysis),
+            partial(score_plots, analysis, plan.benchmark),
             *(partial(overlay_plots, analysis, plan, collected, root, [kind]) for kind in KINDS),
         ]
     if workers == 1:

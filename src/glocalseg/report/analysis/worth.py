@@ -12,9 +12,10 @@ from glocalseg.evaluation.statistics.efficiency import equivalent_budget, per_ho
 from glocalseg.evaluation.statistics.intervals import Interval, gain_of
 from glocalseg.evaluation.statistics.power import smallest_gain
 from glocalseg.evaluation.statistics.rising import Rise, rise_of
-from glocalseg.plan.jobs import Job, Plan
+from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.dataset import renamed
+from glocalseg.report.analysis.methods.spent import chain
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND
 
@@ -94,21 +95,13 @@ def hours(a: DatasetAnalysis, plan: Plan, collected: Collected) -> dict[tuple[st
         key = (UPPER_BOUND if job.budget == ALL else job.name, str(job.budget))
         if job.dataset == a.dataset and job.repeat and key in tuned and str(job.record) in wall:
             place = a.repeats.index(job.repeat.name)
-            before[key][place] = sum(wall.get(str(j.record), np.nan) for j in _chain(plan, job)) / SECONDS
+            before[key][place] = sum(wall.get(str(j.record), np.nan) for j in chain(plan, job)) / SECONDS
             tuned[key][place] = wall[str(job.record)] / SECONDS
     return {key: _hours(a, key, tuned, before) for key in tuned if (tuned[key] + before[key] > 0).any()}
 
 
 def _empty(a: DatasetAnalysis) -> dict[tuple[str, str], Array]:
     return {key: np.full(len(a.repeats), np.nan) for key in a.cells}
-
-
-def _chain(plan: Plan, job: Job) -> list[Job]:
-    """The pretrainings that a job starts from."""
-    if job.start is None:
-        return []
-    start = plan.job(job.start)
-    return [start, *_chain(plan, start)]
 
 
 def _hours(

@@ -19,6 +19,7 @@ from glocalseg.plan.phases import PHASES, PhaseName
 from glocalseg.records.digest import digest, sha256_file
 from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record
 from glocalseg.report.collected.ledger import Payloads, ledger, pools
+from glocalseg.report.collected.signs import signs
 from glocalseg.stages.score import COLUMNS, SCORES, SELECTED
 from glocalseg.stages.specs import PretrainSpec
 
@@ -59,8 +60,9 @@ class Collected:
 
     Tables: ``scores`` (SCORE_COLUMNS), of the weights that runs are judged by, and ``last``, of the last ones where others were
     selected; ``validation`` (CURVES) of fine-tunings that look at their progress; ``pretraining`` (dataset, name, seed, step,
-    loss); ``timings`` (a row a job); ``ledger`` and ``pools`` (see ``ledger``); ``diagnostics`` (a row per dataset,
-    pretraining and seed; ``phase`` as in ``Embedding``, ``decoder``: whether decoder blocks were pretrained).
+    loss); ``timings`` (a row a job; ``steps`` that it logged); ``ledger`` and ``pools`` (see ``ledger``); ``diagnostics`` (a row
+    per dataset, pretraining and seed; ``phase`` as in ``Embedding``, ``decoder``: whether decoder blocks were pretrained);
+    ``signs`` (see ``signs``), what methods log of their own known way of failing.
 
     ``stores`` holds what is known of each data set whose slice store is there; ``payloads`` are the records that were opened;
     ``missing`` are the jobs without one, a score only where its fine-tuning is there:
@@ -77,6 +79,7 @@ class Collected:
     ledger: pd.DataFrame
     pools: pd.DataFrame
     diagnostics: pd.DataFrame
+    signs: pd.DataFrame
     embeddings: tuple[Embedding, ...]
     stores: dict[str, Stored]
     payloads: dict[Path, dict[str, Any]]
@@ -113,10 +116,11 @@ def collect(plan: Plan, root: Path) -> Collected:
         last=scores[scores["weights"] != SELECTED].reset_index(drop=True),
         validation=_stack((_log(root, job, "validation.csv") for job in tuned if _looked(root, job)), CURVES),
         pretraining=_stack((_log(root, job, "log.csv") for job in pretrained), ["dataset", "name", "seed", "step", "loss"]),
-        timings=_timings([*pretrained, *diagnosed, *featured, *tuned, *scored], payloads),
+        timings=_timings(root, [*pretrained, *diagnosed, *featured, *tuned, *scored], payloads),
         ledger=ledger(tuned, payloads),
         pools=pools([*pretrained, *tuned], payloads),
         diagnostics=_diagnostics(plan, root, diagnosed),
+        signs=signs(root, [*pretrained, *tuned]),
         embeddings=tuple(_embedding(plan, root, job) for job in diagnosed),
         stores={job.dataset: stored(root / job.record) for job in there if job.phase == "data"},
         payloads=payloads,
@@ -184,15 +188,22 @@ def _log(root: Path, job: Job, name: str) -> pd.DataFrame:
     return rows.assign(**{"phase": job.phase, **own})
 
 
-def _timings(jobs: list[Job], payloads: Payloads) -> pd.DataFrame:
+def _timings(root: Path, jobs: list[Job], payloads: Payloads) -> pd.DataFrame:
     rows = []
     for job in jobs:
         timing, device = payloads[job.record].get("timing", {}), payloads[job.record].get("device", {})
-        rows.append({"phase": job.phase, **_run(job), "record": str(job.record), **timing, **_device(device)})
-    columns = ["phase", *RUN, "record", "wall_seconds", "train_seconds", "test_seconds", "images_per_second",
+        own = {"phase": job.phase, **_run(job), "record": str(job.record), "steps": _steps(root, job)}
+        rows.append({**own, **timing, **_device(device)})
+    columns = ["phase", *RUN, "record", "steps", "wall_seconds", "train_seconds", "test_seconds", "images_per_second",
                "peak_memory_mb", "device", "kind", "precision", "threads"]  # fmt: skip
     table = pd.DataFrame(rows).reindex(columns=columns)
     return table.sort_values("phase", key=lambda phases: phases.map(list(PHASES).index), kind="stable")
+
+
+def _steps(root: Path, job: Job) -> int | None:
+    """How many steps a job trained, those before the settings' own included; None where it trained none."""
+    log = root / job.record.parent / "log.csv"
+    return int(pd.read_csv(log, usecols=["step"])["step"].iloc[-1]) if PHASES[job.phase].trains and log.is_file() else None
 
 
 def _device(device: dict[str, Any]) -> dict[str, Any]:

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.markers import CARETLEFT, CARETRIGHT
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
 from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.plan.jobs import Plan
-from glocalseg.report.analysis.cells import DatasetAnalysis
+from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
 from glocalseg.report.analysis.worth import Hours, efficiency, hours
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.figures.figure import INK, PAPER, Plot, Shape, canvas, plot
-from glocalseg.report.figures.panels import bar, by_budget, grid, legend_below
+from glocalseg.report.figures.figure import INK, MUTED, Plot, Shape, canvas, plot
+from glocalseg.report.figures.panels import bar, by_budget, legend_below
+from glocalseg.report.figures.scores.frame import frame, method_mark
 from glocalseg.report.tables.table import number
 from glocalseg.report.text.colours import PHASES, colours, markers
 from glocalseg.report.text.names import ALL, BASELINE, display, mathtext, phase_title, plain, shortened
@@ -96,15 +96,15 @@ def _compute(a: DatasetAnalysis, found: Mapping[Key, Hours]) -> Plot | None:
     ends = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (min(shares), max(shares)))) if shares else ""
     share = f" Pretraining is {ends} of it where there is one." if shares else ""
     return plot(
-        lambda shape: _draw_compute(shape, a, found, factor, unit), f"{a.dataset}-compute", dataset=a.dataset,
-        title="Dice against compute",
-        caption="Mean Dice with its interval over subjects and repeats, against the mean compute of a run, by number of labelled "
-        "volumes: fine-tuning and every pretraining that it starts from, in full, however many runs share it. Up and to the left "
-        "is better; points that would cover one another are moved apart sideways. Scales of Dice differ between panels; arrows: "
-        "the interval goes on; a mark at the lower edge lies below it, where its number says. Intervals that overlap do not mean "
+        lambda shape: draw_compute(shape, a, found, factor, unit), f"{a.dataset}-compute", dataset=a.dataset,
+        title="Dice beside compute",
+        caption="Left, the mean compute of a run, from the least at the top: fine-tuning and every pretraining that it starts "
+        "from, in full, however many runs share it; the mean over numbers of labelled volumes. Right, mean Dice with its "
+        "interval over subjects and repeats, on a scale for each number of labelled volumes; an arrow: outside; "
+        "dotted: random weights. Intervals that overlap do not mean "
         f"that methods are equal, because all see the same subjects and repeats.{share} Jobs that ran side by side slow "
         "one another down.",
-        alt=f"Scatter plots of mean Dice against {unit} of compute a run. {_costs(a, found, factor, unit)}",
+        alt=f"Bars of {unit} of compute a run beside dots of mean Dice. {_costs(a, found, factor, unit)}",
     )  # fmt: skip
 
 
@@ -120,62 +120,72 @@ def _costs(a: DatasetAnalysis, found: Mapping[Key, Hours], factor: float, unit: 
     return "; ".join(said) + "." if said else ""
 
 
-def _draw_compute(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Hours], factor: float, unit: str) -> Figure:
+def by_compute(a: DatasetAnalysis, found: Mapping[Key, Hours]) -> dict[str, tuple[float, float]]:
+    """Mean hours of fine-tuning and of pretraining over all budgets, by method, from the least in all."""
+    means = {}
+    for m in a.methods:
+        own = [h for (method, n), h in found.items() if method == m and n != ALL]
+        if own:
+            before = float(np.mean([h.pretraining for h in own]))
+            means[m] = (float(np.mean([h.total for h in own])) - before, before)
+    return dict(sorted(means.items(), key=lambda item: sum(item[1])))
+
+
+def draw_compute(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Hours], factor: float, unit: str) -> Figure:
+    """Bars of compute, and beside them Dice at every number of labelled volumes: a row a method, named once."""
+    taken = by_compute(a, found)
     budgets = [n for n in a.budgets if any(k[1] == n for k in found)]
-    methods = [m for m in a.methods if any(k[0] == m and k[1] != ALL for k in found)]
-    colour, mark = colours(a.methods), markers(a.methods)
-    figure, panels = grid(shape, len(budgets), wide=3 if len(budgets) != 4 else 4, narrow=1, height=2.6)
-    end = max(h.total for (_, n), h in found.items() if n != ALL) * factor
-    for axes, budget in zip(panels, budgets, strict=True):
-        means = {m: a.cells[m, budget].mean.interval for m in methods if (m, budget) in found}
-        axes.set(xlim=(-0.03 * end, 1.06 * end), ylim=_limits(list(means.values())), xlabel=f"{unit} of compute a run")
-        axes.set_title(a.price(budget))
-        places = apart(np.array([factor * found[m, budget].total for m in means]), least=0.035 * end)
-        for (method, mean), x in zip(means.items(), places, strict=True):
-            _point(axes, x, mean, colour[method], mark[method], width=1.1 if len(means) <= 12 else 0.5)
-    for place, axes in enumerate(panels):
-        if shape.narrow or place == 0 or (place % 3 == 0 and len(budgets) != 4):
-            axes.set_ylabel("mean Dice")
-    handles = [Line2D([], [], color=colour[m], marker=mark[m], linestyle="none", markersize=7) for m in methods]
-    legend_below(figure, shape, handles, [mathtext(shortened(display(m), 22)) for m in methods])
+    names = [mathtext(shortened(display(m), 22)) for m in taken]
+    titles = ["Compute a run", *(a.price(n) for n in budgets)]
+    figure, panels = by_budget(shape, titles, names, row=0.2 if len(taken) > 12 else 0.25)
+    _bars(panels[0], list(taken.values()), factor, unit)
+    for axes, budget in zip(panels[1:], budgets, strict=True):
+        axes.set_xlim(_limits(a, budget))
+        axes.locator_params(axis="x", nbins=4)
+        axes.set_xlabel("mean Dice")
+        if baseline := a.cell(BASELINE, budget):
+            axes.axvline(baseline.mean.interval.estimate, color=MUTED, linewidth=1, linestyle=(0, (1, 1.2)))
+        for row, method in enumerate(taken):
+            if (method, budget) in found:
+                _dot(axes, a, row, a.cells[method, budget])
+    handles = [Patch(color=PHASES["finetune"]), Patch(color=PHASES["pretrain_global"])]
+    if any(before for _, before in taken.values()):
+        legend_below(figure, shape, handles, ["fine-tuning", "all pretraining"])
     return figure
 
 
-def apart(places: NDArray[np.float64], *, least: float) -> NDArray[np.float64]:
-    """Places with no two closer than ``least``, or than what keeps a crowd within eight times that: crowds are spread evenly
-    about their mean, others stay."""
-    order = np.argsort(places, kind="stable")
-    moved = places.astype(float)
-    crowds = np.split(order, np.flatnonzero(np.diff(places[order]) >= least) + 1)
-    for crowd in crowds:
-        step = min(least, 8 * least / len(crowd))
-        moved[crowd] = places[crowd].mean() + step * (np.arange(len(crowd)) - (len(crowd) - 1) / 2)
-    return moved
+def _limits(a: DatasetAnalysis, budget: str) -> tuple[float, float]:
+    """What shows the methods of a budget well; a control far off becomes an arrow."""
+    cells = [c for c in a.cells.values() if c.budget == budget]
+    means = [c.mean.interval for c in cells if c.method not in a.references] or [c.mean.interval for c in cells]
+    return frame((i.estimate for i in means), means, least=0.04, bounds=(0.0, 1.0))
 
 
-def _point(axes: Axes, x: float, mean: Interval, colour: str, mark: str, *, width: float) -> None:
-    """A mean with its interval; at the lower edge, with its value, where it lies below the frame."""
-    low = axes.get_ylim()[0]
-    if mean.estimate >= low:
-        bar(axes, x, mean, colour, upright=True, width=width)
-    else:
-        axes.annotate(
-            number(mean.estimate, 2), (x, low), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8.5
-        )
-    axes.plot(x, max(low, mean.estimate), marker=mark, color=colour, markersize=7, linestyle="none", markeredgecolor=PAPER,
-              markeredgewidth=0.6, zorder=4, clip_on=False)  # fmt: skip
+def _bars(axes: Axes, taken: Sequence[tuple[float, float]], factor: float, unit: str) -> None:
+    """Fine-tuning and pretraining end to end, with their sum behind them."""
+    for row, (tuned, before) in enumerate(taken):
+        axes.barh(row, factor * tuned, height=0.66, color=PHASES["finetune"])
+        axes.barh(row, factor * before, left=factor * tuned, height=0.66, color=PHASES["pretrain_global"])
+        axes.annotate(f"{factor * (tuned + before):.3g}", (factor * (tuned + before), row), xytext=(3, 0),
+                      textcoords="offset points", va="center", fontsize=8.5)  # fmt: skip
+    axes.set_xlim(0, 1.3 * factor * max(sum(t) for t in taken))
+    axes.locator_params(axis="x", nbins=4)
+    axes.set_xlabel(unit)
 
 
-def _limits(means: Sequence[Interval]) -> tuple[float, float]:
-    """As much of the intervals as leaves the differences between the estimates to be seen; those far below the others, which
-    would press these together, are left outside."""
-    found = np.array([m.estimate for m in means])
-    middle, high = float(np.median(found)), float(found.max())
-    near = [m for m in means if m.estimate >= middle - max(0.04, 4 * (high - middle))]
-    low = min(m.estimate for m in near)
-    room = max(0.02, 0.9 * (high - low))
-    ends = [v for m in near for v in (m.low, m.high) if np.isfinite(v)] or [low, high]
-    return max(0.0, low - room, min(ends) - 0.01), min(1.0, high + room, max(*ends, high) + 0.01)
+def _dot(axes: Axes, a: DatasetAnalysis, row: int, cell: Cell) -> None:
+    """A mean with its interval; one beyond the frame as an arrow there, with its number."""
+    mean, colour = cell.mean.interval, colours(a.methods)[cell.method]
+    low, high = axes.get_xlim()
+    if low <= mean.estimate <= high:
+        bar(axes, row, mean, colour, upright=False, width=1.3)
+        axes.plot(mean.estimate, row, linestyle="none", **method_mark(a, cell.method, 5))
+        return
+    below = mean.estimate < low
+    axes.annotate(number(mean.estimate, 2), (low if below else high, row), xytext=(9 if below else -9, 0), va="center",
+                  textcoords="offset points", ha="left" if below else "right", fontsize=8.5)  # fmt: skip
+    axes.plot(low if below else high, row, marker=CARETLEFT if below else CARETRIGHT, markersize=7, color=colour,
+              markeredgewidth=0, clip_on=False)  # fmt: skip
 
 
 def _throughput(a: DatasetAnalysis, timings: pd.DataFrame) -> Plot | None:

@@ -24,6 +24,7 @@ from glocalseg.report.figures.figure import EDGE, INK, MUTED, Plot, Shape, canva
 from glocalseg.report.figures.networks import network_plots
 from glocalseg.report.figures.panels import grid, two_lines
 from glocalseg.report.figures.shares import share_plots
+from glocalseg.report.figures.signs import signs_plot
 from glocalseg.report.text.colours import colours
 from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display, mathtext, phase_title, plain, shortened
 
@@ -51,6 +52,7 @@ def run_plots(a: DatasetAnalysis, plan: Plan, collected: Collected) -> list[Plot
         *cost_plots(a, plan, collected),
         *([pretraining] if pretraining else []),
         *network_plots(a, collected),
+        *([signs] if (signs := signs_plot(a, collected)) else []),
     ]
 
 

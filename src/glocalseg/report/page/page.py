@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
+from glocalseg.report.analysis.methods.fairness import departures
 from glocalseg.report.analysis.subjects import worst_subjects
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import Plot, adapting
@@ -25,6 +26,7 @@ from glocalseg.report.tables.table import Table, number, signed
 from glocalseg.report.text.about.bought import bought_in
 from glocalseg.report.text.about.cite import again, bibtex
 from glocalseg.report.text.about.datasets import data
+from glocalseg.report.text.about.fairness import not_alike
 from glocalseg.report.text.about.methods import methods, sources, what_differs
 from glocalseg.report.text.about.provenance import provenance
 from glocalseg.report.text.about.settings import settings, switches
@@ -179,6 +181,7 @@ def _dataset(
         "worst": _worst(plan, collected, analysis, list(own.values())) if analysis else [],
         "structures": analysis.structures if analysis else (),
         "price": analysis.price if analysis else None,
+        "not_alike": not_alike(departures(plan, name)) if analysis else [],
         "tables": {t.name: (t, t.blocks[name]) for t in tables if name in t.blocks},
         "plots": own,
     }

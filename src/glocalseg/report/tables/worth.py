@@ -11,6 +11,7 @@ from glocalseg.evaluation.statistics.components import Component
 from glocalseg.evaluation.statistics.intervals import Interval, mean_of
 from glocalseg.plan.jobs import Plan
 from glocalseg.report.analysis.cells import DatasetAnalysis
+from glocalseg.report.analysis.methods.spent import Spent, spent
 from glocalseg.report.analysis.variance import Sources, sources
 from glocalseg.report.analysis.worth import Hours, efficiency, hours
 from glocalseg.report.collected.collect import Collected
@@ -122,36 +123,62 @@ def _compute(analyses: Analyses, plan: Plan, collected: Collected, titles: dict[
     shown: dict[str, list[tuple[Entry, ...]]] = {}
     data: list[dict[str, object]] = []
     for name, a in analyses.items():
-        found = hours(a, plan, collected)
-        shown[name] = [_hours(a, key, h) for key, h in found.items()]
-        data += [_hours_data(name, key, h) for key, h in found.items()]
+        found, took = hours(a, plan, collected), spent(a, plan, collected)
+        shown[name] = [_hours(a, key, h, took.get(key)) for key, h in found.items()]
+        data += [{**_hours_data(name, key, h), **_spent_data(took.get(key))} for key, h in found.items()]
     header = (
         "Method",
         "Labelled volumes",
+        "Labelled steps",
+        "Thousand images, pretraining",
+        "Thousand images, fine-tuning",
         "Compute, min a run",
         "of it pretraining, min",
         "Dice per hour",
         "Gain per hour more",
     )
     caption = (
+        "Labelled steps: gradient steps of the network with labels, and those of a stage of the regime before them. Images: how "
+        "many went through the network in a run, by throughput and seconds, which counts some percent too many. "
         "Compute of a run: its fine-tuning and every pretraining that it starts from. A pretraining that several budgets share "
         "is counted in full for each, not shared out: whoever wants one result has to pay for all of it. Dice per hour: mean "
         "over mean, with its interval over repeats. Gain per hour more: the gain over Random init by the hours that it took "
         "more; none where it did not take more in every repeat. Jobs that ran side by side slow one another down."
     )
-    return Table("compute", "Dice per hour of compute", caption, frame(data, _KEYS), blocks(titles, header, shown))
+    return Table(
+        "compute",
+        "What each row costs, and Dice per hour of compute",
+        caption,
+        frame(data, _KEYS),
+        blocks(titles, header, shown),
+    )
 
 
-def _hours(a: DatasetAnalysis, key: tuple[str, str], h: Hours) -> tuple[Entry, ...]:
+def _hours(a: DatasetAnalysis, key: tuple[str, str], h: Hours, took: Spent | None) -> tuple[Entry, ...]:
     method, budget = key
     return (
         Entry(display(method)),
         labelled(a.price(budget, method), budget),
+        *_spent(took),
         Entry(number(60 * h.total, 1), key=sort_key(h.total), runs=key),
         Entry(number(60 * h.pretraining, 1), key=sort_key(h.pretraining)),
         with_interval(h.dice, digits=TWO, runs=key),
         with_interval(h.gain, sign=True, digits=TWO) if h.gain else Entry("–"),
     )
+
+
+def _spent(took: Spent | None) -> tuple[Entry, ...]:
+    """Labelled steps and images; dashes for a control that trains no network."""
+    if took is None:
+        return (Entry("–"),) * 3
+    before = f"after {took.before} others" if took.before else ""
+    images = (Entry(number(n / 1000, 1), key=sort_key(n)) for n in (took.pretraining, took.finetuning))
+    return (Entry(str(took.steps), more=before, key=str(took.steps)), *images)
+
+
+def _spent_data(took: Spent | None) -> dict[str, object]:
+    names = ("labelled_steps", "steps_before", "images_finetuning", "images_pretraining")
+    return dict(zip(names, vars(took).values() if took else (np.nan,) * 4, strict=True))
 
 
 def _hours_data(dataset: str, key: tuple[str, str], h: Hours) -> dict[str, object]:

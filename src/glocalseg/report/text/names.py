@@ -22,6 +22,7 @@ _OURS = {BASELINE: "Random init", UPPER_BOUND: "Upper bound"}  # what no file of
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "×": r"$\times$", "²": "$^2$",
+    "→": r"$\rightarrow$",
     "▲": r"$^{\ast}$", "▼": r"$^{\dagger}$", "·": r"$\cdot$", "≤": r"$\leq$", "<": "$<$", ">": "$>$", "…": r"\dots{}",
     "‡": r"$^{\ddagger}$", "±": r"$\pm$", "\u00a0": "~", "“": "``", "”": "''",
 }  # fmt: skip

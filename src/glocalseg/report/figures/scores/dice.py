@@ -15,7 +15,7 @@ from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
 from glocalseg.report.figures.figure import EDGE, INK, Plot, Shape, plot
 from glocalseg.report.figures.panels import bar, grid, legend_below, two_lines
-from glocalseg.report.figures.scores.frame import brief, frame, method_handles, method_mark, named, parts
+from glocalseg.report.figures.scores.frame import brief, frame, method_handles, method_mark, named, parts, unstretching
 from glocalseg.report.tables.table import bracket, number
 from glocalseg.report.text.colours import colours
 from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display, plain
@@ -92,7 +92,8 @@ def _plot(a: DatasetAnalysis, name: str, of: dict[str, Means], *, title: str, ca
     intervals = [i for mean in of.values() for c in a.cells.values() if (i := mean(c)) and np.isfinite(i.estimate)]
     if not intervals:
         return None
-    limits = frame((i.estimate for i in intervals), intervals, least=0.06, bounds=(0.0, 1.0))
+    shown = [i for mean in of.values() for c in unstretching(a) if (i := mean(c)) and np.isfinite(i.estimate)] or intervals
+    limits = frame((i.estimate for i in shown), shown, least=0.06, bounds=(0.0, 1.0))
 
     there = [*(m for m in a.methods if any(a.cell(m, n) for n in a.budgets)), *([UPPER_BOUND] if a.upper else [])]
 

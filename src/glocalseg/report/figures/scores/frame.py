@@ -12,7 +12,7 @@ from matplotlib.markers import CARETLEFT, CARETRIGHT
 
 from glocalseg.evaluation.statistics.arrays import Array
 from glocalseg.evaluation.statistics.intervals import Interval
-from glocalseg.report.analysis.cells import DatasetAnalysis
+from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
 from glocalseg.report.figures.figure import PAPER, Shape
 from glocalseg.report.text.colours import colours, markers, repeat_styles
 from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display, mathtext, shortened
@@ -55,6 +55,11 @@ def frame(
     low, high = max(min([low, *(e[0] for e in ends)]), low - reach), min(max([high, *(e[1] for e in ends)]), high + reach)
     room = _ROOM * (high - low)
     return float(max(bounds[0], low - room)), float(min(bounds[1] + room / 2, high + room))
+
+
+def unstretching(a: DatasetAnalysis) -> list[Cell]:
+    """The cells that an axis of Dice is made for: a control may lie far off, and becomes an arrow at the frame where it does."""
+    return [c for c in a.cells.values() if c.method not in a.references]
 
 
 def dots(

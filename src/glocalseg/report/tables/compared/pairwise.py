@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from glocalseg.report.analysis.cells import DatasetAnalysis
-from glocalseg.report.analysis.pairwise import Duel, pairwise
+from glocalseg.report.analysis.methods.pairwise import Duel, pairwise
 from glocalseg.report.tables.table import (
     Block,
     Digits,

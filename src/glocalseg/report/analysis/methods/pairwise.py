@@ -1,18 +1,12 @@
-"""Comparisons that nobody declared: every method against every other, and variants of a method beside it.
-
-They are for looking, and no sentence rests on them.
-"""
+"""Comparisons that nobody declared: every method against every other. They are for looking, and no sentence rests on them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import Literal
 
-from glocalseg.config.benchmark import Benchmark, Method
 from glocalseg.evaluation.statistics.arrays import generator
-from glocalseg.evaluation.statistics.intervals import Gain, gain_of
 from glocalseg.evaluation.statistics.verdicts import Comparison, Verdict, compare
 from glocalseg.report.analysis.cells import MISSING, DatasetAnalysis
 
@@ -26,20 +20,6 @@ class Duel:
     budget: str
     comparison: Comparison
     verdict: Verdict | Literal["runs missing"] | None
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A method that changes settings (``changes``, by dotted path) of another, its ``twin``, at a budget.
-
-    ``twin`` and ``gain`` over it are None where the benchmark has no method that is the same but for them.
-    """
-
-    method: str
-    changes: Mapping[str, Any]
-    twin: str | None
-    budget: str
-    gain: Gain | None
 
 
 def pairwise(a: DatasetAnalysis) -> list[Duel]:
@@ -66,16 +46,3 @@ def _verdict(
 ) -> Verdict | Literal["runs missing"] | None:
     complete = all((cell := a.cell(m, budget)) is not None and cell.complete for m in (method, other))
     return None if a.silent else comparison.verdict if complete else MISSING
-
-
-def variants(a: DatasetAnalysis, b: Benchmark) -> list[Variant]:
-    """Every method whose line of the configuration changes settings, at every budget at which it ran."""
-    return [_variant(a, b, m, n) for m in b.methods if m.set_ for n in a.budgets if a.cell(m.id, n)]
-
-
-def _variant(a: DatasetAnalysis, b: Benchmark, m: Method, budget: str) -> Variant:
-    twin = next((o.id for o in b.methods if not o.set_ and not o.other_seeds and o.chain == m.chain), None)
-    gain = None
-    if twin is not None and a.cell(twin, budget):
-        gain = gain_of(a.scores(m.id, budget), a.scores(twin, budget), confidence=a.statistics.confidence)
-    return Variant(m.id, m.set_, twin, budget, gain)
