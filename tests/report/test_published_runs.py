@@ -92,7 +92,7 @@ def test_a_run_that_failed_keeps_its_reason(tmp_path: Path) -> None:
     size = replace(SMALL, missing={"gd n1 r2": "OutOfMemoryError: no memory"})
     _, folder = published(tmp_path, size=size)
     assert [Path(n).name for n in contents(folder / NAME)].count(FAILURE) == 1
-    plan, _ = published(tmp_path, "b", replace(OTHER, repeats=1))
+    published(tmp_path, "b", replace(OTHER, repeats=1))
     got = collect(joined(tmp_path, folder, tmp_path / "b").plan, tmp_path / "out")
     assert list(got.failures.values()) == ["OutOfMemoryError: no memory"]
 
@@ -225,7 +225,9 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
         read_source(folder, tmp_path / "scratch")
 
 
-@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"hello" * 99, lambda b: lzma.compress(b"x" * 700)])  # fmt: skip
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"hello" * 99, lambda b: lzma.compress(b"x" * 700)]
+)
 def test_a_broken_archive_is_a_line(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     _, folder = published(tmp_path)
     (folder / NAME).write_bytes(spoil((folder / NAME).read_bytes()))

@@ -65,8 +65,9 @@ class Collected:
     ``stores`` holds what is known of each data set whose slice store is there; ``payloads`` are the records that were opened;
     ``missing`` are the jobs without one, a score only where its fine-tuning is there:
     without, there is nothing to score. ``bare`` are trainings and diagnoses without arrays: they came from a published report,
-    and nobody here can show what they predict or hold. ``failures`` says, by record, why the last attempt at a missing job ended, where it said
-    so: one that was killed did not. ``runs`` of the plan and ``finished`` ones are trainings with their scores, and diagnoses.
+    and nobody here can show what they predict or hold. ``failures`` says, by record, why the last attempt at a missing job
+    ended, where it said so: one that was killed did not. ``runs`` of the plan and ``finished`` ones are trainings with their
+    scores, and diagnoses.
     """
 
     scores: pd.DataFrame
