@@ -36,7 +36,7 @@ def packed(root: Path, runs: Sequence[Path], missing: Collection[Path]) -> bytes
     Raises:
         CorruptedError: if a record or a file that is kept is not there, or was changed.
     """
-    found = {}
+    found: dict[str, bytes] = {}
     for record in runs:
         found |= _reason(root, record) if record in missing else _kept(root, record)
     content = io.BytesIO()
