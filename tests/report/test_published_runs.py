@@ -167,7 +167,7 @@ def test_two_results_of_a_run_are_seen_by_the_records(tmp_path: Path) -> None:
     plan, _ = published(tmp_path, "b", replace(SMALL, methods=("random",)))
     record = tmp_path / "b" / plan.of("finetune")[0].record
     record.with_name(PREDICTIONS).write_bytes(b"of another machine")
-    seal(record, json.loads(record.read_text()))
+    seal(record, json.loads(record.read_text(encoding="utf-8")))
     with pytest.raises(ReportError, match=r"predictions.npz: expected sha256 \w{10} as in .*: one specification with two"):
         joined(tmp_path, folder, tmp_path / "b")
     assert not (tmp_path / "out").exists()

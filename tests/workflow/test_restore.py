@@ -10,21 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fabricated_runs import Size, fabricate
 from snakemake_call import snakemake
 
 from conftest import Planner
 from glocalrun.calls import STATE, lock_of_job
 from glocalrun.locks import take
 from glocalrun.tools.check import problems
+from glocalrun.tools.publish import publish
 from glocalrun.tools.published import restore, verify
 from glocalrun.tools.published.restore import Restored, put, to_make
 from glocalrun.tools.published.verify import Held, held
-from glocalrun.tools.publish import publish
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.lacking import lacking
 from glocalseg.records.sealed import FAILURE, absent, note_absent, open_kept, seal, write_record
 from glocalseg.report.joined.source import Source, read_source, runs_of
-from fabricated_runs import Size, fabricate
 
 SMALL = Size(methods=("random", "gd", "gd+lr"), budgets=(1,), repeats=2, subjects=2, grid=(4, 22, 20))
 
@@ -34,7 +34,7 @@ def made(root: Path, size: Size) -> Plan:
     plan = fabricate(root, size)
     for job in (job for job in plan.jobs.values() if job.phase.startswith("pretrain")):
         (root / job.record).with_name("weights.safetensors").write_text(job.label)
-        seal(root / job.record, json.loads((root / job.record).read_text()))
+        seal(root / job.record, json.loads((root / job.record).read_text(encoding="utf-8")))
     return plan
 
 
@@ -105,7 +105,7 @@ def test_runs_of_other_code_are_named_and_not_put_here(source: Source, plan: Pla
     record = plan.of("score")[0].record
     old = record.parent.with_name("0123456789") / "run.json"
     (source.root / record).parent.rename((source.root / old).parent)
-    payload = json.loads((source.root / old).read_text())
+    payload = json.loads((source.root / old).read_text(encoding="utf-8"))
     payload["spec"] |= {"code": "before", "key": "0123456789"}
     write_record(source.root / old, payload)
     changed = replace(source, runs=tuple(old if run == record else run for run in source.runs))
@@ -174,7 +174,7 @@ def test_forcing_a_run_without_arrays_makes_what_starts_from_it_again_too(bare: 
 
 
 def with_device(record: Path, **changes: str) -> None:
-    payload = json.loads(record.read_text())
+    payload = json.loads(record.read_text(encoding="utf-8"))
     payload["device"] |= changes
     seal(record, payload)
 
