@@ -230,7 +230,10 @@ def test_what_cannot_be_done_is_a_line(
     assert "\n" not in str(caught.value.code)
 
 
-def test_nothing_to_compare_is_no_proof(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_to_compare_is_no_proof(source: Source, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restored scores have all their files, and were not made here all the same."""
+    put(source, plan, Path())
+    assert held(source, Path()) == Held(0, (), (), len(source.runs), 0)
     monkeypatch.setattr("sys.argv", ["verify_published", str(tmp_path / "published")])
     with pytest.raises(SystemExit) as caught:
         verify.main()

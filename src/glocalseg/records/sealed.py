@@ -99,6 +99,11 @@ def absent(record: Path) -> tuple[str, ...]:
     return tuple(name for name in _note(record)["files"] if not (record.parent / name).is_file())
 
 
+def came_from(record: Path) -> str:
+    """The published report that a run came from, though it may have all its files; empty if it was made. Raises CorruptedError."""
+    return str(_note(record)["from"])
+
+
 def note_absent(record: Path, origin: str, files: Iterable[str]) -> None:
     """Say that files of a folder never came here, and with what the others came."""
     write_json(record.with_name(ABSENT), {"from": origin, "files": sorted(files)})

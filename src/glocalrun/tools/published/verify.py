@@ -14,7 +14,7 @@ from glocalrun.tools.published.restore import published
 from glocalseg.config.model import ConfigError
 from glocalseg.plan.phases import phase_of
 from glocalseg.records.digest import digest
-from glocalseg.records.sealed import CorruptedError, absent, open_sealed, read_record
+from glocalseg.records.sealed import CorruptedError, came_from, open_sealed, read_record
 from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.joined.bring import differing, made_on
 from glocalseg.report.joined.source import Source
@@ -66,7 +66,7 @@ def held(source: Source, root: Path) -> Held:
             continue
         if not (root / record).is_file():
             gone += 1
-        elif absent(root / record):
+        elif came_from(root / record):
             bare += 1
         elif line := _difference(source, root, record):
             differ.append(line)

@@ -110,14 +110,15 @@ def made_on(payload: Mapping[str, Any]) -> str:
 
 
 def place_run(source: Path, payload: Mapping[str, Any], target: Path) -> None:
-    """Put a finished folder where it belongs, its record last; what it is without is noted there, too."""
+    """Put a finished folder where it belongs, its record last; a note of where it came from goes with it."""
     lacking = absent(source)
     if target.is_file() and sha256_file(target) == sha256_file(source) and (lacking or not absent(target)):
         return
     if target.parent.exists():
         shutil.rmtree(target.parent)
     names = [name for name in payload["files"] if name not in lacking]
-    for name in (*names, *([ABSENT] if lacking else []), source.name):
+    noted = [ABSENT] if source.with_name(ABSENT).is_file() else []
+    for name in (*names, *noted, source.name):
         (target.parent / name).parent.mkdir(parents=True, exist_ok=True)
         _link(source.parent / name, target.parent / name)
 
