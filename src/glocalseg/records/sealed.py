@@ -100,7 +100,7 @@ def absent(record: Path) -> tuple[str, ...]:
 
 
 def came_from(record: Path) -> str:
-    """The published report that a run came from, though it may have all its files; empty if it was made. Raises CorruptedError."""
+    """The published report that a run came from, though it may have all its files; empty if none. Raises CorruptedError."""
     return str(_note(record)["from"])
 
 
