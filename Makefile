@@ -1,4 +1,4 @@
-# make setup · card · look · benchmark · status · report-merge · report-diff · export · predict · test · fuzz · lint · docs · same-bits · publish · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
+# make setup · card · look · benchmark · status · report-merge · report-diff · export · predict · test · fuzz · lint · docs · same-bits · publish · restore · verify-published · check · prune. Each makes the environment .venv when it is missing or the lock file changed.
 #
 #   make card FOLDER=<folder or archive> NAME=<name>       config/datasets/<name>.yaml, drafted from what lies there; FORCE=yes replaces one
 #   make look CONFIG=<file> [MIRROR=...]                    its data, verified and sliced, on a page: before anything is trained
@@ -8,6 +8,8 @@
 #   make report-merge FOLDERS="<folder> <folder> ..." [OUT=results/merged]   several benchmarks or sites as one report
 #   make report-diff A=<report> B=<report> [OUT=<file>.md]  what changed between two reports; ends with 2 if that is beyond noise (make makes 2 of its 1)
 #   make publish CONFIG=config/hippocampus.yaml            its report copied to results/published, which git keeps: no checkpoints
+#   make restore RUNS=results/published/<name> CONFIG=...   its runs, without weights and predictions, to go on from in this checkout
+#   make verify-published RUNS=results/published/<name>     whether runs that were made here are equal to those, bit for bit
 #   make export RUN=<folder of a fine-tuning> [OUT=...]     a network with all that it needs; or CONFIG=... METHOD=gd+lr BUDGET=8: all repeats
 #   make predict MODEL=<folder> IMAGES=<folder> OUT=<folder>   labels of images; FORCE=yes replaces those that are there
 #   make test-slow                                          tests that train networks or run whole workflows, for minutes
@@ -32,7 +34,7 @@ export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
 export MPLCONFIGDIR := $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: help setup card look benchmark status report-merge report-diff export predict test test-slow test-slurm fuzz lint docs same-bits publish check prune
+.PHONY: help setup card look benchmark status report-merge report-diff export predict test test-slow test-slurm fuzz lint docs same-bits publish restore verify-published check prune
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -102,6 +104,12 @@ same-bits: $(READY)
 
 publish: $(READY)
 	@$(BIN)/python workflow/scripts/publish.py "$(CONFIG)"
+
+restore: $(READY)
+	@$(BIN)/python workflow/scripts/restore.py $(if $(RUNS),"$(RUNS)") --config="$(CONFIG)"
+
+verify-published: $(READY)
+	@$(BIN)/python workflow/scripts/verify_published.py $(if $(RUNS),"$(RUNS)")
 
 check: $(READY)
 	@$(BIN)/python workflow/scripts/check.py $(CONFIGS)

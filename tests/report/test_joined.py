@@ -33,6 +33,7 @@ from glocalseg.report import build as building
 from glocalseg.report.collected.collect import collect
 from glocalseg.report.collected.ledger import ReportError
 from glocalseg.report.joined import bring
+from glocalseg.report.joined.archive import NAME
 from glocalseg.report.joined.diff import Difference, difference
 from glocalseg.report.joined.merge import SOURCES, Joined, merge
 from glocalseg.report.joined.shown import verdict
@@ -46,7 +47,7 @@ def site(root: Path, size: Size, **changes: Any) -> Plan:
     """Fabricated runs with the record of a report, as ``build`` leaves it; ``changes`` are of its benchmark."""
     size = replace(size, more={**size.more, **changes})
     plan = fabricate(root, size)
-    write_record(root / plan.report.record, {"spec": plan.report.spec.dump(), "files": {}})
+    write_record(root / plan.report.record, {"spec": plan.report.spec.dump(), "missing": [], "files": {}})
     return plan
 
 
@@ -259,7 +260,7 @@ def test_an_edited_byte_is_named(tmp_path: Path) -> None:
     [
         (lambda p: None, "found nothing there"),
         (lambda p: p.mkdir(), "found no record of a report"),
-        (lambda p: (p.mkdir(), (p / "scores.csv.gz").write_bytes(b"")), "found a published report, which holds no runs"),
+        (lambda p: (p.mkdir(), (p / "scores.csv.gz").write_bytes(b"")), "found no record of a report"),
         (lambda p: p.write_text("hello"), "found a file"),
         (lambda p: (p.mkdir(), (p / "report-1.json").write_text("{")), "expected JSON with a 'files' entry"),
         (lambda p: (p.mkdir(), write_record(p / "report-1.json", {"files": {}})), "expected the record of a report"),
@@ -313,10 +314,11 @@ def test_a_primary_comparison_is_not_moved_to_another_number_of_volumes(tmp_path
     assert "found 2" in line
 
 
-def test_a_published_report_is_no_source(tmp_path: Path) -> None:
+def test_a_published_report_without_its_runs_is_no_source(tmp_path: Path) -> None:
     plan = site(tmp_path / "a", SMALL)
     publish(tmp_path / "a" / plan.report.record, tmp_path / "published/toy")
-    with pytest.raises(ReportError, match="found a report without its runs, as published ones are"):
+    (tmp_path / "published/toy" / NAME).unlink()
+    with pytest.raises(ReportError, match="found a report without its runs"):
         read_source(tmp_path / "published/toy")
 
 

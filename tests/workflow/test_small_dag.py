@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import yaml
 from snakemake_call import command, environment, snakemake
 
 from conftest import copy_code
+from glocalrun.tools.publish import publish
 from glocalseg.evaluation.metrics import METRICS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # minutes on a busy machine, one when it is free
@@ -209,3 +211,33 @@ def test_an_edited_byte_stops_the_run_and_is_named(finished: Path, tmp_path: Pat
     assert "CorruptedError" in result.stdout
     assert str(weights.relative_to(tree)) in result.stdout
     assert "Traceback" not in result.stdout
+
+
+def test_a_checkout_goes_on_from_published_runs_and_makes_the_same_bits(finished: Path, tmp_path: Path) -> None:
+    """Of published runs a fine-tuning is taken away: it, and the pretrainings and slices that it starts from, are made again."""
+    tree, published = prepare_tree(tmp_path / "tree"), tmp_path / "published"
+    (record,) = (finished / "results/small").glob("report-*.json")
+    assert publish(record, published)
+
+    def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        call = [sys.executable, f"workflow/scripts/{name}.py", *arguments]
+        return subprocess.run(call, cwd=tree, env=environment(), capture_output=True, text=True, timeout=600)
+
+    assert tool("restore", str(published), "--config", "config/small.yaml").returncode == 0
+    shutil.rmtree(one(tree, FINETUNE).parent)
+    left = tool("restore", str(tmp_path / "nowhere"), "--config", "config/small.yaml")
+    assert (left.returncode, left.stderr.count("\n")) == (1, 1)
+    refused = tool("export", "--run", str(one(tree, RUNS.format(phase="finetune", rest="random/n1/r1"))))
+    assert refused.returncode == 1
+    assert "which holds no weights and no predictions" in refused.stderr
+    result = snakemake(tree, *CALL, timeout=1800)
+    assert result.returncode == 0, result.stdout
+    assert "came from a published report without weights and predictions" in result.stdout
+    for pattern in (PRETRAIN, FINETUNE):
+        mine, theirs = (one(of, pattern).with_name("weights.safetensors") for of in (tree, finished))
+        assert mine.read_bytes() == theirs.read_bytes()
+    assert not one(tree, RUNS.format(phase="finetune", rest="random/n1/r1")).with_name("weights.safetensors").exists()
+    same = tool("verify_published", str(published))
+    assert same.returncode == 0, same.stdout
+    assert same.stdout.startswith("4 of 4 runs that were made here are equal to the published ones, bit for bit")
+    assert (tree / "results/small/scores.csv.gz").read_bytes() == (finished / "results/small/scores.csv.gz").read_bytes()

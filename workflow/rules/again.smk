@@ -5,17 +5,38 @@ import sys
 
 from glocalrun.calls import before, mark
 from glocalrun.data.current import forget_other_weights, forget_stale
+from glocalseg.plan.lacking import lacking
 
-_again = {}
+_forced = {}
+_lacking = {}  # by the plan's report
 
 
 def again(record):
-    """Whether a record is to be made although it is there: it was forced, or it starts from one that was."""
-    if record not in _again:
+    """Whether a record is to be made although it is there: it was forced, starts from one that was, or lacks its arrays."""
+    return forced_here(record) or record in without_arrays()
+
+
+def forced_here(record):
+    """Whether a record was forced, or starts from one that was."""
+    if record not in _forced:
         job = JOBS[record]
         made_by = "prepare" if job.phase == "data" else job.phase
-        _again[record] = forced(made_by, record) or any([again(str(parent)) for parent in job.parents])
-    return _again[record]
+        _forced[record] = forced(made_by, record) or any([forced_here(str(parent)) for parent in job.parents])
+    return _forced[record]
+
+
+def without_arrays():
+    """The records of runs from a published report (`make restore`) whose weights, predictions or slices a missing run needs.
+
+    They are made again; what else starts from them, and is there, stays.
+    """
+    plan = str(PLAN.report.record)
+    if plan not in _lacking:
+        looks = only_looks() or not workflow.is_main_process
+        found = () if looks else lacking(PLAN, lambda path: not path.exists() or forced_here(str(path)))
+        _lacking[plan] = {str(path) for path in found}
+        force(_lacking[plan])
+    return _lacking[plan]
 
 
 def mark_again():
@@ -23,6 +44,11 @@ def mark_again():
     outputs = [str(path) for job in to_run() for path in job.output]
     marked = [path for path in outputs if path in JOBS and again(path) and os.path.exists(path)]
     mark(STATE, marked)
+    if bare := [path for path in marked if path in without_arrays()]:
+        logger.info(
+            f"{len(bare)} came from a published report without weights and predictions, and what is missing starts from them: "
+            "they are made again."
+        )
     if kept := [path for path in outputs if path.endswith("fetched.json") and forced("fetch", path)]:
         logger.info(
             f"What was downloaded stays. To fetch it again: rm -r {' '.join(os.path.dirname(path) for path in kept)}"

@@ -28,10 +28,20 @@ def to_run():
     return [job for job in workflow.dag.needrun_jobs() if job.output]
 
 
+_ours = set()  # files that were forced here, and by nobody who called
+
+
 def forced(rule, path):
     """Whether --force, --forcerun or --forceall names a rule or a file. A job that Snakemake calls itself for is always forced."""
     dag = workflow.dag
-    return workflow.is_main_process and (path in dag.forcefiles or any(r.name == rule for r in dag.forcerules))
+    named = path in dag.forcefiles and path not in _ours
+    return workflow.is_main_process and (named or any(r.name == rule for r in dag.forcerules))
+
+
+def force(paths):
+    """Have files made that are there, if a job of this call makes them: while the graph is built, before it is asked what runs."""
+    _ours.update(path for path in paths if path not in workflow.dag.forcefiles)
+    workflow.dag.forcefiles.update(paths)
 
 
 def targets_forced():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glocalrun.plans import all_plans
 from glocalseg.config.model import ConfigError
-from glocalseg.records.sealed import CorruptedError, open_sealed
+from glocalseg.records.sealed import CorruptedError, absent, open_kept
 
 
 def problems(records: list[Path]) -> list[str]:
@@ -15,7 +15,7 @@ def problems(records: list[Path]) -> list[str]:
     found = []
     for record in records:
         try:
-            open_sealed(record)
+            open_kept(record)
         except CorruptedError as error:
             found.append(str(error))
     return found
@@ -32,5 +32,7 @@ def main() -> None:
     except ConfigError as error:
         raise SystemExit(str(error)) from None
     found = problems(list(records))
-    print("\n".join([*found, f"{len(records)} results checked, {len(found)} damaged"]))
+    bare = sum(bool(absent(record)) for record in records) if not found else 0
+    without = f", {bare} without weights and predictions, from a published report" if bare else ""
+    print("\n".join([*found, f"{len(records)} results checked, {len(found)} damaged{without}"]))
     raise SystemExit(1 if found else 0)

@@ -1,6 +1,7 @@
-"""Copy a finished report to ``results/published/<benchmark>``, which git keeps: page, figures, tables and scores, no checkpoints.
+"""Copy a report to ``results/published/<benchmark>``, which git keeps: page, figures, tables and scores, no checkpoints.
 
-The records of single runs stay where they are, so the page names their folders there and no longer links to them.
+The runs go there as one archive of their records, curves and scores (``report.joined.archive``); the page names their folders and
+no longer links to them. What is published while runs are missing says so, and can be gone on with elsewhere.
 """
 
 from __future__ import annotations
@@ -14,26 +15,31 @@ from pathlib import Path
 from glocalrun.plans import plan_of
 from glocalseg.config.model import ConfigError
 from glocalseg.records.digest import sha256_file
+from glocalseg.records.files import write_atomic
 from glocalseg.records.sealed import CorruptedError, open_sealed, write_record
+from glocalseg.report.joined.archive import NAME, packed
 
 PUBLISHED = Path("results/published")
 _TO_RECORD = re.compile(r'<a class="record" href="[^"]*">(.*?)</a>', re.DOTALL)
 
 
 def publish(record: Path, target: Path) -> int:
-    """Copy the files of a sealed report but figures that its page holds itself; what lay in the target before is removed.
+    """Copy the files of a sealed report but figures that its page holds itself, and pack its runs; what lay in the target before
+    is removed.
 
     Args:
-        record: ``results/<benchmark>/report-<key>.json``.
+        record: ``results/<benchmark>/report-<key>.json``, or that of a report that lacks runs.
         target: a folder, made if it is not there.
 
     Returns:
         How many files there are.
 
     Raises:
-        CorruptedError: if the report is not finished, or a file of it was changed.
+        CorruptedError: if there is no report, a file of it was changed, or a run that it was made of is not as it was.
     """
     payload = open_sealed(record)
+    runs, missing = (list(map(Path, names)) for names in (payload["spec"]["runs"], payload["missing"]))
+    archive = packed(record.parents[2], runs, missing)
     pages = {name: (record.parent / name).read_text(encoding="utf-8") for name in payload["files"] if name.endswith(".html")}
     names = [name for name in payload["files"] if not name.startswith("figures/") or _shown(name, pages.values())]
     part, old = (target.with_name(f".{target.name}.{end}") for end in ("part", "old"))
@@ -47,7 +53,8 @@ def publish(record: Path, target: Path) -> int:
             path.write_text(_TO_RECORD.sub(r"\1", pages[name]), encoding="utf-8", newline="\n")
         else:
             shutil.copyfile(record.parent / name, path)
-    files = {name: sha256_file(part / name) for name in names}
+    write_atomic(part / NAME, archive)
+    files = {name: sha256_file(part / name) for name in (*names, NAME)}
     write_record(part / record.name, {**{k: v for k, v in payload.items() if k != "digest"}, "files": files})
     if target.exists():
         target.rename(old)  # only now, whole: a full disk leaves what was published before
@@ -65,7 +72,11 @@ def main() -> None:
     try:
         plan = plan_of(Path(sys.argv[1]))
         target = PUBLISHED / plan.benchmark.name
-        count = publish(plan.report.record, target)
+        whole = plan.report.record.is_file() or not plan.partial_report.is_file()
+        count = publish(plan.report.record if whole else plan.partial_report, target)
     except (ConfigError, CorruptedError) as error:
         raise SystemExit(str(error)) from None
-    print(f"{count} files in {target}")
+    kilobytes = (target / NAME).stat().st_size / 1000
+    print(f"{count} files in {target}; the runs without weights and predictions: {NAME}, {kilobytes:.0f} kB")
+    if not whole:
+        print("Runs are missing; the page names them.")

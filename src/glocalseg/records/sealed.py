@@ -3,12 +3,15 @@
 The ``run.json`` (or ``manifest.json``) of a *sealed folder* was written last, by a rename, and holds the sha256 of every
 other file of the folder, and the digest of itself. Whoever reads the folder goes through ``open_sealed``, so an edited byte is
 an error.
+
+A folder may stand here *without arrays*: it came from a published report, which holds no weights and no predictions. A note in it
+says so, because a file that is merely gone is an error. ``open_kept`` takes such a folder, too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,9 @@ from glocalseg.records.files import write_json
 RESUME = "resume"  # undeclared state of an unfinished run, in files that start with this
 SHOWN = 200  # letters of another error in a message
 FAILURE = f"{RESUME}-failure.json"  # why the last attempt at it ended: error and message
+
+
+ABSENT = ".absent.json"  # the note of a folder without arrays: which files never came here, and with what the others came
 
 
 class CorruptedError(RuntimeError):
@@ -32,7 +38,7 @@ def seal(record: Path, payload: Mapping[str, Any]) -> None:
         payload: JSON-able; ``files`` and ``digest`` are added.
     """
     folder = record.parent
-    for leftover in [*folder.glob(f"{RESUME}*"), *folder.glob(".*.part")]:
+    for leftover in [*folder.glob(f"{RESUME}*"), *folder.glob(".*.part"), *folder.glob(ABSENT)]:
         leftover.unlink()
     own = (record, _twin(record))
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p not in own)
@@ -76,11 +82,60 @@ def open_sealed(record: Path) -> dict[str, Any]:
     Raises:
         CorruptedError: if the record or a file is missing, unreadable or changed.
     """
+    return _open(record, whole=True)
+
+
+def open_kept(record: Path) -> dict[str, Any]:
+    """As ``open_sealed``, but files that are not here because they never came are let pass.
+
+    Raises:
+        CorruptedError: if the record or another file is missing, unreadable or changed.
+    """
+    return _open(record, whole=False)
+
+
+def absent(record: Path) -> tuple[str, ...]:
+    """The files of a sealed folder that never came here; none of a whole one. Raises CorruptedError."""
+    return tuple(name for name in _note(record)["files"] if not (record.parent / name).is_file())
+
+
+def came_from(record: Path) -> str:
+    """The published report that a run came from, though it may have all its files; empty if none. Raises CorruptedError."""
+    return str(_note(record)["from"])
+
+
+def note_absent(record: Path, origin: str, files: Iterable[str]) -> None:
+    """Say that files of a folder never came here, and with what the others came."""
+    write_json(record.with_name(ABSENT), {"from": origin, "files": sorted(files)})
+
+
+def _note(record: Path) -> dict[str, Any]:
+    path = record.with_name(ABSENT)
+    try:
+        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(note["from"], str) or not all(isinstance(name, str) for name in note["files"]):
+            raise TypeError("files: names expected")
+    except FileNotFoundError:
+        return {"from": "", "files": []}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptedError(f"{path}: expected what is not here, found {repr(error)[:SHOWN]}") from None
+    return note
+
+
+def _open(record: Path, *, whole: bool) -> dict[str, Any]:
     payload = read_record(record)
     for name, expected in payload["files"].items():
         path = record.parent / name
         if not path.is_file():
-            raise CorruptedError(f"{path}: expected a file with sha256 {expected}, found none")
+            note = _note(record)
+            if name not in note["files"]:
+                raise CorruptedError(f"{path}: expected a file with sha256 {expected}, found none")
+            if whole:
+                raise CorruptedError(
+                    f"{path}: expected a file with sha256 {expected}, found none: {record.parent} came from {note['from']}, "
+                    "which holds no weights and no predictions. Delete it to make it here"
+                )
+            continue
         found = sha256_file(path)
         if found != expected:
             raise CorruptedError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from glocalrun.locks import alone
 from glocalrun.plans import CARDS, MEMORY
@@ -22,7 +23,10 @@ def main() -> None:
     """Join, build, print where the page is; exit with one line a problem where folders do not fit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "folders", nargs="*", type=Path, help="results/<benchmark>, a checkout, or config/<name>.yaml of one"
+        "folders",
+        nargs="*",
+        type=Path,
+        help="results/<benchmark>, a checkout, config/<name>.yaml of one, or a published report",
     )
     parser.add_argument("--out", type=Path, default=OUT, help="folder for all of it (default: %(default)s)")
     args = parser.parse_args()
@@ -47,5 +51,5 @@ def joined_of(folders: list[Path], out: Path) -> Joined:
     """The runs of folders brought together. Raises ConfigError, CorruptedError, ReportError."""
     if len(folders) < 2:
         raise ReportError(f'make report-merge: expected two folders or more, FOLDERS="a b", found {len(folders)}')
-    with remembering(MEMORY):
-        return merge([read_source(folder) for folder in folders], out, lock_folder=CARDS)
+    with remembering(MEMORY), TemporaryDirectory() as scratch:
+        return merge([read_source(folder, Path(scratch)) for folder in folders], out, lock_folder=CARDS)

@@ -17,7 +17,7 @@ from glocalseg.methods.catalogue import strategies
 from glocalseg.plan.jobs import Job, Plan
 from glocalseg.plan.phases import PHASES, PhaseName
 from glocalseg.records.digest import digest, sha256_file
-from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record
+from glocalseg.records.sealed import FAILURE, CorruptedError, absent, open_kept, read_record
 from glocalseg.report.collected.ledger import Payloads, ledger, pools
 from glocalseg.report.collected.signs import signs
 from glocalseg.stages.score import COLUMNS, SCORES, SELECTED
@@ -66,8 +66,9 @@ class Collected:
 
     ``stores`` holds what is known of each data set whose slice store is there; ``payloads`` are the records that were opened;
     ``missing`` are the jobs without one, a score only where its fine-tuning is there:
-    without, there is nothing to score. ``failures`` says, by record, why the last attempt at a missing job ended, where it said
-    so: one that was killed did not. ``runs`` of the plan and ``finished`` ones are trainings with their
+    without, there is nothing to score. ``bare`` are trainings and diagnoses without arrays: they came from a published report,
+    and nobody here can show what they predict or hold. ``failures`` says, by record, why the last attempt at a missing job
+    ended, where it said so: one that was killed did not. ``runs`` of the plan and ``finished`` ones are trainings with their
     scores, features, and diagnoses.
     """
 
@@ -84,6 +85,7 @@ class Collected:
     stores: dict[str, Stored]
     payloads: dict[Path, dict[str, Any]]
     missing: tuple[Job, ...]
+    bare: tuple[Job, ...]
     failures: dict[Path, str]
     runs: int
     finished: int
@@ -108,6 +110,7 @@ def collect(plan: Plan, root: Path) -> Collected:
         job for job in plan.jobs.values()
         if job.phase != "report" and job.record not in records and (job.phase != "score" or job.start in records)
     )  # fmt: skip
+    bare = [job for job in [*pretrained, *diagnosed, *tuned] if absent(root / job.record)]
     phases: tuple[PhaseName, ...] = ("pretrain_global", "pretrain_local", "diagnose", "features", "finetune")
     runs = [job for phase in phases for job in plan.of(phase)]
     scores = _stack((_scores(root, job) for job in scored), SCORE_COLUMNS)
@@ -121,10 +124,11 @@ def collect(plan: Plan, root: Path) -> Collected:
         pools=pools([*pretrained, *tuned], payloads),
         diagnostics=_diagnostics(plan, root, diagnosed),
         signs=signs(root, [*pretrained, *tuned]),
-        embeddings=tuple(_embedding(plan, root, job) for job in diagnosed),
+        embeddings=tuple(_embedding(plan, root, job) for job in diagnosed if job not in bare),
         stores={job.dataset: stored(root / job.record) for job in there if job.phase == "data"},
         payloads=payloads,
         missing=missing,
+        bare=tuple(bare),
         failures={job.record: said for job in missing if (said := _failure(root / job.record.parent / FAILURE))},
         runs=len(runs),
         finished=sum(job.record in records for job in runs) - sum(job.phase == "score" for job in missing),
@@ -133,7 +137,7 @@ def collect(plan: Plan, root: Path) -> Collected:
 
 def _open(root: Path, job: Job) -> dict[str, Any]:
     """The payload of a job's folder, its files checked, made by the specification that the plan has."""
-    payload = open_sealed(root / job.record)
+    payload = open_kept(root / job.record)
     if digest(payload.get("spec")) != digest(job.spec.dump()):
         found = payload["spec"].get("key") if isinstance(payload.get("spec"), dict) else None
         raise CorruptedError(

@@ -1,7 +1,7 @@
 """The runs of several folders in one: each once, whoever has it, as hard links where the file system allows, else as copies.
 
 A run that several folders have must have the same bytes in all of them: it is one and the same specification. Left out of that
-is what tells how fast a machine was.
+is what tells how fast a machine was. Where one has it without its arrays, from a published report, the records tell.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from glocalseg.plan.jobs import Job
 from glocalseg.records.digest import digest, sha256_file
-from glocalseg.records.sealed import FAILURE, CorruptedError, open_sealed, read_record
+from glocalseg.records.sealed import ABSENT, FAILURE, CorruptedError, absent, open_kept, read_record
 from glocalseg.report.joined.source import Source
 
 TIMED = frozenset({"log.csv"})  # files with a column of speed
@@ -28,7 +28,7 @@ def look(jobs: Sequence[Job], sources: Sequence[Source], kept: Source) -> tuple[
 
     Args:
         jobs: whose records are wanted.
-        sources: folders that may hold them; the first one that does gives it.
+        sources: folders that may hold them; the first one that has it whole gives it, or else the first one that has it.
         kept: what an earlier call brought, asked where no source has a run any more.
     """
     found: Brought = {}
@@ -38,12 +38,13 @@ def look(jobs: Sequence[Job], sources: Sequence[Source], kept: Source) -> tuple[
         there = [source for source in sources if (source.root / job.record).is_file()]
         there = there or [source for source in (kept,) if (source.root / job.record).is_file()]
         try:
+            there.sort(key=lambda source: bool(absent(source.root / job.record)))
             payloads = [_opened(source, job) for source in there]
         except CorruptedError as error:
             problems.append(str(error))
             continue
         for source, payload in list(zip(there, payloads, strict=True))[1:]:
-            if said := _clash(job, there[0], payloads[0], payload):
+            if said := clash(job, there[0].name, payloads[0], payload):
                 clashes.setdefault((source.name, there[0].name), []).append(said)
         if there:
             found[job.record] = there[0], payloads[0]
@@ -58,7 +59,7 @@ def place(jobs: Sequence[Job], brought: Brought, sources: Sequence[Source], out:
     for job in jobs:
         if job.record in brought:
             source, payload = brought[job.record]
-            _place(source.root / job.record, payload, out / job.record)
+            place_run(source.root / job.record, payload, out / job.record)
         else:
             _place_reason(job, sources, out)
 
@@ -66,23 +67,28 @@ def place(jobs: Sequence[Job], brought: Brought, sources: Sequence[Source], out:
 def _opened(source: Source, job: Job) -> dict[str, Any]:
     """The payload of a source's record, checked, and made by the specification that is wanted. Raises CorruptedError."""
     record = source.root / job.record
-    payload = read_record(record) if job.phase == "data" else open_sealed(record)
+    payload = read_record(record) if job.phase == "data" else open_kept(record)
     if digest(payload.get("spec")) != digest(job.spec.dump()):
         raise CorruptedError(f"{record}: expected the specification of key {job.spec.key}, found that of another key")
     return payload
 
 
-def _clash(job: Job, source: Source, first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """How two payloads of one specification differ in their bytes; empty if they do not."""
+def clash(job: Job, first: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """How two payloads of one specification differ in their bytes; empty if they do not. ``first``: whose bytes are expected."""
+    name = differing(expected, found)
+    if name is None:
+        return ""
+    one, two = (str(payload["files"].get(name, "no file"))[:10] for payload in (expected, found))
+    return (
+        f"{job.record.parent / name}: expected sha256 {one} as in {first}, found {two}: one specification with two results "
+        f"({made_on(expected)}; {made_on(found)})"
+    )
+
+
+def differing(first: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+    """The first file in which two payloads of one specification differ; None if they are equal, speed left out."""
     sides = [{n: of for n, of in p["files"].items() if n not in TIMED} for p in (first, other)]
-    for name in {**sides[0], **sides[1]}:
-        expected, found = (str(side.get(name, "no file"))[:10] for side in sides)
-        if expected != found:
-            return (
-                f"{job.record.parent / name}: expected sha256 {expected} as in {source.name}, found {found}: one specification "
-                f"with two results ({_made_on(first)}; {_made_on(other)})"
-            )
-    return ""
+    return next((n for n in {**sides[0], **sides[1]} if sides[0].get(n) != sides[1].get(n)), None)
 
 
 def _clashing(source: str, first: str, said: Sequence[str]) -> str:
@@ -95,20 +101,24 @@ def _clashing(source: str, first: str, said: Sequence[str]) -> str:
     return f"{source}: {said[0]}{more}"
 
 
-def _made_on(payload: Mapping[str, Any]) -> str:
+def made_on(payload: Mapping[str, Any]) -> str:
+    """Processor, precision, torch and system of a run."""
     device, made = payload.get("device", {}), payload.get("environment", {})
     torch = made.get("packages", {}).get("torch")
     parts = (device.get("name"), device.get("precision"), f"torch {torch}" if torch else "", made.get("system"))
     return ", ".join(str(part) for part in parts if part) or "not said on what"
 
 
-def _place(source: Path, payload: Mapping[str, Any], target: Path) -> None:
-    """Put a finished folder where it belongs, its record last."""
-    if target.is_file() and sha256_file(target) == sha256_file(source):
+def place_run(source: Path, payload: Mapping[str, Any], target: Path) -> None:
+    """Put a finished folder where it belongs, its record last; a note of where it came from goes with it."""
+    lacking = absent(source)
+    if target.is_file() and sha256_file(target) == sha256_file(source) and (lacking or not absent(target)):
         return
     if target.parent.exists():
         shutil.rmtree(target.parent)
-    for name in (*payload["files"], source.name):
+    names = [name for name in payload["files"] if name not in lacking]
+    noted = [ABSENT] if source.with_name(ABSENT).is_file() else []
+    for name in (*names, *noted, source.name):
         (target.parent / name).parent.mkdir(parents=True, exist_ok=True)
         _link(source.parent / name, target.parent / name)
 

@@ -166,6 +166,17 @@ def _require_planned(sources: Sequence[Source], plan: Plan) -> None:
 
 
 def _unplanned(source: Source, plan: Plan) -> Iterator[str]:
+    unknown, causes = unplanned(source, plan)
+    yield from causes
+    if unknown and not causes:
+        yield (
+            f"{source.name}: {unknown[0].parent}: expected keys that this code gives, found {len(unknown)} others, for which "
+            "code or data must be the reason: join them with the checkout that made them"
+        )
+
+
+def unplanned(source: Source, plan: Plan) -> tuple[list[Path], list[str]]:
+    """The runs of a source that a plan does not have, and in what those differ that it has by another key, a line a cause."""
     unknown = [run for run in source.runs if run not in plan.jobs]
     causes: Counter[tuple[str, str, str]] = Counter()
     example: dict[tuple[str, str, str], Path] = {}
@@ -173,16 +184,13 @@ def _unplanned(source: Source, plan: Plan) -> Iterator[str]:
         for cause in _causes(source.root / run, run, plan):
             causes[cause] += 1
             example.setdefault(cause, run)
+    lines = []
     for cause, count in causes.items():
         path, expected, found = cause
         more = f" (and {count - 1} more)" if count > 1 else ""
         why = ": other code made it, which may give other numbers" if path == "code" else ""
-        yield f"{source.name}: {example[cause].parent}{more}: {path}: expected {expected}, found {found}{why}"
-    if unknown and not causes:
-        yield (
-            f"{source.name}: {unknown[0].parent}: expected keys that this code gives, found {len(unknown)} others, for which "
-            "code or data must be the reason: join them with the checkout that made them"
-        )
+        lines.append(f"{source.name}: {example[cause].parent}{more}: {path}: expected {expected}, found {found}{why}")
+    return unknown, lines
 
 
 def _causes(record: Path, run: Path, plan: Plan) -> Iterator[tuple[str, str, str]]:

@@ -13,15 +13,17 @@ from glocalseg.data.acquire.lock.file import locked
 from glocalseg.data.cards.card import Card, load_cards
 from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import make_plan
+from glocalseg.records.digest import digest
 from glocalseg.records.sealed import CorruptedError, read_record
 from glocalseg.report.collected.ledger import ReportError
+from glocalseg.report.joined.archive import NAME, unpack
 from glocalseg.stages.specs import DataSpec
 
 CARDS = Path("config/datasets")  # of a checkout
 RECORDS = "report-*.json"
 EXPECTED = (
-    "results/<benchmark> with its report-*.json, a checkout with one of these, or config/<name>.yaml of a checkout whose "
-    "report was not made"
+    "results/<benchmark> with its report-*.json, a checkout with one of these, a published report with its runs, or "
+    "config/<name>.yaml of a checkout whose report was not made"
 )
 
 
@@ -45,8 +47,12 @@ class Source:
         return self.root / CARDS / f"{dataset}.lock.json"
 
 
-def read_source(folder: Path) -> Source:
+def read_source(folder: Path, scratch: Path | None = None) -> Source:
     """What a folder, or a configuration's file, holds.
+
+    Args:
+        folder: one of EXPECTED.
+        scratch: where the runs of a published report are unpacked, and have to stay as long as the source is read.
 
     Raises:
         ReportError: if it is none of EXPECTED.
@@ -65,9 +71,14 @@ def read_source(folder: Path) -> Source:
     benchmark = parse_benchmark(spec["benchmark"], where=str(record))
     cards = {name: parse(Card, raw, f"{record}: {name}") for name, raw in spec["cards"].items()}
     runs = tuple(Path(path) for path in spec["runs"])
-    root = record.parents[2]
+    archive = record.with_name(NAME)
+    if archive.is_file() and scratch is not None:
+        root = scratch / digest(str(record))[:10]
+        unpack(folder, runs, root, sealed=payload["files"].get(NAME))
+    else:
+        root = record.parents[2]
     if not any((root / run).is_file() for run in runs):
-        raise ReportError(f"{folder}: expected {EXPECTED}, found a report without its runs, as published ones are")
+        raise ReportError(f"{folder}: expected {EXPECTED}, found a report without its runs")
     return _source(str(folder), root, benchmark, cards, runs)
 
 
@@ -97,8 +108,7 @@ def _record(folder: Path) -> Path:
         there = ", ".join(str(path.parent) for path in found)
         raise ReportError(f"{folder}: expected one report, found {len(found)}: name one of {there}")
     if not found:
-        what = "a published report, which holds no runs" if (around / "scores.csv.gz").is_file() else "no record of a report"
-        raise ReportError(f"{folder}: expected {EXPECTED}, found {what}")
+        raise ReportError(f"{folder}: expected {EXPECTED}, found no record of a report")
     return found[0].absolute()
 
 

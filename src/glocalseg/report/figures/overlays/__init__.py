@@ -8,6 +8,7 @@ from pathlib import Path
 from glocalseg.data.cards.card import Card
 from glocalseg.data.slices.store import open_store
 from glocalseg.plan.jobs import Plan
+from glocalseg.records.sealed import absent
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import Plot, plot
@@ -35,7 +36,7 @@ def overlay_plots(
         ReportError: if predictions do not fit the slice store.
     """
     job = next((j for j in plan.of("data") if j.dataset == a.dataset), None)
-    if job is None or not (root / job.record).is_file():
+    if job is None or not (root / job.record).is_file() or absent(root / job.record):
         return []
     store, runs, card = open_store(root / job.record), Runs(a, plan, collected), plan.cards[a.dataset]
     bad, count = failed(runs)
