@@ -39,7 +39,7 @@ from glocalseg.data.slices.store import open_store
 from glocalseg.data.splits.given import listed_subjects
 from glocalseg.plan.jobs import Plan
 
-pytestmark = pytest.mark.timeout(2400)
+pytestmark = pytest.mark.timeout(3600)
 slow = pytest.mark.slow  # all that asks for the whole run
 CALL = ("--profile", "local", "--cores", "1", "--configfile", "config/cohorts.yaml")
 SMALL: dict[str, Any] = {
@@ -151,10 +151,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     assert asked.returncode != 0, asked.stdout
     write_acdc(incoming / "acdc")
     write_mmwhs(incoming / "mmwhs")
-    verified = snakemake(tree, *CALL, "--until", "verify", timeout=600)
+    verified = snakemake(tree, *CALL, "--until", "verify", timeout=900)
     assert verified.returncode == 0, verified.stdout
     plan = plan_in(tree, "cohorts")
-    sliced = snakemake(tree, *CALL, "--", *(str(job.record) for job in plan.of("data")), timeout=600)
+    sliced = snakemake(tree, *CALL, "--", *(str(job.record) for job in plan.of("data")), timeout=1800)
     assert sliced.returncode == 0, sliced.stdout
     trained = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -166,7 +166,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
         timeout=1800,
     )
     assert trained.returncode == 0, trained.stdout
-    ended = snakemake(tree, *CALL, timeout=1200)
+    ended = snakemake(tree, *CALL, timeout=1800)
     assert ended.returncode == 0, ended.stdout
     cards = load_cards(load_benchmark(tree / "config/cohorts.yaml").datasets, tree / "config/datasets")
     return Done(tree, plan, cards, asked.stdout, verified.stdout, ended.stdout)
