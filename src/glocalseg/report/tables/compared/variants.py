@@ -73,11 +73,18 @@ def _shown(path: str, value: Any) -> str:
 
 
 def _changed(v: Variant) -> Entry:
-    """One changed setting with its description; several in the note, which breaks over lines."""
+    """One changed setting by its last name, its path and description in the note, which breaks over lines; several all there."""
     if len(v.changes) == 1:
-        return Entry(changes(v), more=description(next(iter(v.changes))))
+        (path,) = v.changes
+        *sections, last = path.split(".")
+        said = [path] if sections else []
+        return Entry(_change(v, path).removeprefix(path.removesuffix(last)), more=": ".join([*said, *_words(path)]))
     said = (f"{_change(v, path)}{f' ({text})' if (text := description(path).rstrip('.')) else ''}" for path in v.changes)
     return Entry(f"{len(v.changes)} settings", more="; ".join(said))
+
+
+def _words(path: str) -> list[str]:
+    return [text] if (text := description(path)) else []
 
 
 def _row(a: DatasetAnalysis, v: Variant, scores: Digits, gains: Digits) -> tuple[Entry, ...]:
