@@ -76,15 +76,11 @@ def _changed(v: Variant) -> Entry:
     """One changed setting by its last name, its path and description in the note, which breaks over lines; several all there."""
     if len(v.changes) == 1:
         (path,) = v.changes
-        *sections, last = path.split(".")
-        said = [path] if sections else []
-        return Entry(_change(v, path).removeprefix(path.removesuffix(last)), more=": ".join([*said, *_words(path)]))
-    said = (f"{_change(v, path)}{f' ({text})' if (text := description(path).rstrip('.')) else ''}" for path in v.changes)
-    return Entry(f"{len(v.changes)} settings", more="; ".join(said))
-
-
-def _words(path: str) -> list[str]:
-    return [text] if (text := description(path)) else []
+        start = path.removesuffix(path.split(".")[-1])
+        said = [path if start else "", description(path)]
+        return Entry(_change(v, path).removeprefix(start), more=": ".join(part for part in said if part))
+    every = (f"{_change(v, path)}{f' ({text})' if (text := description(path).rstrip('.')) else ''}" for path in v.changes)
+    return Entry(f"{len(v.changes)} settings", more="; ".join(every))
 
 
 def _row(a: DatasetAnalysis, v: Variant, scores: Digits, gains: Digits) -> tuple[Entry, ...]:
