@@ -224,8 +224,8 @@ def test_a_switch_has_the_verdict_of_its_declared_comparison(switches: Made):
     rows = {r[0].text: r for r in table.blocks["toy_a"].rows}
     claim = next(c for c in switches.toy.family("claims") if c.method == "gd_scalars")
     row = rows["gd_scalars"]
-    assert row[2].text == "pretrain_global.views.scalars paper → release"
-    assert row[2].more.startswith("D6: ")
+    assert row[2].text == "scalars paper → release"
+    assert row[2].more.startswith("pretrain_global.views.scalars: D6: ")
     assert row[3].text == "G^{D}"
     assert row[7].text == claim.verdict
     data = table.data.set_index("method")
@@ -235,7 +235,9 @@ def test_a_switch_has_the_verdict_of_its_declared_comparison(switches: Made):
     assert "(D6: " in rows["gd_release"][2].more
     assert "(D4, " in rows["gd_release"][2].more
     assert rows["gd_pool10"][2].text == "pool 100% → 10%"
-    assert rows["random_half"][2].text == "finetune.batch 20 → 10"
+    assert rows["random_half"][2].text == "batch 20 → 10"
+    assert rows["random_half"][2].more == "finetune.batch"
+    assert rows["gd_pool10"][2].more.startswith("share of ")
     assert data.loc["random_half", "family"] == "random", "compared with random weights as every method is"
     assert [e.text for e in rows["lr_blocks2"][6:8]] == ["–", "–"], "nobody declared it"
 

@@ -53,13 +53,14 @@ def kind_of(m: Method) -> str:
 
 
 def _plot(a: DatasetAnalysis, budget: str, groups: dict[str, list[Compared]]) -> Plot:
-    letters = max(len(plain(text)) for of in groups.values() for c in of for text in [_name(c)])
+    names = [min(40, len(plain(_name(c)))) for of in groups.values() for c in of]
+    letters = max(*names, *(len(head) + 3 for head in groups))  # headings are bold
 
     title = f"Gain over {plain(display(BASELINE))}, labelled: {a.price(budget)}"
 
     def draw(shape: Shape) -> Figure:
         lines = list(_lines(groups, shape))
-        return draw_forest(a, lines, shape, letters=min(letters, 40) + 1, labels={}, title=title)
+        return draw_forest(a, lines, shape, letters=letters + 1, labels={}, title=title)
 
     return plot(
         draw, f"{a.dataset}-against-n{budget}", dataset=a.dataset,

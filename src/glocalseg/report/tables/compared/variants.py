@@ -73,11 +73,14 @@ def _shown(path: str, value: Any) -> str:
 
 
 def _changed(v: Variant) -> Entry:
-    """One changed setting with its description; several in the note, which breaks over lines."""
+    """One changed setting by its last name, its path and description in the note, which breaks over lines; several all there."""
     if len(v.changes) == 1:
-        return Entry(changes(v), more=description(next(iter(v.changes))))
-    said = (f"{_change(v, path)}{f' ({text})' if (text := description(path).rstrip('.')) else ''}" for path in v.changes)
-    return Entry(f"{len(v.changes)} settings", more="; ".join(said))
+        (path,) = v.changes
+        start = path.removesuffix(path.split(".")[-1])
+        said = [path if start else "", description(path)]
+        return Entry(_change(v, path).removeprefix(start), more=": ".join(part for part in said if part))
+    every = (f"{_change(v, path)}{f' ({text})' if (text := description(path).rstrip('.')) else ''}" for path in v.changes)
+    return Entry(f"{len(v.changes)} settings", more="; ".join(every))
 
 
 def _row(a: DatasetAnalysis, v: Variant, scores: Digits, gains: Digits) -> tuple[Entry, ...]:
