@@ -91,7 +91,7 @@ def test_frames_that_no_patch_divides_take_the_nearest_number_of_patches() -> No
     [
         ("no_such_model", {}, "network: encoder: expected a vision transformer of timm, found 'no_such_model'"),
         ("test_resnet", {}, "network: encoder: expected a vision transformer of timm, found 'test_resnet'"),
-        (MODEL, {"blocks": 99}, r"regimes.labelled.features: blocks: expected at most \d+ for 'test_vit', found 99"),
+        (MODEL, {"blocks": 99}, r"regimes.features: blocks: expected at most \d+ for 'test_vit', found 99"),
     ],
 )
 def test_what_is_no_transformer_is_one_line(model: str, changes: dict[str, Any], expected: str) -> None:
@@ -134,7 +134,7 @@ def test_options_of_features_move_their_key_and_settings_of_heads_do_not(weights
         (job,) = planned(line(weights, **more)).of("features")
         return job.spec.key
 
-    assert len({key(), key(**{"regimes.labelled.features.blocks": 2}), key(**{"regimes.features.upsampling": 2})}) == 3
+    assert len({key(), key(**{"regimes.features.blocks": 2}), key(**{"regimes.features.upsampling": 2})}) == 3
     assert key(**{"finetune.steps": 7}) == key() == key(**{"finetune.loss": "dice_ce"})
 
 
@@ -178,7 +178,7 @@ def test_methods_that_cannot_have_frozen_features(change: dict[str, Any], expect
 def done(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
     root = tmp_path_factory.mktemp("done")
     settings = {"steps": 60, "batch": 8, "validate_every": 20, "learning_rate": 0.01}
-    plan = planned(line(weights, **{"regimes.labelled.features.blocks": 2}), finetune=settings)
+    plan = planned(line(weights, **{"regimes.features.blocks": 2}), finetune=settings)
     write_data(root, plan)
     for phase in ("features", "finetune", "score"):
         run_job(find(plan, phase, "frozen"), root)

@@ -83,7 +83,7 @@ def test_a_value_on_the_command_line_wins(tree: Path) -> None:
             },
             [
                 ("methods: global", "gd_minus", "'simclr'"),
-                ("methods: local", "expected one of ld, lr", "'gr'"),
+                ("methods: local", "expected one of ld, ld_geo, lr", "'gr'"),
                 ("strategies.gd: view", "cross_views", "an unknown key"),
                 ("budgets", "expected at most", "'hippocampus'", "400"),
             ],

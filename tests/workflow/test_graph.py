@@ -369,8 +369,10 @@ for rule in workflow.rules:
     said = snakemake(tree, "-n", "--configfile", "config/hippocampus.yaml").stdout
     grown = dict(re.findall(r"GROWN (\w+) (\[.*\])", said))
     assert grown == {
+        "fetch_weights": "[4000, 240]",
         "verify": "[24000, 360]",
         "prepare": "[48000, 1440]",
+        "features": "[18000, 360]",
         "pretrain_global": "[18000, 720]",
         "pretrain_local": "[18000, 720]",
         "diagnose": "[18000, 60]",

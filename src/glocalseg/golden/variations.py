@@ -58,7 +58,7 @@ def _others(annotation: Any, value: Any) -> list[Any]:
     if isinstance(value, float):
         return [value / 2, 2 * value, 0.5, 0.1]
     if value is None:
-        return [2, 1]
+        return [2, 1, 0.5]
     if isinstance(value, list):
         return [value[:-1]]
     if isinstance(value, tuple):

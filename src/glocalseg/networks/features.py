@@ -64,9 +64,7 @@ class FrozenFeatures(nn.Module):
                     f"network: encoder: expected a vision transformer of timm, found {model!r}: {said(error)}"
                 ) from None
             if blocks > depth:
-                raise ConfigError(
-                    f"regimes.labelled.features: blocks: expected at most {depth} for {model!r}, found {blocks}"
-                )
+                raise ConfigError(f"regimes.features: blocks: expected at most {depth} for {model!r}, found {blocks}")
             self.net = filled(model, options, weights) if weights is not None else net
         self.channels = blocks * net.embed_dim
         self.eval().requires_grad_(False)

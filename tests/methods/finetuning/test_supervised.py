@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from glocalseg.methods.finetuning.regimes.mixup import Mixup
-from glocalseg.methods.finetuning.regimes.supervised import Supervised
 from torch import Tensor
 
 from glocalseg.config.settings import FinetuneConfig, NetworkConfig
 from glocalseg.methods.finetuning.base import Slices
+from glocalseg.methods.finetuning.regimes.labelled.mixup import Mixup
+from glocalseg.methods.finetuning.regimes.labelled.supervised import Supervised
 from glocalseg.networks.build import build_network
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.stages.specs import Place

@@ -130,7 +130,7 @@ def test_all_of_an_encoder_learns_where_its_last_map_is_too_small_for_a_grid(nam
 def test_cells_are_as_far_apart_as_what_a_step_shows_in_them(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Slices that show their rows, and then their columns: the mean of a cell is where its centre lies in the frame."""
     entry, found, shown = strategies()[name], [], []
-    module = importlib.import_module(f"glocalseg.methods.pretraining.encoder.{name}")
+    module = importlib.import_module(entry.module)
 
     def noted(*args: Any) -> Tensor:
         found.append(cell_distances(*args))
