@@ -54,8 +54,8 @@ def brief(value: float) -> str:
 def _data(dataset: str, s: Sign) -> dict[str, object]:
     return {
         "dataset": dataset, "phase": s.phase, "method": s.name, "declared_by": s.entry.name, "budget": s.budget,
-        "diagnostic": s.sign, "runs": s.runs, **columns("first_mean", _interval(s.first)), **columns("last_mean", _interval(s.last)),
-        "sentence": s.sentence,
+        "diagnostic": s.sign, "runs": s.runs, "sentence": s.sentence,
+        **columns("first_mean", _interval(s.first)), **columns("last_mean", _interval(s.last)),
     }  # fmt: skip
 
 
