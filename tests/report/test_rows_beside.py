@@ -11,6 +11,7 @@ import pytest
 from fabricated_runs import KINDS, Size, fabricate
 
 from glocalseg.config.benchmark import Method
+from glocalseg.data.cards.taken import COLUMNS as TAKEN
 from glocalseg.methods.catalogue import regimes, strategies
 from glocalseg.methods.described import description
 from glocalseg.plan.jobs import Plan
@@ -203,6 +204,15 @@ def test_the_figure_of_diagnostics_says_where_each_begins(failing: Made):
     assert plot is not None
     assert "VICReg deviation from 0.134" in plot.alt, "the mean of the first tenth of its 60 steps"
     assert "Fine-tuning: with 1 + 2 for selection." in plot.caption
+
+
+def test_no_structure_can_be_called_as_a_column_of_these_tables(failing: Made, unlike: Made):
+    tables = (
+        signs_table(failing.all, failing.collected, TITLES),
+        fairness_table(unlike.all, unlike.plan, TITLES),
+        *worth_tables(unlike.all, unlike.plan, unlike.collected, TITLES),
+    )
+    assert not {column for table in tables for column in table.data.columns} - TAKEN
 
 
 # ---------------------------------------------------------------- switches and values

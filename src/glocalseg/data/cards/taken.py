@@ -32,11 +32,14 @@ REPORT = {
     "label_price", "settings", "case_id", "method_only", "random_only", "failed_runs", "reference_dice", "since_step",
     "still_rises",
     "hours", "pretraining_hours", "of_gain", "variance_source", "variance_share", "variance_sd", "degrees_of_freedom",
+    "labelled_steps", "steps_before", "images_finetuning", "images_pretraining", "part", "setting", "usual",
+    "diagnostic", "declared_by", "sentence",
     "nsd_mean", "hd95_median", "assd_median", "lost_sum", "stray_sum",
 }  # fmt: skip
 WITH_INTERVAL = {
     "gain", "dice_mean", "typical_gain", "smallest_gain", "failed_share", "validation_rise", "equivalent_budget",
     "dice_per_hour", "gain_per_hour", "dice_last", "last_minus_selected", "variance",
+    "first_mean", "last_mean",
 }  # fmt: skip
 COLUMNS = FILES | SCORES | RUNS | STORE | TRAINING | RECORDS | REPORT
 COLUMNS |= {f"{name}{end}" for name in WITH_INTERVAL for end in ("", "_low", "_high")}

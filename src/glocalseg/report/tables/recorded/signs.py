@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.methods.signs import Over, Sign, declared_signs
 from glocalseg.report.collected.collect import Collected
-from glocalseg.report.tables.table import Entry, Table, blocks, frame, labelled, sort_key
+from glocalseg.report.tables.table import Entry, Table, blocks, columns, frame, labelled, sort_key
 from glocalseg.report.text.names import display
 
 _KEYS = ["dataset", "phase", "method", "budget", "diagnostic"]
@@ -51,11 +52,13 @@ def brief(value: float) -> str:
 
 
 def _data(dataset: str, s: Sign) -> dict[str, object]:
-    ends = {"first": s.first, "last": s.last}
     return {
         "dataset": dataset, "phase": s.phase, "method": s.name, "declared_by": s.entry.name, "budget": s.budget,
-        "diagnostic": s.sign, "runs": s.runs,
-        **{f"{end}{part}": value for end, over in ends.items()
-           for part, value in (("_mean", over.mean), ("_low", over.low), ("_high", over.high))},
-        "sentence": s.sentence,
+        "diagnostic": s.sign, "runs": s.runs, "sentence": s.sentence,
+        **columns("first_mean", _interval(s.first)), **columns("last_mean", _interval(s.last)),
     }  # fmt: skip
+
+
+def _interval(over: Over) -> Interval:
+    """The range in the columns that intervals have."""
+    return Interval(over.mean, over.low, over.high)
