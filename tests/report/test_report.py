@@ -467,7 +467,11 @@ def test_every_strategy_and_regime_there_is_has_a_report(tmp_path: Path, no_figu
         *({"global": name} for name, entry in strategies().items() if entry.part in LEVELS["global"] and name != "gd"),
         {"global": "gd", "name": "gd-short", "set": {"finetune.steps": 30}},
         {"global": "gd", "local": "lr", "name": "gd+lr-t05", "set": {"pretrain_global.temperature": 0.5}},
-        *({"global": "gd", "local": name} for name, entry in strategies().items() if entry.part == "decoder" and name != "lr"),
+        *(
+            {"global": "gd", "local": name}
+            for name, entry in strategies().items()
+            if entry.part == "decoder" and name != "lr"
+        ),
         *({"regime": name} for name in ways if name != "supervised"),
     )
     size = Size(methods=("random", "gd", "gd+lr"), lines=lines, budgets=(1,), repeats=1, subjects=2)
