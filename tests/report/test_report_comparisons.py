@@ -150,7 +150,7 @@ def test_the_second_sentence_counts_the_verdicts_of_every_method_against_random_
 def test_methods_that_share_a_verdict_are_said_in_one_with_the_number_of_labelled_volumes_where_it_is_one(made: Made):
     at_one = [c for c in made.analysis.comparisons if c.family != "random" or (c.method == "gd+lr" and c.budget == "1")]
     (said,) = headline(replace(made.analysis, comparisons=tuple(at_one)))[1:]
-    assert ", with 1 labelled volume (+ 2 for selection) (" in said
+    assert said.startswith("With 1 labelled volume (+ 2 for selection), G^{D} + L^{R} is ")
     both = [replace(c, verdict="undecided") if c.family == "random" else c for c in made.analysis.comparisons]
     (said,) = headline(replace(made.analysis, comparisons=tuple(both)))[1:]
     assert said.startswith("Every method is undecided against Random init, whatever the number of labelled volumes (")

@@ -57,11 +57,11 @@ def _family(a: DatasetAnalysis) -> list[str]:
         if verdict == MISSING:
             return [f"Against {display(BASELINE)} everything is left open: runs are missing."]
         gains = f"gain {_reach(family)}, " if verdict in _WORDS else ""
-        who = display(family[0].method) if len({c.method for c in family}) == 1 else "Every method"
+        who = display(family[0].method) if len({c.method for c in family}) == 1 else "every method"
         whole = f"{who} is {verdict} {_AGAINST.get(str(verdict), 'against')} {display(BASELINE)}"
-        budgets = {c.budget for c in family}
-        where = "whatever the number of labelled volumes" if len(budgets) > 1 else f"with {volumes(a, budgets.pop())}"
-        return [f"{whole}, {where} ({gains}{corrected})."]
+        if len(budgets := {c.budget for c in family}) == 1:
+            return [f"With {volumes(a, budgets.pop())}, {whole} ({gains}{corrected})."]
+        return [f"{whole[0].upper()}{whole[1:]}, whatever the number of labelled volumes ({gains}{corrected})."]
     at = [f"with {volumes(a, n)}, {_at([c for c in family if c.budget == n])}" for n in a.budgets]
     return [f"Against {display(BASELINE)}, {corrected}: {'; '.join(at)}."]
 
