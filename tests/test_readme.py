@@ -27,12 +27,13 @@ def test_the_main_table_stands_as_it_came_out() -> None:
         assert row in README.splitlines()
 
 
-def test_it_opens_with_what_the_page_says_first() -> None:
-    page = (HERE / "results/published/hippocampus/report/index.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize("published", ["starts", "hippocampus"])
+def test_it_opens_with_what_the_pages_say_first(published: str) -> None:
+    page = (HERE / f"results/published/{published}/report/index.html").read_text(encoding="utf-8")
     said = [html.unescape(s) for s in re.findall(r'<p class="headline">(.*?)</p>', page)]
     assert said
     for sentence in said:
-        assert f"> {sentence}" in README.split("## Two commands")[0].splitlines()
+        assert f"> {sentence}" in README.split("## First commands")[0].splitlines()
 
 
 @pytest.mark.parametrize("page", PAGES)
