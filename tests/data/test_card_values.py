@@ -67,7 +67,7 @@ def test_zero_is_background(tmp_path: Path) -> None:
     [
         ("glocalseg.stages.score", "COLUMNS"),
         ("glocalseg.report.collected.collect", "SCORE_COLUMNS"),
-        ("glocalseg.report.tables.runs", "MISSING_COLUMNS"),
+        ("glocalseg.report.tables.recorded.runs", "MISSING_COLUMNS"),
         ("glocalseg.data.slices.store", "SLICE_COLUMNS"),
         ("glocalseg.data.slices.store", "VOLUME_COLUMNS"),
     ],

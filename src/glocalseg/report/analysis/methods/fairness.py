@@ -13,7 +13,7 @@ from typing import Any
 
 from glocalseg.config.model import keyed
 from glocalseg.plan.jobs import Job, Plan
-from glocalseg.stages.specs import FinetuneSpec, PretrainSpec
+from glocalseg.stages.specs import FeaturesSpec, FinetuneSpec, PretrainSpec
 
 _NAMES = {"finetune.steps": "labelled gradient steps", "finetune.batch": "labelled batch", "pool": "pool"}
 _PARTS = {"network": "network", "threads": "network", "finetune.augment": "augmentation"}
@@ -75,6 +75,8 @@ def _values(plan: Plan, job: Job) -> dict[str, str]:
 def _pools(plan: Plan, job: Job) -> Iterator[str]:
     """The share of the pretraining list that each step of a method reads without labels; nothing where it reads none."""
     spec = job.spec
+    if isinstance(spec, FeaturesSpec):  # of all slices, by weights that are no run's
+        return
     assert isinstance(spec, FinetuneSpec | PretrainSpec)
     if isinstance(spec, PretrainSpec) or "pretrain" in getattr(spec.split, "roles", ()) or _lists_pool(spec):
         yield WHOLE if spec.split.share is None else f"{100 * spec.split.share:g}%"
