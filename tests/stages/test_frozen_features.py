@@ -24,6 +24,7 @@ from glocalseg.plan.jobs import Plan
 from glocalseg.plan.make import make_plan
 from glocalseg.plan.narrow import narrowed
 from glocalseg.records.sealed import CorruptedError, open_sealed, read_record, seal
+from glocalseg.report.analysis.methods.fairness import departures
 from glocalseg.stages.specs import FeaturesSpec, HeadSpec
 
 if ensure_torchvision() == "absent":
@@ -122,6 +123,14 @@ def test_bought_in_features_are_one_job_for_all_repeats_budgets_and_heads(weight
     assert (job.spec.blocks, job.spec.upsampling, job.spec.seed) == (4, 4.0, 0)
     order = list(plan.jobs)
     assert all(order.index(job.record) < order.index(j.record) for j in heads)
+
+
+def test_a_report_holds_a_head_against_other_rows_and_finds_no_pool_of_its_features(weights: Path) -> None:
+    plan = planned(line(weights))
+    (dataset,) = plan.cards
+    found = departures(plan, dataset)
+    assert "network.encoder" in {d.setting for d in found}
+    assert "pool" not in {d.setting for d in found}
 
 
 def test_features_of_random_weights_are_a_repeats_own() -> None:
