@@ -52,9 +52,9 @@ def test_the_chooser_holds_the_numbers_of_the_tables(made: tuple[Plan, Path]) ->
                 key = (method, "all" if method == "upper_bound" else budget)
                 row = main.loc[key] if structure == "all structures" else single.loc[(structure, *key)]
                 expected = row[["dice_mean", "dice_mean_low", "dice_mean_high"]].to_numpy(float)
-                np.testing.assert_allclose([mean, low, high], expected, rtol=1e-3)
+                np.testing.assert_allclose([mean, low, high], expected, rtol=1e-5)
                 if structure == "all structures":
-                    np.testing.assert_allclose(runs, repeats.loc[[key], "dice"], rtol=1e-3)
+                    np.testing.assert_allclose(runs, repeats.loc[[key], "dice"], rtol=1e-5)
 
 
 def test_every_metric_of_an_average_is_there_with_its_unit(made: tuple[Plan, Path]) -> None:
