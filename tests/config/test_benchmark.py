@@ -163,11 +163,14 @@ def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: A
         ({"budgets": [1.5]}, ["budgets.0", "a whole number from 1", "1.5"]),
         ({"budgets": [True]}, ["budgets.0", "a whole number from 1", "True"]),
         ({"budgets": ["10%", "10%"]}, ["budgets must be different"]),
-        ({"repeats": 0}, ["repeats", "greater than or equal to 1", "0"]),
+        ({"repeats": 0}, ["repeats", "expected at least 1", "0"]),
         ({"repeats": []}, ["repeats", "at least 1"]),
-        ({"repeats": [triple(draw=0)]}, ["repeats", "0.draw", "greater than or equal to 1", "0"]),
-        ({"repeats": [triple(), triple(finetuning=-1)]}, ["repeats", "1.finetuning", "greater than or equal to 0", "-1"]),
-        ({"repeats": [{"draw": 1, "pretraining": 1}]}, ["repeats", "0.finetuning", "required"]),
+        ({"repeats": [triple(draw=0)]}, ["repeats", "0.draw", "expected at least 1", "0"]),
+        ({"repeats": [triple(), triple(finetuning=-1)]}, ["repeats", "1.finetuning", "expected at least 0", "-1"]),
+        (
+            {"repeats": [{"draw": 1, "pretraining": 1}]},
+            ["repeats", "0.finetuning", "expected a value for this key, found none"],
+        ),
         ({"repeats": [triple(), triple(draw=2), triple()]}, ["repeats must be different", "'r1', 'c2-p1-f1', 'r1'"]),
         ({"draws": 5}, ["draws", "an unknown key"]),
         ({"seeds": [0]}, ["seeds", "an unknown key"]),
@@ -178,7 +181,7 @@ def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: A
         ({"statistics": {"claims": [["gd", "gr"], ["gd+ld", "gr"]]}}, ["statistics.claims", "expected two of", "'gd+ld'"]),
         ({"statistics": {"claims": [["gd", "gd"]]}}, ["statistics.claims", "expected two methods, found 'gd' twice"]),
         ({"statistics": {"primary": ["gd"]}}, ["statistics.primary", "at least 2"]),
-        ({"statistics": {"margin": -0.01}}, ["statistics.margin", "greater than or equal to 0", "-0.01"]),
+        ({"statistics": {"margin": -0.01}}, ["statistics.margin", "expected at least 0", "-0.01"]),
         (
             {"finetune": {"steps": 5, "selection": "test"}},
             ["finetune.selection", "'validation', 'labelled' or 'none'", "'test'"],
@@ -193,7 +196,7 @@ def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: A
         ({"methods": [{"local": "lr"}]}, ["methods.0", "starts from a global one"]),
         ({"repeats": "many"}, ["repeats", "'many'"]),
         ({"finetune": {"steps": 10, "loss": "hinge"}}, ["finetune.loss", "'dice'", "'hinge'"]),
-        ({"pretrain_global": {"steps": 0, "images": 48}}, ["pretrain_global.steps", "greater than or equal to 1", "0"]),
+        ({"pretrain_global": {"steps": 0, "images": 48}}, ["pretrain_global.steps", "expected at least 1", "0"]),
     ],
 )
 def test_a_wrong_value_is_one_line_with_file_key_and_value(changes: dict[str, Any], words: list[str]) -> None:

@@ -50,7 +50,7 @@ def test_other_names_are_fine(name: str) -> None:
 
 def test_a_class_is_no_stray_value(tmp_path: Path) -> None:
     line = refused(tmp_path, stray_values=[2])
-    assert "stray_values: Value error, expected values of no class, found those of classes by structures: 2 ('two')" in line
+    assert "stray_values: expected values of no class, found those of classes by structures: 2 ('two')" in line
     line = refused(tmp_path, label_values={10: 1, 20: 2}, stray_values=[20, 30])
     assert "found those of classes by label_values: 20 ('two')" in line
     assert make_card(label_values={10: 1, 20: 2, 5: 0}, stray_values=[2, 5]).stray_values == [2, 5]
@@ -58,7 +58,7 @@ def test_a_class_is_no_stray_value(tmp_path: Path) -> None:
 
 def test_zero_is_background(tmp_path: Path) -> None:
     line = refused(tmp_path, label_values={0: 1, 1: 2})
-    assert "label_values: Value error, expected 0 to be background or not listed, found class 1 ('one') for it" in line
+    assert "label_values: expected 0 to be background or not listed, found class 1 ('one') for it" in line
     assert mmwhs_card().label_values[0] == 0
 
 

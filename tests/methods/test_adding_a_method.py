@@ -102,7 +102,7 @@ def test_a_wrong_option_of_an_example_is_one_line_before_anything_runs(tree: Pat
     done = call(tree, PROGRAM, str(tmp_path), json.dumps(wrong))
     assert done.returncode != 0
     assert "strategies.neighbour: range: expected one of reach, found an unknown key" in done.stderr
-    assert "regimes.averaged: momentum: Input should be less than 1, found 2" in done.stderr
+    assert "regimes.averaged: momentum: expected less than 1, found 2" in done.stderr
     assert not (tmp_path / "data").exists()
 
 

@@ -382,8 +382,8 @@ def test_a_description_that_was_changed(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(threads=0), "threads: Input should be greater"),
-        (lambda c: c.update(threads=10**9), "threads: Input should be less"),
+        (lambda c: c.update(threads=0), "threads: expected at least 1"),
+        (lambda c: c.update(threads=10**9), "threads: expected at most 1024"),
         (lambda c: c.update(preparation=None), "preparation"),
         (lambda c: c["network"].update(channels=[10**9] * 4), r"blocks\.0\.0\.0\.bias: expected shape \(1000000000,\)"),
         (lambda c: c["network"].update(levels=9), "expected at most 4"),

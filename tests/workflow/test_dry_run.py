@@ -53,7 +53,7 @@ def test_the_quick_configuration_is_the_default_and_never_mixes_with_another(tre
     (tree / "config/other.yaml").write_text(yaml.safe_dump({**text, "name": "other"}))
     lines = complaint(snakemake(tree, "-n", "--configfile", "config/other.yaml"))
     assert len(lines) == 1
-    assert re.search(r"config/other\.yaml: finetune: Field required", lines[0])
+    assert re.search(r"config/other\.yaml: finetune: expected a value for this key, found none", lines[0])
 
 
 def test_a_value_on_the_command_line_wins(tree: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_value_on_the_command_line_wins(tree: Path) -> None:
             {"stepz": 3, "repeats": 0, "finetune": {"steps": 5, "selection": "test"}},
             [
                 ("finetune.selection", "'validation', 'labelled' or 'none'", "'test'"),
-                ("repeats", "greater than or equal to 1", "0"),
+                ("repeats", "expected at least 1", "0"),
                 ("stepz", "an unknown key"),
             ],
         ),

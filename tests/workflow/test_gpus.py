@@ -299,7 +299,7 @@ def test_hardware_is_in_no_key() -> None:
     [
         ({"gpus": ["cuda:0"]}, ("hardware.gpus", "'cuda:0'")),
         ({"gpus": [0, "0"]}, ("hardware", "different from one another")),
-        ({"jobs_per_gpu": 0}, ("hardware.jobs_per_gpu", "greater than or equal to 1", "found 0")),
+        ({"jobs_per_gpu": 0}, ("hardware.jobs_per_gpu", "expected at least 1", "found 0")),
         ({"gpu": [0]}, ("hardware.gpu", "an unknown key")),
     ],
 )

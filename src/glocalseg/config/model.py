@@ -16,6 +16,7 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+from pydantic_core import ErrorDetails
 
 from glocalseg.config.lines import one_line, shortened, shown
 
@@ -159,6 +160,41 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return raw
 
 
+_EXPECTED = {
+    "missing": "expected a value for this key",
+    "extra_forbidden": "expected no such key",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "string_type": "expected text",
+    "string_pattern_mismatch": "expected text of the form {pattern}",
+    "list_type": "expected a list",
+    "tuple_type": "expected a list",
+    "dict_type": "expected keys and values",
+    "model_type": "expected keys and values",
+    "literal_error": "expected {expected}",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected at most {le}",
+    "too_short": "expected at least {min_length} of them",
+    "too_long": "expected at most {max_length} of them",
+}
+_FOUND = {"missing": "none", "extra_forbidden": "an unknown key"}
+
+
+def _expected(problem: ErrorDetails) -> str:
+    """What was expected where pydantic found a problem; its own words where none are kept for it here."""
+    if words := _EXPECTED.get(problem["type"]):
+        limits = {k: f"{v:g}" if isinstance(v, float) else v for k, v in problem.get("ctx", {}).items()}
+        return words.format(**limits)
+    return problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
+
+
 def parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
     """The validated model of a mapping; ``where`` begins every line of an error.
 
@@ -171,10 +207,10 @@ def parse(model: type[M], raw: Mapping[str, Any], where: str) -> M:
         lines = []
         for e in error.errors()[:MOST_LINES]:
             key = ".".join(str(p) for p in e["loc"]) or "(whole file)"
-            unknown = e["type"] == "extra_forbidden"
             known = ", ".join(field.alias or name for name, field in model.model_fields.items())
-            expected = f"expected one of {known}" if unknown and len(e["loc"]) == 1 and known else e["msg"]
-            found = "an unknown key" if unknown else shown(e["input"])
+            of_file = e["type"] == "extra_forbidden" and len(e["loc"]) == 1 and known
+            expected = f"expected one of {known}" if of_file else _expected(e)
+            found = _FOUND.get(e["type"]) or shown(e["input"])
             lines.append(one_line(f"{where}: {shortened(f'{key}: {expected}')}, found {found}"))
         if more := error.error_count() - len(lines):
             lines.append(f"{where}: and {more} more")
