@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from glocalseg.report.build import build
 from glocalseg.report.collected.collect import Stored, collect, stored
 from glocalseg.report.tables.export import dice, metrics
 from glocalseg.report.text.about.datasets import data, intensity, loss, losses, share, splits, volumes
-from glocalseg.report.text.names import shortened
+from glocalseg.report.text.names import fitted, shortened
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,34 @@ def test_what_becomes_of_intensities_and_who_is_tested_in_words() -> None:
 def test_long_names_are_shortened_in_the_middle(name: str, short: str) -> None:
     assert shortened(name, 23) == short
     assert len(short) <= 23
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "short"),
+    [
+        ("G^{D} + L^{R}", 9, "G^{D} + L^{R}"),
+        ("G^{D} + L^{R} + Self-training", 12, "G^{D} + L…ining"),
+        ("G^{D} + L^{R,geo}", 11, "G^{D} + L^{R,geo}"),
+        ("G^{D} + L^{R,geo}", 8, "G^{D} + L…"),  # a superscript that does not fit is left out whole
+    ],
+)
+def test_superscripts_stay_whole(name: str, length: int, short: str) -> None:
+    assert shortened(name, length) == short
+    assert len(re.sub(r"\^\{([^}]*)\}", r"\1", short)) <= length
+
+
+@pytest.mark.parametrize(
+    ("method", "length", "short"),
+    [
+        ("random+self_training", 30, "Random init + Self-training"),
+        ("random+self_training", 18, "+ Self-training"),
+        ("random+self_training", 12, "+ Self…ining"),
+        ("random", 4, "Ra…t"),
+        ("gd+lr+self_training", 18, "G^{D} + L^{R} +…training"),
+    ],
+)
+def test_what_a_regime_is_tried_on_is_left_out_first(method: str, length: int, short: str) -> None:
+    assert fitted(method, length) == short
 
 
 @pytest.mark.parametrize("name", ["NA", "nan", "None", "007", "1e5"])

@@ -17,11 +17,11 @@ from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
 from glocalseg.report.analysis.worth import Hours, efficiency, hours
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import INK, MUTED, Plot, Shape, canvas, plot
-from glocalseg.report.figures.panels import bar, by_budget, legend_below
+from glocalseg.report.figures.panels import bar, by_budget, legend_below, named
 from glocalseg.report.figures.scores.frame import frame, method_mark
 from glocalseg.report.tables.table import number
 from glocalseg.report.text.colours import PHASES, colours, markers
-from glocalseg.report.text.names import ALL, BASELINE, display, mathtext, phase_title, plain, shortened
+from glocalseg.report.text.names import ALL, BASELINE, display, phase_title, plain
 
 _SMALL = 2.0  # hours below which minutes are shown
 Key = tuple[str, str]
@@ -59,7 +59,7 @@ def _efficiency(a: DatasetAnalysis) -> Plot | None:
 def _draw_efficiency(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Interval]) -> Figure:
     budgets = [n for n in a.budgets if any(k[1] == n for k in found)]
     methods = [m for m in a.methods if any(k[0] == m for k in found)]
-    names = [mathtext(shortened(display(m), 22)) for m in methods]
+    names = [named(m, shape) for m in methods]
     figure, panels = by_budget(
         shape, [a.price(n) for n in budgets], names, label=f"labelled volumes with {display(BASELINE)}"
     )
@@ -135,7 +135,7 @@ def draw_compute(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Hours], f
     """Bars of compute, and beside them Dice at every number of labelled volumes: a row a method, named once."""
     taken = by_compute(a, found)
     budgets = [n for n in a.budgets if any(k[1] == n for k in found)]
-    names = [mathtext(shortened(display(m), 22)) for m in taken]
+    names = [named(m, shape) for m in taken]
     titles = ["Compute a run", *(a.price(n) for n in budgets)]
     figure, panels = by_budget(shape, titles, names, row=0.2 if len(taken) > 12 else 0.25)
     _bars(panels[0], list(taken.values()), factor, unit)
@@ -214,7 +214,7 @@ def _draw_throughput(shape: Shape, rates: pd.DataFrame) -> Figure:
         axes.barh(row, rate["mean"], height=0.68, color=PHASES[phase])
         axes.plot([rate["min"], rate["max"]], [row, row], color=INK, linewidth=1.4)
         axes.annotate(f"{rate['mean']:,.0f}", (rate["max"], row), xytext=(5, 0), textcoords="offset points", va="center")
-    names = [mathtext(shortened(display(name), 22)) if name else "all methods" for _, name in rates.index]
+    names = [named(name, shape) if name else "all methods" for _, name in rates.index]
     axes.set_yticks(range(len(rates)), names)
     axes.set_ylim(len(rates) - 0.45, -0.55)
     axes.set_xlim(0, 1.15 * float(rates["max"].max()))

@@ -26,7 +26,7 @@ from glocalseg.report.figures.panels import grid, two_lines
 from glocalseg.report.figures.shares import share_plots
 from glocalseg.report.figures.signs import signs_plot
 from glocalseg.report.text.colours import colours
-from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display, mathtext, phase_title, plain, shortened
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display, fitted, mathtext, phase_title, plain
 
 _LINES = 12  # thin lines in a panel: of more runs the range is filled instead
 _POINTS = 9000  # of all curves of a figure: more make it heavy and cannot be seen
@@ -204,7 +204,7 @@ def _draw_learning(shape: Shape, a: DatasetAnalysis, curves: Mapping[Key, Curves
         for block, method in enumerate(here):
             shown = [ALL] if method == UPPER_BOUND else budgets
             x, y, _, height = layout.place(row, block, 0)
-            name = f"{display(method)}: {a.price(ALL, method)}" if method == UPPER_BOUND else shortened(display(method), 40)
+            name = f"{display(method)}: {a.price(ALL, method)}" if method == UPPER_BOUND else fitted(method, 40)
             _text(figure, x, y + height + _NOTE * notes[row] + 0.06, mathtext(name), weight="bold")
             for column, budget in enumerate(shown):
                 axes = figure.add_axes(_share(layout.place(row, block, column), figure))
@@ -346,7 +346,7 @@ def _draw_pretraining(shape: Shape, a: DatasetAnalysis, logs: pd.DataFrame, name
         for seed, run in of.groupby("seed", sort=False):
             axes.plot(run["step"], run["loss"], color=colour[name], linewidth=2 if seed == first else 0.7,
                       alpha=1 if seed == first else 0.55, zorder=3 if seed == first else 2)  # fmt: skip
-        axes.set_title(mathtext(shortened(display(name), 22)))
+        axes.set_title(mathtext(fitted(name, 22)))
         axes.set_xlabel(f"step of {phase_title(phase).lower()}", fontsize=shape.small)
         axes.margins(x=0)
         axes.locator_params(nbins=3)

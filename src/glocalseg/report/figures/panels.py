@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 
 from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.figures.figure import INK, Shape, canvas
+from glocalseg.report.text.names import fitted, mathtext
 
 _LETTER = 0.62  # width of a letter, of the size of its font
 _POINT = 1 / 72  # inch
 _LINE = 1.6  # height of a line of a legend, of the size of its font
 _LEGEND = 2  # lines of a legend that figures have room for
+_LONGEST = {True: 18, False: 30}  # letters of a method's name, narrow and wide
 
 
 def grid(shape: Shape, count: int, *, wide: int, narrow: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -77,6 +79,11 @@ def legend_below(figure: Figure, shape: Shape, handles: Sequence[Artist], labels
     columns = -(-len(labels) // lines)  # as few as fill the same number of lines
     figure.set_figheight(figure.get_figheight() + max(0, lines - _LEGEND) * _LINE * shape.font * _POINT)
     figure.legend(*by_rows(handles, labels, columns), loc="outside lower center", ncols=columns, labelcolor=INK)
+
+
+def named(method: str, shape: Shape) -> str:
+    """The name of a method or pretraining as a row, a title or an entry of a legend, ready for matplotlib."""
+    return mathtext(fitted(method, _LONGEST[shape.narrow]))
 
 
 def by_rows(handles: Sequence[Artist], labels: Sequence[str], columns: int) -> tuple[list[Artist], list[str]]:

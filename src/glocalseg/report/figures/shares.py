@@ -16,9 +16,9 @@ from glocalseg.report.analysis.failed import Failures, failures
 from glocalseg.report.analysis.twoway import REPEAT, SUBJECT, twoway
 from glocalseg.report.analysis.variance import levels, sources
 from glocalseg.report.figures.figure import INK, MUTED, PAPER, Plot, Shape, plot
-from glocalseg.report.figures.panels import by_budget, legend_below, percent
+from glocalseg.report.figures.panels import by_budget, legend_below, named, percent
 from glocalseg.report.text.colours import PHASES, colours, markers, repeat_styles
-from glocalseg.report.text.names import ALL, UPPER_BOUND, display, mathtext, plain, shortened
+from glocalseg.report.text.names import ALL, UPPER_BOUND, display, plain
 
 _REPEATS = [colour for colour, _ in repeat_styles([str(i) for i in range(12)]).values()]
 SOURCES = {  # colour and name; dark enough for numbers in the colour of the paper
@@ -74,16 +74,16 @@ def _largest(a: DatasetAnalysis, parts: Parts) -> str:
     return f"Stacked bars of the sources of variance; the largest is: {', '.join(counts)} of {len(parts)}."
 
 
-def _rows(a: DatasetAnalysis, keys: Sequence[Key]) -> tuple[list[str], list[str], list[str]]:
+def _rows(shape: Shape, a: DatasetAnalysis, keys: Sequence[Key]) -> tuple[list[str], list[str], list[str]]:
     """Budgets and methods that have something to show, and the names of these; the upper bound stands in a panel of its own."""
     budgets = [n for n in [*a.budgets, ALL] if any(k[1] == n for k in keys)]
     methods = [m for m in [*a.methods, UPPER_BOUND] if any(k[0] == m for k in keys)]
-    return budgets, methods, [mathtext(shortened(display(m), 22)) for m in methods]
+    return budgets, methods, [named(m, shape) for m in methods]
 
 
 def _draw_variance(shape: Shape, a: DatasetAnalysis, parts: Parts) -> Figure:
     keys = [k for k in parts if k[1] != ALL] or list(parts)
-    budgets, methods, names = _rows(a, keys)
+    budgets, methods, names = _rows(shape, a, keys)
     figure, panels = by_budget(shape, [a.price(n) for n in budgets], names, label="share of variance, %")
     width = (shape.width - 1.5) / (1 if shape.narrow else len(budgets))
     for axes, budget in zip(panels, budgets, strict=True):
@@ -129,7 +129,7 @@ def _failures(a: DatasetAnalysis) -> Plot | None:
 
 def _draw_failures(shape: Shape, a: DatasetAnalysis, found: Mapping[Key, Failures]) -> Figure:
     keys = [k for k, f in found.items() if k[1] != ALL or f.runs]
-    budgets, methods, names = _rows(a, keys)
+    budgets, methods, names = _rows(shape, a, keys)
     figure, panels = by_budget(
         shape, [a.price(n, UPPER_BOUND if n == ALL else None) for n in budgets], names, label="failed runs, %"
     )

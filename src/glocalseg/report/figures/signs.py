@@ -11,10 +11,10 @@ from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.methods.signs import Sign, declared_signs
 from glocalseg.report.collected.collect import Collected
 from glocalseg.report.figures.figure import Plot, Shape, plot
-from glocalseg.report.figures.panels import grid, legend_below
+from glocalseg.report.figures.panels import grid, legend_below, named
 from glocalseg.report.tables.recorded.signs import brief
 from glocalseg.report.text.colours import colours
-from glocalseg.report.text.names import display, mathtext, phase_title, plain, shortened
+from glocalseg.report.text.names import display, phase_title, plain, shortened
 
 LineStyle = tuple[float, tuple[float, ...]]
 _LINES: tuple[LineStyle, ...] = (
@@ -66,5 +66,5 @@ def _draw(shape: Shape, a: DatasetAnalysis, there: Sequence[Sign]) -> Figure:
         axes.margins(x=0)
         axes.locator_params(nbins=3)
     handles = [Line2D([], [], color=colour[n], linestyle=line[n], linewidth=1.8) for n in names]
-    legend_below(figure, shape, handles, [mathtext(shortened(display(n), 22)) for n in names])
+    legend_below(figure, shape, handles, [named(n, shape) for n in names])
     return figure

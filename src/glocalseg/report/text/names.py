@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import cast
 
 from markupsafe import Markup, escape
@@ -42,12 +43,35 @@ def _symbols() -> dict[str, str]:
     return {name: entry.symbol for name, entry in entries} | _OURS
 
 
-def shortened(name: str, length: int) -> str:
-    """A name of at most ``length`` characters, what is too much of it left out of the middle: both ends tell volumes apart."""
-    if len(name) <= length:
-        return name
-    end = (length - 1) // 2
-    return f"{name[: length - 1 - end]}…{name[len(name) - end :]}"
+def shortened(rich: str, length: int) -> str:
+    """A name of at most ``length`` letters, what is too much of it left out of the middle: both ends tell volumes apart.
+
+    Superscripts stay whole.
+    """
+    pieces = [p for i, piece in enumerate(_SUPERSCRIPT.split(rich)) for p in ([f"^{{{piece}}}"] if i % 2 else piece)]
+    if sum(map(_letters, pieces)) <= length:
+        return rich
+    end = _within(pieces[::-1], (length - 1) // 2)[::-1]
+    return f"{''.join(_within(pieces, length - 1 - sum(map(_letters, end))))}…{''.join(end)}"
+
+
+def _letters(piece: str) -> int:
+    return len(_SUPERSCRIPT.sub(r"\1", piece))
+
+
+def _within(pieces: Sequence[str], length: int) -> list[str]:
+    """The first pieces, as many as have so many letters together."""
+    ends = accumulate(map(_letters, pieces))
+    return [piece for piece, end in zip(pieces, ends, strict=True) if end <= length]
+
+
+def fitted(method: str, length: int) -> str:
+    """The rich display name of a method in at most ``length`` letters: ``+ Mixup`` for what a regime makes of random weights."""
+    name = display(method)
+    begin = f"{_OURS[BASELINE]} +"
+    if _letters(name) > length and name.startswith(begin):
+        name = name.removeprefix(begin[:-1])
+    return shortened(name, length)
 
 
 def phase_title(phase: str) -> str:

@@ -1,8 +1,8 @@
-"""L^{D}geo: as L^{R}geo, and slices of the same partition of other volumes attract at the same place of the frame as well.
+"""L^{D,geo}: as L^{R,geo}, and slices of the same partition of other volumes attract at the same place of the frame as well.
 
 Every view has a crop of its own, so the same place of the frame lies at different places of the maps; that slices of one
 partition show about the same anatomy at the same place of the uncropped frame is what L^{D} takes for granted, too. Trains the
-first decoder blocks behind a frozen encoder (docs/method.md 5). One negative a map less than L^{R}geo, as released.
+first decoder blocks behind a frozen encoder (docs/method.md 5). One negative a map less than L^{R,geo}, as released.
 
 Departures:
 - Views are cropped as those of the global strategies; the source changes intensities alone and compares equal places.

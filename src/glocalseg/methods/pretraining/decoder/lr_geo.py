@@ -1,4 +1,4 @@
-"""L^{R}geo: as L^{R}, but the two views of a slice are cropped differently, and a region attracts what shows the same anatomy.
+"""L^{R,geo}: as L^{R}, but the two views of a slice are cropped differently, and a region attracts what shows the same anatomy.
 
 In L^{R} the same region of both views lies at the same place of the frame, so features that say nothing but where they are
 fulfil the loss. Here the 5 x 5 grid of regions is laid over what the two crops have in common and read from each map at the

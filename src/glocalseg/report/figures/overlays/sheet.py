@@ -22,7 +22,7 @@ from glocalseg.report.figures.overlays.words import called
 from glocalseg.report.look.strips import sides
 from glocalseg.report.tables.table import number
 from glocalseg.report.text.colours import structure_colour
-from glocalseg.report.text.names import mathtext, plain, shortened
+from glocalseg.report.text.names import mathtext, shortened
 
 _LINE, _NARROW_LINE = 7, 4  # images in a line
 _LARGEST = 1.9  # inches, of an image where a wide figure has few of them
@@ -79,7 +79,7 @@ class _Sheet:
         for i, tile in enumerate(tiles):
             x = _EDGE + i * (width + _GAP)
             for line, rich in enumerate(tile.title):
-                text = rich if len(plain(rich)) <= letters else shortened(plain(rich), letters)
+                text = shortened(rich, letters)
                 look = {"fontsize": small, "color": MUTED if line or len(tile.title) == 1 else INK}
                 self.texts.append((x, self.y + line * step, mathtext(text), look))
             self.tiles.append((tile, Place(tile.scene.view, x, self.y + above + _GAP / 2, width, height)))

@@ -83,7 +83,7 @@ def _lines(groups: dict[str, list[Compared]], shape: Shape) -> Iterator[Line]:
         yield Line(top + _HEAD / 2, head, heading=True)
         top += _HEAD
         for c in own:
-            text = mathtext(shortened(_name(c), 40)) if "^{" not in _name(c) else mathtext(_name(c))
+            text = mathtext(shortened(_name(c), 40))
             if shape.narrow:
                 yield Line(top + _NAME / 2, text)
                 top += _NAME

@@ -14,8 +14,8 @@ from matplotlib.markers import CARETDOWN, CARETUP
 from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
 from glocalseg.report.figures.figure import EDGE, INK, Plot, Shape, plot
-from glocalseg.report.figures.panels import bar, grid, legend_below, two_lines
-from glocalseg.report.figures.scores.frame import brief, frame, method_handles, method_mark, named, parts, unstretching
+from glocalseg.report.figures.panels import bar, grid, legend_below, named, two_lines
+from glocalseg.report.figures.scores.frame import brief, frame, method_handles, method_mark, parts, unstretching
 from glocalseg.report.tables.table import bracket, number
 from glocalseg.report.text.colours import colours
 from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display, plain

@@ -12,8 +12,8 @@ from matplotlib.markers import CARETLEFT, CARETRIGHT
 
 from glocalseg.report.analysis.cells import Compared, DatasetAnalysis, Family
 from glocalseg.report.figures.figure import EDGE, GRID, INK, MUTED, PAPER, Plot, Shape, canvas, plot
-from glocalseg.report.figures.panels import bar
-from glocalseg.report.figures.scores.frame import brief, bulk, frame, named
+from glocalseg.report.figures.panels import bar, named
+from glocalseg.report.figures.scores.frame import brief, bulk, frame
 from glocalseg.report.tables.table import bracket, probability, signed
 from glocalseg.report.text.colours import colours, markers
 from glocalseg.report.text.names import BASELINE, UPPER_BOUND, display, plain

@@ -13,12 +13,11 @@ from matplotlib.markers import CARETLEFT, CARETRIGHT
 from glocalseg.evaluation.statistics.arrays import Array
 from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.analysis.cells import Cell, DatasetAnalysis
-from glocalseg.report.figures.figure import PAPER, Shape
+from glocalseg.report.figures.figure import PAPER
 from glocalseg.report.text.colours import colours, markers, repeat_styles
-from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND, display, mathtext, shortened
+from glocalseg.report.text.names import ALL, BASELINE, UPPER_BOUND
 
 BULKY = {"P": 1.4, "X": 1.4, "*": 1.7, "^": 1.2, "v": 1.2, "<": 1.2, ">": 1.2}  # marks with less area than a disc
-_LONGEST = {True: 15, False: 24}  # letters of a name, narrow and wide
 _OUTLYING = 12.0  # times the span of nine tenths of all points: what all of them may span before the farthest are left out
 _SELECTING = " for selection"
 _ROOM = 0.06  # of the span of an axis, on either side
@@ -84,12 +83,6 @@ def dots(
 def bulk(mark: str) -> float:
     """How much larger than a disc a mark is drawn, to look as large."""
     return BULKY.get(mark, 1.0)
-
-
-def named(method: str, shape: Shape) -> str:
-    """The name of a method ready for matplotlib; a long one that a person gave without its middle."""
-    name = display(method)
-    return mathtext(name if "^{" in name else shortened(name, _LONGEST[shape.narrow]))
 
 
 def spent(a: DatasetAnalysis, budget: str) -> str:

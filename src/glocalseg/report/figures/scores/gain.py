@@ -13,8 +13,8 @@ from matplotlib.patches import Patch
 from glocalseg.evaluation.statistics.arrays import paired, repeat_means
 from glocalseg.report.analysis.cells import Compared, DatasetAnalysis
 from glocalseg.report.figures.figure import EDGE, GRID, INK, PAPER, Plot, Shape, plot
-from glocalseg.report.figures.panels import by_budget, by_rows, legend_below
-from glocalseg.report.figures.scores.frame import frame, named, repeat_handles, spent
+from glocalseg.report.figures.panels import by_budget, by_rows, legend_below, named
+from glocalseg.report.figures.scores.frame import frame, repeat_handles, spent
 from glocalseg.report.figures.scores.repeats import DOT, Row, rows_of_repeats
 from glocalseg.report.tables.table import bracket, signed
 from glocalseg.report.text.names import BASELINE, display, plain

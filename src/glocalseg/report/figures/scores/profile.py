@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from glocalseg.evaluation.statistics.arrays import Array
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.figures.figure import Plot, Shape, plot
-from glocalseg.report.figures.panels import grid, legend_below
-from glocalseg.report.figures.scores.frame import method_handles, method_mark, named, parts, spent
+from glocalseg.report.figures.panels import grid, legend_below, named
+from glocalseg.report.figures.scores.frame import method_handles, method_mark, parts, spent
 from glocalseg.report.tables.table import number
 from glocalseg.report.text.names import BASELINE, display, plain
 

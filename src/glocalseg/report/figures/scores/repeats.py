@@ -14,8 +14,8 @@ from glocalseg.evaluation.statistics.arrays import Array, repeat_means
 from glocalseg.evaluation.statistics.intervals import Interval
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.figures.figure import GRID, INK, MUTED, PAPER, Plot, Shape, plot
-from glocalseg.report.figures.panels import bar, by_budget, legend_below
-from glocalseg.report.figures.scores.frame import dots, frame, named, repeat_handles, spent
+from glocalseg.report.figures.panels import bar, by_budget, legend_below, named
+from glocalseg.report.figures.scores.frame import dots, frame, repeat_handles, spent
 from glocalseg.report.tables.table import number
 from glocalseg.report.text.colours import repeat_styles
 from glocalseg.report.text.names import UPPER_BOUND, display, plain

@@ -14,8 +14,8 @@ from glocalseg.evaluation.statistics.arrays import Array
 from glocalseg.report.analysis.cells import DatasetAnalysis
 from glocalseg.report.analysis.subjects import Worst, subject_means, worst_subjects
 from glocalseg.report.figures.figure import GRID, INK, PAPER, Plot, Shape, plot
-from glocalseg.report.figures.panels import by_budget, legend_below
-from glocalseg.report.figures.scores.frame import dots, named, spent
+from glocalseg.report.figures.panels import by_budget, legend_below, named
+from glocalseg.report.figures.scores.frame import dots, spent
 from glocalseg.report.tables.table import number
 from glocalseg.report.text.colours import colours
 from glocalseg.report.text.names import UPPER_BOUND, display, plain, shortened
