@@ -61,7 +61,7 @@ def _draw(shape: Shape, a: DatasetAnalysis, there: Sequence[Sign]) -> Figure:
     for axes, ((phase, sign), own) in zip(all_axes, panels.items(), strict=True):
         for s in own:
             axes.plot(s.course, color=colour[s.name], linestyle=line[s.name], linewidth=1.5)
-        axes.set_title(shortened(sign, 22))
+        axes.set_title(shortened(sign, 19))
         axes.set_xlabel(f"step of {phase_title(phase).lower()}", fontsize=shape.small)
         axes.margins(x=0)
         axes.locator_params(nbins=3)
