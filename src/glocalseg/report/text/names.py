@@ -66,11 +66,13 @@ def _within(pieces: Sequence[str], length: int) -> list[str]:
 
 
 def fitted(method: str, length: int) -> str:
-    """The rich display name of a method in at most ``length`` letters: ``+ Mixup`` for what a regime makes of random weights."""
+    """The rich display name of a method in at most ``length`` letters.
+
+    Where one of the regimes on random weights has a longer name, all of them are called by the regime: ``+ Mixup``.
+    """
     name = display(method)
-    begin = f"{_OURS[BASELINE]} +"
-    if _letters(name) > length and name.startswith(begin):
-        name = name.removeprefix(begin[:-1])
+    if max(_letters(display(f"{BASELINE}+{regime}")) for regime in regimes()) > length:
+        name = re.sub(rf"^{_OURS[BASELINE]} (?=\+)", "", name)
     return shortened(name, length)
 
 
