@@ -155,6 +155,9 @@ def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: A
     ("changes", "words"),
     [
         ({"stepz": 3}, ["stepz", "an unknown key"]),
+        ({1: "x"}, ["some.yaml: 1: expected text as a key, found 1"]),
+        ({"network": None}, ["network: expected keys and values, found None"]),
+        ({"methods": None}, ["methods: expected a list, found None"]),
         ({"budgets": [1, 1]}, ["budgets must be different"]),
         ({"budgets": [0]}, ["budgets.0", "a whole number from 1, or a percentage such as 10%", "found 0"]),
         ({"budgets": [1, "0%"]}, ["budgets.1", "more than 0% and at most 100%", "'0%'"]),
@@ -201,7 +204,7 @@ def test_a_wrong_setting_of_a_line_is_one_line_that_names_it(path: str, value: A
 )
 def test_a_wrong_value_is_one_line_with_file_key_and_value(changes: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(ConfigError) as error:
-        parse_benchmark(raw(**changes), where="some.yaml")
+        parse_benchmark({**raw(), **changes}, where="some.yaml")
     assert str(error.value).startswith("some.yaml: ")
     assert "\n" not in str(error.value)
     for word in words:

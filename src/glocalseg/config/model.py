@@ -163,6 +163,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 _EXPECTED = {
     "missing": "expected a value for this key",
     "extra_forbidden": "expected no such key",
+    "invalid_key": "expected text as a key",
     "int_type": "expected a whole number",
     "int_parsing": "expected a whole number",
     "int_from_float": "expected a whole number",
