@@ -9,14 +9,46 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glocalseg.methods.finetuning.losses import segmentation_loss, soft_dice_loss
-from glocalseg.methods.finetuning.regimes.pseudo_labelled.unimatch import kept_channels
+from glocalseg.methods.finetuning.losses import segmentation_loss
+from glocalseg.methods.finetuning.regimes.pseudo_labelled.unimatch import batch_dice_loss, kept_channels
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.training.task import Task
 from methods.made_up import CLASSES, NETWORK, SIDE, falls, finetuning_task, labelled_slices, trained
 
 QUIET = {"rotation": 0, "scale": 0, "flip": False, "right_angles": False, "elastic": 0, "intensity": "release"}
 PLAIN = {"jitter": 0.0, "blur": 0.0, "cutmix": 0.0}
+
+
+def slow_dice(probabilities: Tensor, found: Tensor, sure: Tensor) -> Tensor:
+    """Class by class, of the sure pixels in one row."""
+    lost = []
+    for k in range(CLASSES):
+        said, wanted = probabilities[:, k][sure], (found[sure] == k).float()
+        lost.append(1 - 2 * (said @ wanted) / (said @ said + wanted @ wanted))
+    return torch.stack(lost).mean()
+
+
+def test_dice_over_the_batch_by_hand() -> None:
+    probabilities = torch.tensor([[[0.8, 0.6]], [[0.2, 0.4]]]).view(1, 2, 1, 2)
+    found = torch.tensor([0, 1]).view(1, 1, 2)
+    target = nn.functional.one_hot(found, 2).permute(0, 3, 1, 2).float()
+    everything = torch.ones(1, 1, 1, 2)
+    wanted = 1 - (2 * 0.8 / (0.64 + 0.36 + 1) + 2 * 0.4 / (0.04 + 0.16 + 1)) / 2
+    assert batch_dice_loss(probabilities, target, everything).item() == pytest.approx(wanted)
+    first = torch.tensor([1.0, 0]).view(1, 1, 1, 2)
+    wanted = 1 - (2 * 0.8 / (0.64 + 1) + 0) / 2
+    assert batch_dice_loss(probabilities, target, first).item() == pytest.approx(wanted)
+    assert batch_dice_loss(probabilities, target, 0 * everything).item() == 0
+
+
+def test_a_structure_that_a_slice_has_not_is_pushed_back() -> None:
+    logits = torch.zeros(2, 2, 2, 2, requires_grad=True)
+    found = torch.tensor([[[1, 1], [1, 1]], [[0, 0], [0, 0]]])
+    target = nn.functional.one_hot(found, 2).permute(0, 3, 1, 2).float()
+    batch_dice_loss(logits.softmax(dim=1), target, torch.ones(2, 1, 2, 2)).backward()
+    assert logits.grad is not None
+    assert (logits.grad[1, 1] > 0).all()  # a step lowers it
+    assert (logits.grad[0, 1] < 0).all()
 
 
 def test_channels_are_dropped_whole_and_made_up_for() -> None:
@@ -102,9 +134,7 @@ def test_the_loss_is_the_labelled_one_and_the_three_streams(tmp_path: Path, step
     assert task.diagnostics()["mask_rate"].item() == pytest.approx((most >= 0.8).float().mean().item(), abs=1e-3)
 
     def taught(logits: Tensor, found: Tensor, sure: Tensor) -> Tensor:
-        counted = sure[:, None].float()
-        target = nn.functional.one_hot(found, CLASSES).permute(0, 3, 1, 2)
-        return soft_dice_loss(logits.softmax(dim=1) * counted, target * counted)
+        return slow_dice(logits.softmax(dim=1), found, sure)
 
     streams = []
     for view, logits in zip(watched.shown[1].split(6), watched.said[1].split(6), strict=True):

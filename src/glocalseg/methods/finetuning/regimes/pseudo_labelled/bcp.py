@@ -10,7 +10,10 @@ Departures:
 - The segmentation loss is the benchmark's, of the labelled and of the other pixels of a slice apart; in that code the mean of
   Dice over a batch and cross-entropy.
 - Labelled slices are those of the other regimes here, all of them in both stages; as many unlabelled ones, augmented alike, join
-  them in the second. That code has half as many pasted slices in the first stage as labelled ones.
+  them in the second. In the first, each slice is pasted into one of the same half, so that every labelled pixel counts once; that
+  code pastes half of the slices into the other half, and what is pasted over counts for nothing.
+- In the second stage a labelled slice counts inside the box alone or outside of it alone, as in that code: so the regime makes as
+  many steps on labelled slices as the others do, but sees some half of their labelled pixels.
 - The teacher's momentum rises to 0.99 from the second stage's beginning, as the other teachers' here; in that code it is 0.99.
 - Both kinds of pasted slices are one batch of the network; that code shows them one after the other.
 - Optimiser and learning rate are the benchmark's; that code uses stochastic gradient descent at a constant rate.
@@ -103,7 +106,7 @@ class CopyPaste(Regime):
             images, labels = labelled_batch(slices, config, device.generator(seed, "finetune", step), augment)
             draws = device.generator(seed, "unlabelled", step)
             if step < leading:
-                others, other_labels, weight = *(t.roll(config.batch // 2, dims=0) for t in (images, labels)), 1.0
+                others, other_labels, weight = next_in_half(images), next_in_half(labels), 1.0
             else:
                 others, weight = unlabelled_batch(slices, config, draws, augment), self.weight
                 other_labels = pseudo_labels(others)
@@ -137,6 +140,14 @@ def own_part(n: int, box: Tensor) -> Tensor:
     """(N, 1, H, W) bool: the pixels that a slice keeps, for the first half of N inside a box (H, W), for the others outside."""
     first = torch.arange(n, device=box.device).view(-1, 1, 1, 1) < (n + 1) // 2
     return first == box
+
+
+def next_in_half(rows: Tensor) -> Tensor:
+    """Rows (N, ...) in the order in which they are pasted into one another: each half of N, as own_part's, shifted by one.
+
+    So what a slice loses where it is pasted over stands in the slice beside it: every labelled pixel counts once.
+    """
+    return torch.cat([half.roll(1, dims=0) for half in rows.tensor_split(2)])
 
 
 def largest_components(classes: Tensor, count: int) -> Tensor:

@@ -5,8 +5,9 @@ their own, and the weak view with channels of all of the encoder's maps dropped.
 of the labelled slices.
 
 Departures:
-- x is the benchmark's segmentation loss; in its medical code the mean of Dice and cross-entropy. The unlabelled losses are Dice
-  of the sure pixels, as there, but by slice and class as everywhere here; there over the batch, with squares.
+- x is the benchmark's segmentation loss; in its medical code the mean of Dice and cross-entropy. So where the benchmark's is
+  their sum, the unlabelled losses weigh half as much beside it as there. They are that code's: Dice of the sure pixels, by class
+  over the batch, with squares.
 - The labelled slices are those of the other regimes here, and as many unlabelled ones, augmented alike, join them. A box comes
   from another slice of the same step; that code draws as many again and looks at them in inference mode.
 - A view keeps the range of its slice; that code's images have eight bits. Blurs are of pixels of the benchmark's frame.
@@ -29,14 +30,13 @@ from torch import Tensor, nn
 
 from glocalseg.config.settings import FinetuneConfig
 from glocalseg.methods.finetuning.base import Regime, Slices, labelled_batch, unlabelled_batch
-from glocalseg.methods.finetuning.losses import segmentation_loss
+from glocalseg.methods.finetuning.losses import EPSILON, segmentation_loss
 from glocalseg.methods.finetuning.unlabelled import (
     apply_strong,
     confidence,
     cutmix_boxes,
     draw_strong,
     mask_rates,
-    masked_loss,
     one_hot,
     pasted,
 )
@@ -116,7 +116,7 @@ class UniMatch(Regime):
             last.update(counted=counted, found=found)
 
             def taught(logits: Tensor, found: Tensor, counted: Tensor) -> Tensor:
-                return masked_loss(logits, one_hot(found, classes), counted, "dice")
+                return batch_dice_loss(logits.float().softmax(dim=1), one_hot(found, classes), counted)
 
             of_views = [
                 taught(logits, pasted(found, box), pasted(counted, box))
@@ -134,6 +134,22 @@ class UniMatch(Regime):
             net,
             diagnostics=lambda: mask_rates(last["counted"], last["found"]),
         )
+
+
+def batch_dice_loss(probabilities: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+    """One minus the mean over classes of the Dice of all counted pixels of a batch, with squares below; 0 where none counts.
+
+    Unlike Dice by slice it pushes back a structure in slices that are said to have none.
+
+    Args:
+        probabilities: (N, C, H, W) float32, summing to 1 over C.
+        target: (N, C, H, W) float32, one-hot.
+        counted: (N, 1, H, W), 0 or 1.
+    """
+    said, wanted = probabilities * counted, target * counted
+    overlap = (said * wanted).sum(dim=(0, 2, 3))
+    total = said.square().sum(dim=(0, 2, 3)) + wanted.square().sum(dim=(0, 2, 3))
+    return 1 - ((2 * overlap + EPSILON) / (total + EPSILON)).mean()
 
 
 def kept_channels(n: int, channels: list[int], dropped: float, generator: torch.Generator) -> list[Tensor]:
