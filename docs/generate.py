@@ -39,9 +39,9 @@ fine-tuning, as in `{global: gd, local: lr, regime: mixup}`. Each of them is one
 here; `make docs` writes this page from them. *Departures* are what differs from the source on purpose. D1 to D26 are the
 rows of [method.md](method.md), section 9. A control that is not trained stands where a regime does.
 
-What holds for all: network, optimiser (Adam), number of images a step and precision are the benchmark's, the same for every
-method unless its line sets them otherwise. Weights are drawn from each run's seed (D23). `random` is a line without a
-strategy.
+What holds for all: network, optimiser (Adam), number of images a step (as near to it as whole slices, volumes and
+partitions come) and precision are the benchmark's, the same for every method unless its line sets them otherwise.
+Weights are drawn from each run's seed (D23). `random` is a line without a strategy.
 """
 ENVIRONMENT = """\
 # For `snakemake --software-deployment-method conda`, which nobody needs after `make setup`: what the jobs import, and no more.

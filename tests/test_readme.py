@@ -68,7 +68,7 @@ def test_what_it_says_of_pretraining_at_two_volumes_stands_in_the_tables() -> No
 
 
 def test_what_it_says_of_the_same_place_shortcut_stands_in_the_tables() -> None:
-    found = table("diagnostics").groupby("name")[["same_place", "same_place_chance"]].mean()
+    found = table("diagnostics").groupby("name")[["same_place", "same_place_chance"]].median()
     lr_geo, ld_geo, lr, ld, random = (
         f"{found.loc[name, 'same_place']:.0%}" for name in ("gd+lr_geo", "gd+ld_geo", "gd+lr", "gd+ld", "random")
     )

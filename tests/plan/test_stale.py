@@ -255,8 +255,8 @@ def test_the_shipped_benchmarks_share_what_the_published_one_has_in_common_with_
     assert common <= further.jobs.keys()
 
 
-def test_two_volumes_are_a_part_of_the_comparison_of_all_methods() -> None:
-    part, whole = (plan_of(REPOSITORY / f"config/{name}.yaml") for name in ("two_volumes", "methods"))
+def test_the_published_comparison_is_a_part_of_the_comparison_of_all_methods() -> None:
+    part, whole = (plan_of(REPOSITORY / f"config/{name}.yaml") for name in ("few_labels", "methods"))
     assert len(part.of("finetune")) >= 8 * 30
     assert {j.record for j in part.jobs.values() if j.phase != "report"} <= whole.jobs.keys()
 

@@ -129,8 +129,9 @@ def _diagnostics(a: DatasetAnalysis, table: pd.DataFrame) -> Plot | None:
     return plot(
         lambda shape: _draw_diagnostics(shape, a, table, probes), f"{a.dataset}-diagnostics", dataset=a.dataset,
         title="What pretrained networks know of place",
-        caption="A point per seed, a line at their mean. R² of position: how well a ridge regression tells a slice's relative "
-        "position from its features, on subjects it has not seen; 1 is perfect. Share at the same place: how often the nearest "
+        caption="A point per seed, a line at their median. R² of position: how well a ridge regression tells a slice's relative "
+        "position from its features, on subjects it has not seen; 1 is perfect, and what lies below 0, "
+        "where one odd feature throws it off, stands at 0. Share at the same place: how often the nearest "
         "local feature in an unrelated slice of another volume lies at the same place in the frame; dashed: by chance; close to "
         "1, the decoder has learnt places in the frame, not anatomy. Hollow: no decoder block was pretrained, the features are "
         "those of random ones.",
@@ -142,12 +143,12 @@ _PROBES = {"position_r2": "R² of position", "same_place": "share at the same pl
 
 
 def _said(table: pd.DataFrame, probes: Sequence[str]) -> str:
-    """Where each probe finds least and most, by the mean over seeds."""
+    """Where each probe finds least and most, by the median over seeds."""
     parts = []
     for probe in probes:
-        means = table.groupby(["name", "phase"])[probe].mean().dropna()
-        low, high = means.idxmin(), means.idxmax()
-        ends = [f"{_called(*map(str, key))} ({means[key]:.2f})" for key in (low, high)]
+        medians = table.groupby(["name", "phase"])[probe].median().dropna()
+        low, high = medians.idxmin(), medians.idxmax()
+        ends = [f"{_called(*map(str, key))} ({medians[key]:.2f})" for key in (low, high)]
         parts.append(f"{_PROBES[probe]} from {ends[0]} to {ends[1]}")
     return f"Dot plot of diagnostics by pretraining: {'; '.join(parts)}."
 
@@ -165,10 +166,10 @@ def _draw_diagnostics(shape: Shape, a: DatasetAnalysis, table: pd.DataFrame, pro
     for place, (axes, probe) in enumerate(zip(panels, probes, strict=True)):
         for row, (name, phase) in enumerate(keys):
             own = table[(table["name"] == name) & (table["phase"] == phase)]
-            values = own[probe].dropna()
+            values = own[probe].dropna().clip(lower=0)
             if values.empty:
                 continue
-            axes.plot([values.mean()] * 2, [row - 0.32, row + 0.32], color=INK, linewidth=1.4)
+            axes.plot([values.median()] * 2, [row - 0.32, row + 0.32], color=INK, linewidth=1.4)
             hollow = probe == "same_place" and not own["decoder"].any()
             axes.plot(
                 values, row + _spread(len(values)), linestyle="none", marker=mark[name], markersize=4.5, color=colour[name],

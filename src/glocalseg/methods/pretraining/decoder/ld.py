@@ -11,6 +11,8 @@ Departures:
   (D19).
 - The loss is the mean over pairs and regions; the release's is 1.5 times that (D25).
 - Brightness and contrast of a view are its own (D6).
+- In small frames the map is small: of 8 x 8, as one block gives it in frames of 32, all 5 x 5 regions overlap their neighbours,
+  and every negative shares pixels with its anchor. From 16 x 16 on none does.
 - The number of blocks follows from the frame where it is not given: up to a quarter of its resolution, three in the paper's
   frames.
 

@@ -7,6 +7,8 @@ Departures:
 - The number of slices follows from the benchmark's number of images; the release always draws 10 (D22).
 - All first views of a slice that is drawn twice attract all its second views; the release pairs each drawing with itself.
 - Brightness and contrast of a view are its own (D6).
+- In small frames the map is small: of 8 x 8, as one block gives it in frames of 32, all 5 x 5 regions overlap their neighbours,
+  and every negative shares pixels with its anchor. From 16 x 16 on none does.
 - The number of blocks follows from the frame where it is not given: up to a quarter of its resolution, three in the paper's
   frames.
 

@@ -7,7 +7,8 @@ Departures:
 - A swap that finds no two patches apart in ten tries of its own is left out; the authors' helper has as many tries, which all
   swaps share.
 - Slices are shown whole with changed brightness and contrast, the target alike; the paper's set-up is not released.
-- Ten swaps of 5 x 5 pixels in every data set, as in the authors' helper; the source chooses number and size for each task.
+- Ten swaps of 5 x 5 pixels in every data set, as in the authors' helper; the source chooses number and size for each task. They
+  change a third of a frame of 32 x 32 pixels, and a hundredth of one of 192 x 192: the smaller the frame, the harder the task.
 
 Source: Chen et al., Self-supervised learning for medical image analysis using image context restoration, Medical Image
 Analysis 58:101539, 2019; swaps as in the authors' helper, docs/method.md 8.

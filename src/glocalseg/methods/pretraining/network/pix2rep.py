@@ -13,6 +13,7 @@ Departures:
   are projected to 256.
 - The temperature is the benchmark's; in the released code it is 0.53.
 - Brightness and contrast are changed; in the released code noise, blur, gamma, bias field and inversion.
+- Both views of all slices are one batch, so batch norm's statistics are over both; in the released code each view is a batch.
 - Adam's learning rate and the number of steps are the benchmark's, and the last weights are taken.
 
 Source: Seince et al., Dense Self-Supervised Learning for Medical Image Segmentation, MIDL 2024, arXiv 2407.20395; numbers of

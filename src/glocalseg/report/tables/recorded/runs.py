@@ -30,20 +30,21 @@ def _diagnostics(collected: Collected, titles: dict[str, str]) -> Table:
     columns = ["position_r2", "same_place", "same_place_chance"]
     shown: dict[str, list[tuple[Entry, ...]]] = {name: [] for name in titles}
     for (dataset, name, phase), rows in table.groupby(["dataset", "name", "phase"], sort=False):
-        mean, spread = rows[columns].mean(), [_spread(rows[c]) for c in columns]
+        median, spread = rows[columns].median(), [_spread(rows[c]) for c in columns]
         shown[str(dataset)].append((
             Entry(display(str(name)), more=f"after {phase_title(phase).lower()}") if phase else Entry("Random network"),
-            Entry(number(mean.iloc[0], 2), more=spread[0], bar=_share(mean.iloc[0])),
-            Entry(number(mean.iloc[1], 2), more=spread[1], bar=_share(mean.iloc[1])),
-            Entry(number(mean.iloc[2], 2)),
+            Entry(number(median.iloc[0], 2), more=spread[0], bar=_share(median.iloc[0])),
+            Entry(number(median.iloc[1], 2), more=spread[1], bar=_share(median.iloc[1])),
+            Entry(number(median.iloc[2], 2)),
             Entry(str(len(rows))),
         ))  # fmt: skip
     header = ("Network", "Position probe R²", "Same place", "by chance", "Seeds")
     caption = (
-        "Two tests of pretraining that need no label; mean over seeds, with the range. Position probe: how well a ridge "
-        "regression tells the relative position of a slice from its features, on subjects it has not seen (1 is perfect). "
-        "Same place: how often the nearest local feature in an unrelated slice of another volume lies at the same place in "
-        "the frame; close to 1 means that the decoder has learnt places in the frame, not anatomy."
+        "Two tests of pretraining that need no label; median over seeds, with the range. Position probe: how well a ridge "
+        "regression tells the relative position of a slice from its features, on subjects it has not seen (1 is perfect; "
+        "a feature that nearly no slice shows can throw it far below 0 for one seed, which says nothing of the others). "
+        "Same place: how often the nearest local feature in an unrelated slice of another volume lies at the same place "
+        "in the frame; close to 1 means that the decoder has learnt places in the frame, not anatomy."
     )
     return Table("diagnostics", "Diagnostics of pretraining", caption, table, blocks(titles, header, shown))
 

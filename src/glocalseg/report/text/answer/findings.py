@@ -190,17 +190,17 @@ def _who(own: Sequence[Compared]) -> str:
 def _diagnostics(a: DatasetAnalysis, collected: Collected) -> list[str]:
     own = collected.diagnostics[collected.diagnostics["dataset"] == a.dataset]
     said = []
-    random_r2 = float(own.loc[own["phase"] == "", "position_r2"].mean())
-    probe = own[own["phase"] != ""].groupby("name", sort=False)["position_r2"].mean().dropna()
+    random_r2 = float(own.loc[own["phase"] == "", "position_r2"].median())
+    probe = own[own["phase"] != ""].groupby("name", sort=False)["position_r2"].median().dropna()
     if len(probe) and np.isfinite(random_r2):
         said.append(
             f"The position probe, which needs no label, gives R² {number(probe.max(), 2)} for {display(str(probe.idxmax()))}, "
             f"the highest, and {number(random_r2, 2)} for a random network."
         )
-    same = own.groupby(["name", "decoder"], sort=False)["same_place"].mean().dropna()
+    same = own.groupby(["name", "decoder"], sort=False)["same_place"].median().dropna()
     stuck = [display(str(name)) for (name, decoder), share in same.items() if decoder and share > _STUCK]
     if stuck:
-        random = float(own.loc[own["phase"] == "", "same_place"].mean())
+        random = float(own.loc[own["phase"] == "", "same_place"].median())
         chance = f" (random network: {100 * random:.0f}%)" if np.isfinite(random) else ""
         said.append(
             f"In {listed(stuck)} the nearest local feature in an unrelated slice lies at the same place more than "

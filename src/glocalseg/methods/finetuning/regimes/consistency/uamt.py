@@ -14,11 +14,12 @@ Departures:
 - The teacher is tested, as by the regime mean_teacher, so that the mask is what differs; source and code test the network
   (tested: network).
 - Segmentation loss, labelled slices, optimiser and learning rate are the benchmark's, and the teacher's momentum rises to 0.99,
-  all as in the regime mean_teacher.
+  all as in the regime mean_teacher; so is what the consistency weighs beside the segmentation loss.
 - The consistency's weight rises from the first step, as in that code; its 30,000 steps are the benchmark's.
 
 The passes are made two at a time, as in that code: batch norm sees two copies of the slices, and the teacher's running averages
-move at each of them.
+move at each of them. At the end of training the threshold is the largest entropy, so every pixel counts: what the mask does is
+seen in the middle of it.
 
 Source: Yu et al., Uncertainty-aware Self-ensembling Model for Semi-supervised 3D Left Atrium Segmentation, MICCAI 2019, arXiv
 1907.07034; in two dimensions as in HiLab-git/SSL4MIS.

@@ -6,13 +6,15 @@ unlabelled slices for those of labelled ones. The weight of that rises along exp
 
 Departures:
 - The segmentation loss, the number of labelled slices a step and their augmentation are those of the other regimes here; as
-  many unlabelled slices, augmented alike, join them. In the source unlabelled slices come in after a supervised training.
-- The judge's last map is averaged whatever the frame; in the code that most comparisons use it is cut to 2 x 2 by 7 x 7 means,
+  many unlabelled slices, augmented alike, join them. In the source unlabelled slices come in after a supervised training. In
+  the code that most comparisons use the segmentation loss is the mean of Dice and cross-entropy: where the benchmark's is their
+  sum, deceiving the judge weighs half as much beside it as there.
+- The judge's last map is averaged whatever the frame; in that code it is cut to 2 x 2 by 7 x 7 means,
   for frames of 256 pixels.
 - The judge learns from the probabilities that the network has its gradient of; in that code from new ones, of the network after
   its step and in inference mode.
-- The optimiser is the benchmark's, for the judge at a tenth of its rate, which is that code's 0.0001; there the network has
-  stochastic gradient descent with a falling rate, and the judge's Adam other averages.
+- The optimiser is the benchmark's, for the judge at a tenth of its rate: that code's 0.0001 where the benchmark's is 0.001;
+  there the network has stochastic gradient descent with a falling rate, and the judge's Adam other averages.
 
 As in that code the judge drops half of the channels of its maps while it learns, and none while it judges for the network.
 

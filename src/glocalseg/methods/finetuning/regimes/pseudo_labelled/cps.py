@@ -6,7 +6,8 @@ first network is what is validated and tested, fixed in advance.
 
 Departures:
 - The segmentation loss, the number of labelled slices a step and their augmentation are those of the other regimes here; as
-  many unlabelled slices, augmented alike, join them.
+  many unlabelled slices, augmented alike, join them. In the code that most comparisons use the segmentation loss is the mean of
+  Dice and cross-entropy: where the benchmark's is their sum, pseudo-labels weigh half as much beside it as there.
 - Pseudo-labels are of unlabelled slices alone and their weight rises to 0.1, as in the code that most comparisons use; in the
   source also of labelled ones, at a constant weight of 1.5 in its main experiment.
 - Both see the same views, as in that code; the source's best results add boxes of other slices (CutMix).

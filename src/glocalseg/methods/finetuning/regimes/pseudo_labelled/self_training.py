@@ -8,7 +8,8 @@ Departures:
   rounds are not released; in the authors' later code a round has as many steps as the first training by a comment, and 301.
 - Weights and the optimiser's averages go on from round to round; with restart: true a round begins at the weights that the run
   began with, but with the optimiser's averages as they are.
-- A round begins at the last weights; in the authors' later code at those that were best on validation.
+- A round begins at the last weights, at a learning rate that has not come down yet; in the authors' later code at those that were
+  best on validation, whose labels may be far better.
 - Pseudo-labels are the likeliest classes, and their slices count as much as labelled ones; the paper's weight is not known.
 - Slices in which no structure was found are not drawn (empty: true draws them). If there are no others, none are learnt from.
 - The authors' later code refines the labels by a conditional random field, the paper does not say so: refine: crf has it, with

@@ -1,7 +1,8 @@
 """Barlow Twins^{D}: as Barlow Twins, and values also correlate across slices of the same partition of different volumes.
 
-It shows the slices that G^{D} shows, in the same views, and its pairs are the positive pairs of G^{D}. Nothing repels here, so
-against Barlow Twins the positive pairs across volumes are all that is new; between G^{R} and G^{D} what repels changes, too.
+It shows the slices that G^{D} shows, in the same views, and its pairs are the positive pairs of G^{D}. Nothing repels here;
+between G^{R} and G^{D} what repels changes, too. Against Barlow Twins it is not the pairs across volumes alone that are new: so
+are the untouched slice and its pairs with views, and a step's slices, one of each partition of some volumes, a third fewer.
 
 Departures:
 - The source knows pairs of views alone; correlations are over all pairs, each taken once, of values that are standardised view

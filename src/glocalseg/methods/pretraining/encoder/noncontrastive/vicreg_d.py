@@ -1,7 +1,8 @@
 """VICReg^{D}: as VICReg, and slices of the same partition of different volumes agree as well.
 
-It shows the slices that G^{D} shows, in the same views, and its pairs are the positive pairs of G^{D}. Nothing repels here, so
-against VICReg the positive pairs across volumes are all that is new; between G^{R} and G^{D} what repels changes, too.
+It shows the slices that G^{D} shows, in the same views, and its pairs are the positive pairs of G^{D}. Nothing repels here;
+between G^{R} and G^{D} what repels changes, too. Against VICReg it is not the pairs across volumes alone that are new: so are the
+untouched slice and its pairs with views, and a step's slices, one of each partition of some volumes, a third fewer.
 
 Departures:
 - The source knows pairs of views alone; the squared distance is the mean over all ordered pairs.
