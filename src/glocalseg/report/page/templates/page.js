@@ -111,13 +111,23 @@
       holder.replaceChildren();
       if (!rows.length) return;
       const width = Math.max(320, Math.min(1100, holder.clientWidth));
-      const [left, right, step] = [Math.min(150, width * 0.3), 14, 30];
+      const [right, step] = [14, 30];
       const height = rows.length * step + 46;
       const all = rows.flatMap(({ values }) => [values[0], ...values[3]]).filter((v) => v !== null);
       const room = 0.06 * (Math.max(...all) - Math.min(...all) || 1);
       const [low, high] = [Math.min(...all) - room, Math.max(...all) + room];
-      const x = (v) => left + ((Math.min(high, Math.max(low, v)) - low) / (high - low)) * (width - left - right);
       const svg = draw(holder, "svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img" });
+      const labels = rows.map(({ method }, i) => {
+        const label = draw(svg, "text", { y: 8 + (i + 0.5) * step, "text-anchor": "end", class: "name" });
+        for (const piece of method.name.split(/<sup>|<\/sup>/).entries()) {
+          const text = new DOMParser().parseFromString(`<p>${piece[1]}</p>`, "text/html").body.textContent;
+          draw(label, "tspan", piece[0] % 2 ? { dy: -4, "font-size": "9" } : piece[0] ? { dy: 4 } : {}, text);
+        }
+        return label;
+      });
+      const left = Math.min(width * 0.5, 12 + Math.max(...labels.map((label) => label.getComputedTextLength())));
+      for (const label of labels) label.setAttribute("x", left - 8);
+      const x = (v) => left + ((Math.min(high, Math.max(low, v)) - low) / (high - low)) * (width - left - right);
       const metric = set().metrics[field("metric").value];
       draw(svg, "title", {}, `${metric.title}, ${rows.length} methods; the table below holds the numbers`);
       for (const tick of ticks(low, high)) {
@@ -128,11 +138,6 @@
       rows.forEach(({ method, values }, i) => {
         const y = 4 + (i + 0.5) * step;
         const colour = dark.matches ? method.dark : method.light;
-        const label = draw(svg, "text", { x: left - 8, y: y + 4, "text-anchor": "end", class: "name" });
-        for (const piece of method.name.split(/<sup>|<\/sup>/).entries()) {
-          const text = new DOMParser().parseFromString(piece[1], "text/html").body.textContent;
-          draw(label, "tspan", piece[0] % 2 ? { dy: -4, "font-size": "9" } : piece[0] ? { dy: 4 } : {}, text);
-        }
         values[3].forEach((v, r) => {
           if (v === null) return;
           const dot = draw(svg, "circle", { cx: x(v), cy: y + ((r % 5) - 2) * 2.5, r: 3.5, fill: colour, "fill-opacity": 0.55 });
