@@ -12,6 +12,7 @@ import pytest
 HERE = Path(__file__).resolve().parents[1]
 README = (HERE / "README.md").read_text(encoding="utf-8")
 OPENING = README.split("## First commands")[0]
+SPACED = " ".join(OPENING.split())
 PAGES = sorted(
     p.relative_to(HERE).as_posix()
     for p in [HERE / "README.md", HERE / "config" / "README.md", *(HERE / "docs").glob("*.md")]
@@ -19,7 +20,11 @@ PAGES = sorted(
 
 
 def table(name: str) -> pd.DataFrame:
-    return pd.read_csv(HERE / f"results/published/two_volumes/tables/{name}.csv")
+    return pd.read_csv(HERE / f"results/published/few_labels/tables/{name}.csv", dtype={"budget": str})
+
+
+def signed(value: float) -> str:
+    return f"{round(value, 3) + 0.0:+.3f}".replace("-", "−")
 
 
 def plain(text: str) -> str:
@@ -37,7 +42,7 @@ def test_the_main_table_stands_as_it_came_out() -> None:
         assert row in README.splitlines()
 
 
-@pytest.mark.parametrize("published", ["two_volumes", "hippocampus"])
+@pytest.mark.parametrize("published", ["few_labels", "hippocampus"])
 def test_it_opens_with_what_the_pages_say_first(published: str) -> None:
     page = (HERE / f"results/published/{published}/report/index.html").read_text(encoding="utf-8")
     said = [html.unescape(s) for s in re.findall(r'<p class="headline">(.*?)</p>', page)]
@@ -52,19 +57,21 @@ def test_it_opens_with_what_the_pages_say_first(published: str) -> None:
         assert f"- {plain(re.sub(r'</?(?!sup)[a-z][^>]*>', '', item))}" in plain(OPENING).splitlines()
 
 
-def test_what_it_says_of_pretraining_at_two_volumes_stands_in_the_tables() -> None:
-    gains = table("comparisons").set_index("method")["gain"]
-    gains = gains[[not re.search(r"random|atlas|mixup|self_training", method) for method in gains.index]]
+def test_what_it_says_of_pretrainings_stands_in_the_tables() -> None:
+    found = table("comparisons")
+    found = found[[not re.search(r"random|atlas|mixup|self_training", method) for method in found["method"]]]
     runs = table("repeats")
-    runs = runs[runs["method"].isin(gains.index)]
-    without = runs.loc[runs["repeat"] != "r8", "gain"].mean()
-    assert set(table("comparisons").set_index("method").loc[gains.index, "verdict"]) == {"undecided"}
-    assert (
-        f"All {len(gains)} pretrainings are undecided, their gains {gains.min():+.3f} to {gains.max():+.3f}. "
-        f"The mean of all is {runs['gain'].mean():+.3f}, and {without:+.3f} without repeat 8" in OPENING
-    )
-    means = table("main").set_index("method")["dice_mean"].drop("atlas")  # the control
-    assert means.idxmin() == "random+self_training"
+    runs = runs[runs["method"].isin(found["method"])]
+    means = runs.groupby("budget")["gain"].mean()
+    assert set(found["verdict"]) == {"undecided", "equivalent"}
+    same = found[found["verdict"] == "equivalent"]
+    assert set(same["budget"]) == {"8"}
+    assert f"None of the {found['method'].nunique()} pretrainings is found to differ from random weights" in SPACED
+    assert f"at any number of labelled volumes: {len(same)} are equivalent at eight, all else is undecided." in SPACED
+    one, two, eight = (signed(means[budget]) for budget in ("1", "2", "8"))
+    assert f"The mean of their gains is {one} at one volume, {two} at two and {eight} at eight." in SPACED
+    without = runs.loc[(runs["budget"] == "2") & (runs["repeat"] != "r8"), "gain"].mean()
+    assert f"without it, it is {signed(without)}." in SPACED
 
 
 def test_what_it_says_of_the_same_place_shortcut_stands_in_the_tables() -> None:
@@ -72,14 +79,24 @@ def test_what_it_says_of_the_same_place_shortcut_stands_in_the_tables() -> None:
     lr_geo, ld_geo, lr, ld, random = (
         f"{found.loc[name, 'same_place']:.0%}" for name in ("gd+lr_geo", "gd+ld_geo", "gd+lr", "gd+ld", "random")
     )
-    assert f"{lr_geo} and {ld_geo}, beside {lr} and {ld} with" in OPENING
-    assert f"({random} in a random network, {found['same_place_chance'].max():.0%} by chance)" in OPENING
-    claims = table("claims").set_index(["method", "baseline"])
-    assert claims.loc[("gd+lr_geo", "gd+lr"), "verdict"] == "equivalent"
-    undecided = claims.loc[("gd+ld_geo", "gd+ld")]
-    assert undecided["verdict"] == "undecided"
-    gain, low, high = (f"{undecided[c]:.3f}".replace("-", "−") for c in ("gain", "gain_low", "gain_high"))
-    assert rf"undecided, {gain} \[{low}, {high}\]" in OPENING
+    assert f"for {lr_geo} and {ld_geo}, beside {lr} and {ld} with" in SPACED
+    assert f"({random} in a random network, {found['same_place_chance'].max():.0%} by chance)" in SPACED
+
+
+@pytest.mark.parametrize("local", ["lr", "ld"])
+def test_what_it_says_of_matched_regions_and_dice_stands_in_the_tables(local: str) -> None:
+    claims = table("claims").set_index(["method", "baseline", "budget"]).loc[(f"gd+{local}_geo", f"gd+{local}")]
+    one, two, eight = (
+        f"{signed(claims.loc[budget, 'gain'])} at {word} ({claims.loc[budget, 'verdict']})"
+        for budget, word in (("1", "one"), ("2", "two"), ("8", "eight"))
+    )
+    assert f"L<sup>{local[1].upper()}</sup> {'is ' if local == 'lr' else ''}{one}, {two} and {eight}" in SPACED
+
+
+def test_what_it_says_of_self_training_stands_in_the_tables() -> None:
+    gains = table("comparisons").set_index(["method", "budget"])["gain"].loc["random+self_training"]
+    one, two, eight = (signed(gains[budget]) for budget in ("1", "2", "8"))
+    assert f"Self-training lies far below random weights: {one} at one volume, {two} at two, {eight} at eight." in SPACED
 
 
 @pytest.mark.parametrize("page", PAGES)
