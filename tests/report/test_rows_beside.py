@@ -25,11 +25,13 @@ from glocalseg.report.analysis.methods.variants import number_of, series, value_
 from glocalseg.report.analysis.worth import hours
 from glocalseg.report.collected.collect import Collected, collect
 from glocalseg.report.figures.costs import by_compute
+from glocalseg.report.figures.networks import network_plots
 from glocalseg.report.figures.scores.against import against_plots, grouped, kind_of
 from glocalseg.report.figures.scores.values import values_plot
 from glocalseg.report.figures.signs import signs_plot
 from glocalseg.report.tables.compared.fairness import fairness_table
 from glocalseg.report.tables.compared.variants import variants_table
+from glocalseg.report.tables.recorded.runs import record_tables
 from glocalseg.report.tables.recorded.signs import brief, signs_table
 from glocalseg.report.tables.worth import worth_tables
 from glocalseg.report.text.about.fairness import not_alike
@@ -204,6 +206,19 @@ def test_the_figure_of_diagnostics_says_where_each_begins(failing: Made):
     assert plot is not None
     assert "VICReg deviation from 0.134" in plot.alt, "the mean of the first tenth of its 60 steps"
     assert "Fine-tuning: with 1 + 2 for selection." in plot.caption
+
+
+def test_one_seed_in_which_the_probe_is_thrown_off_says_nothing_of_the_others(failing: Made):
+    own = failing.collected.diagnostics
+    row = own[own["phase"] != ""].iloc[[0]]
+    seeds = pd.concat([row.assign(position_r2=r2) for r2 in (0.93, 0.91, 0.92, -4.65)])
+    thrown = replace(failing.collected, diagnostics=pd.concat([own[own["name"] != row["name"].item()], seeds]))
+    table = next(t for t in record_tables(failing.plan, thrown, TITLES) if t.name == "diagnostics")
+    line = next(r for r in table.blocks["toy_a"].rows if r[1].more == "−4.65 to 0.93")
+    assert line[1].text in {"0.91", "0.92"}  # the median lies between these two
+    plot = next(p for p in network_plots(failing.toy, thrown) if p.name == "toy_a-diagnostics")
+    assert "−4.65" not in plot.alt
+    assert "-" not in plot.alt.split("R² of position from")[1].split(";")[0].split("(")[1]
 
 
 def test_no_structure_can_be_called_as_a_column_of_these_tables(failing: Made, unlike: Made):

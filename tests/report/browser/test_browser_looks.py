@@ -27,6 +27,9 @@ SIZES = "() => [document.scrollingElement.scrollWidth, document.scrollingElement
 TOO_WIDE = """() => [...document.querySelectorAll("main *, header *, nav *, footer *")].filter((e) =>
   e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !e.closest(".scroll, pre, .chart, .unseen"))
   .slice(0, 5).map((e) => `${e.tagName} ${e.id} ${e.className}`)"""
+CUT = (
+    """() => [...document.querySelectorAll(".chart text.name")].filter((e) => e.getBBox().x < 0).map((e) => e.textContent)"""
+)
 TWICE = """() => [...document.querySelectorAll("[id]")].map((e) => e.id)
   .filter((id, i, all) => all.indexOf(id) !== i)"""
 FIRST = """() => {
@@ -66,6 +69,7 @@ def test_a_page_is_whole(browser: Any, kind: str, look: Look) -> None:
             assert wide == [], "not made for a phone"
         width, seen = shown.asked(SIZES)
         assert width <= seen, shown.asked(TOO_WIDE)
+        assert shown.asked(CUT) == [], "names of the chooser's rows"
         assert shown.asked(TWICE) == []
         assert shown.errors == []
         assert shown.outside == []

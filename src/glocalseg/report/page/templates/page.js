@@ -125,8 +125,12 @@
         }
         return label;
       });
-      const left = Math.min(width * 0.5, 12 + Math.max(...labels.map((label) => label.getComputedTextLength())));
-      for (const label of labels) label.setAttribute("x", left - 8);
+      const widest = Math.max(...labels.map((label) => label.getComputedTextLength()));
+      const left = Math.min(width * 0.5, widest + 12);
+      for (const label of labels) {
+        label.setAttribute("x", left - 8);
+        if (widest > left - 12) label.style.fontSize = `${(13 * (left - 12)) / widest}px`; // a phone
+      }
       const x = (v) => left + ((Math.min(high, Math.max(low, v)) - low) / (high - low)) * (width - left - right);
       const metric = set().metrics[field("metric").value];
       draw(svg, "title", {}, `${metric.title}, ${rows.length} methods; the table below holds the numbers`);
