@@ -97,6 +97,18 @@ def test_a_run_that_failed_keeps_its_reason(tmp_path: Path) -> None:
     assert list(got.failures.values()) == ["OutOfMemoryError: no memory"]
 
 
+def test_a_report_that_lacks_runs_is_published_as_it_was_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_pictures(monkeypatch)
+    plan = fabricate(tmp_path / "a", replace(SMALL, missing={"gd n1 r2": ""}))
+    build(plan, tmp_path / "a")
+    publish(tmp_path / "a" / plan.partial_report, tmp_path / "published")
+    lacking = {job.record.as_posix() for job in plan.jobs.values() if job.label.endswith("gd n1 r2")}
+    assert len(lacking) == 2, "a fine-tuning and its scores"
+    held = set(contents(tmp_path / "published" / NAME))
+    assert lacking.isdisjoint(held)
+    assert {str(record) for record in runs_of(plan)} - held == lacking
+
+
 def test_the_report_of_an_archive_has_the_tables_of_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_pictures(monkeypatch)
     _, first = published(tmp_path, "a", SMALL)

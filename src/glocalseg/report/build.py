@@ -84,7 +84,7 @@ def build(plan: Plan, root: Path, origins: Sequence[Fact] = (), *, workers: int 
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / path, content)
     record = root / (plan.partial_report if collected.missing else plan.report.record)
-    _seal(plan, record, sorted(files), collected.finished, [str(j.record) for j in collected.missing])
+    _seal(plan, record, sorted(files), collected.finished, _without(plan, collected))
     index = folder / "report" / "index.html"
     print(f"report: {index}")
     return index
@@ -141,6 +141,12 @@ def _long(plan: Plan, collected: Collected, analyses: dict[str, DatasetAnalysis]
 def _table_files(table: Table) -> dict[str, bytes]:
     texts = {"csv": table.csv(), "md": table.markdown(), "tex": table.latex()}
     return {f"{table.name}.{suffix}": text.encode() for suffix, text in texts.items()}
+
+
+def _without(plan: Plan, collected: Collected) -> list[str]:
+    """The records that a report is made without: those that the page calls missing, and the scores of fine-tunings among them."""
+    missing = {job.record for job in collected.missing}
+    return [str(j.record) for j in plan.jobs.values() if j.record in missing or (j.phase == "score" and j.start in missing)]
 
 
 def _seal(plan: Plan, record: Path, files: Sequence[str], runs: int, missing: list[str]) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 from glocalseg.config.benchmark import StatisticsConfig
 from glocalseg.config.model import ConfigError, parse
 from glocalseg.evaluation.statistics.arrays import RUN
+from glocalseg.plan.phases import phase_of
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.sealed import read_record
 from glocalseg.report.collected.ledger import ReportError
@@ -71,7 +72,7 @@ def read_side(folder: Path) -> Side:
             raise ReportError(f"{around / path}: expected the file that the report was sealed with, found another or none")
     return Side(
         str(folder), _scores(around / SCORES), _verdicts(around / "tables"), files, _statistics(spec, str(folder)), spec,
-        record.get("missing", ()), _commits(around, spec) if spec else None,
+        [name for name in record.get("missing", ()) if phase_of(Path(name)) != "score"], _commits(around, spec) if spec else None,
     )  # fmt: skip
 
 
