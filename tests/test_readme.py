@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from glocalrun.plans import plan_of
+
 HERE = Path(__file__).resolve().parents[1]
 README = (HERE / "README.md").read_text(encoding="utf-8")
 OPENING = README.split("## First commands")[0]
@@ -57,6 +59,18 @@ def test_it_opens_with_what_the_pages_say_first(published: str) -> None:
         assert f"- {plain(re.sub(r'</?(?!sup)[a-z][^>]*>', '', item))}" in plain(OPENING).splitlines()
 
 
+def test_what_it_says_is_not_computed_yet_is_what_the_tables_lack() -> None:
+    planned, there = len(plan_of(HERE / "config/few_labels.yaml").of("finetune")), len(table("repeats"))
+    found = table("comparisons")
+    lacking = found[found["verdict"] == "runs missing"]
+    rows = lacking.groupby("budget")["method"].agg(list)
+    named = ["random+uamt", "random+unimatch", "random+pseudo_contrast"]
+    assert rows.to_dict() == {"1": named, "8": named}
+    assert f"share, {planned} fine-tunings:" in SPACED
+    said = "UA-MT, UniMatch and pseudo-contrast at one and eight volumes."
+    assert f"Of these {planned - there} are not computed yet: {said}" in SPACED
+
+
 def test_what_it_says_of_pretrainings_stands_in_the_tables() -> None:
     found = table("comparisons")
     found = found[[not re.search(r"random|atlas|mixup|self_training", method) for method in found["method"]]]
@@ -85,7 +99,7 @@ def test_what_it_says_of_the_same_place_shortcut_stands_in_the_tables() -> None:
 
 @pytest.mark.parametrize("local", ["lr", "ld"])
 def test_what_it_says_of_matched_regions_and_dice_stands_in_the_tables(local: str) -> None:
-    claims = table("claims").set_index(["method", "baseline", "budget"]).loc[(f"gd+{local}_geo", f"gd+{local}")]
+    claims = table("claims").set_index(["method", "baseline", "budget"]).sort_index().loc[(f"gd+{local}_geo", f"gd+{local}")]
     one, two, eight = (
         f"{signed(claims.loc[budget, 'gain'])} at {word} ({claims.loc[budget, 'verdict']})"
         for budget, word in (("1", "one"), ("2", "two"), ("8", "eight"))

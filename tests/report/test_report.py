@@ -298,7 +298,9 @@ def test_a_missing_run_is_named_and_its_cell_and_comparisons_say_so(
     assert not ((scores["method"] == "gd+lr") & (scores["budget"] == "1") & (scores["repeat"] == "r2")).any()
     assert len(pd.read_csv(tables / "missing.csv")) == 1
     partial = tmp_path / plan.partial_report
-    assert read_record(partial)["missing"] == [str(finetune(plan, "toy_a gd+lr n1 r2"))]
+    lost = finetune(plan, "toy_a gd+lr n1 r2")
+    (scores_of_it,) = (job.record for job in plan.of("score") if job.start == lost)
+    assert read_record(partial)["missing"] == [str(lost), str(scores_of_it)], "the page names the fine-tuning alone"
     assert not (tmp_path / plan.report.record).exists(), "a report that lacks runs must not look finished"
 
 

@@ -130,8 +130,8 @@ def _diagnostics(a: DatasetAnalysis, table: pd.DataFrame) -> Plot | None:
         lambda shape: _draw_diagnostics(shape, a, table, probes), f"{a.dataset}-diagnostics", dataset=a.dataset,
         title="What pretrained networks know of place",
         caption="A point per seed, a line at their median. R² of position: how well a ridge regression tells a slice's relative "
-        "position from its features, on subjects it has not seen; 1 is perfect, and what lies below 0, "
-        "where one odd feature throws it off, stands at 0. Share at the same place: how often the nearest "
+        "position from its features, on subjects it has not seen; 1 is perfect, and what lies "
+        "below 0 stands at 0. Share at the same place: how often the nearest "
         "local feature in an unrelated slice of another volume lies at the same place in the frame; dashed: by chance; close to "
         "1, the decoder has learnt places in the frame, not anatomy. Hollow: no decoder block was pretrained, the features are "
         "those of random ones.",

@@ -16,7 +16,7 @@ import pandas as pd
 from glocalseg.config.benchmark import StatisticsConfig
 from glocalseg.config.model import ConfigError, parse
 from glocalseg.evaluation.statistics.arrays import RUN
-from glocalseg.plan.phases import phase_of
+from glocalseg.plan.phases import PHASES
 from glocalseg.records.digest import sha256_file
 from glocalseg.records.sealed import read_record
 from glocalseg.report.collected.ledger import ReportError
@@ -70,9 +70,11 @@ def read_side(folder: Path) -> Side:
     for path in (SCORES, *(f"tables/{name}.csv" for name in FAMILIES)):
         if path in files and (not (around / path).is_file() or sha256_file(around / path) != files[path]):
             raise ReportError(f"{around / path}: expected the file that the report was sealed with, found another or none")
+    scored = PHASES["score"].folder  # whose fine-tuning is named beside it
+    missing = [name for name in record.get("missing", ()) if not Path(name).is_relative_to(scored)]
     return Side(
         str(folder), _scores(around / SCORES), _verdicts(around / "tables"), files, _statistics(spec, str(folder)), spec,
-        [name for name in record.get("missing", ()) if phase_of(Path(name)) != "score"], _commits(around, spec) if spec else None,
+        missing, _commits(around, spec) if spec else None,
     )  # fmt: skip
 
 

@@ -146,6 +146,7 @@ def next_in_half(rows: Tensor) -> Tensor:
     """Rows (N, ...) in the order in which they are pasted into one another: each half of N, as own_part's, shifted by one.
 
     So what a slice loses where it is pasted over stands in the slice beside it: every labelled pixel counts once.
+    Half of a batch of 2 or 3 may be a single slice, which meets itself.
     """
     return torch.cat([half.roll(1, dims=0) for half in rows.tensor_split(2)])
 
