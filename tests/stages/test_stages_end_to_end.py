@@ -25,6 +25,7 @@ from glocalseg.records.sealed import CorruptedError, open_sealed
 from glocalseg.stages.finetune import make_task
 from glocalseg.stages.opening import open_inputs
 from glocalseg.stages.specs import FinetuneSpec
+from glocalseg.training.loop import Schedule
 
 HERE = Path(__file__).parent
 
@@ -109,6 +110,19 @@ def test_weights_may_be_selected_without_a_label_that_is_not_trained_on(tmp_path
         assert curve["step"].unique().tolist() == [2, 4, 6]
         assert record["best"]["dice"] == curve[curve["structure"] == "mean"]["dice"].max()
         assert weights == {"selected", "last"}
+
+
+@pytest.mark.parametrize("regime", ["self_training", "pseudo_contrast"])
+def test_a_regime_with_rounds_has_a_schedule_for_each(tmp_path: Path, regime: str) -> None:
+    """Labels are found by weights whose learning rate has come down."""
+    settings = {"steps": 16, "validate_every": 16, "schedule": "cosine", "warmup": 0.5}
+    plan = small_plan(finetune=settings, methods=[{"regime": regime}], upper_bound=False)
+    write_data(tmp_path, plan)
+    log = pd.read_csv(run_job(find(plan, "finetune", f"random+{regime}", 2), tmp_path) / "log.csv")
+    part = [Schedule(0.01, 4, cosine=True, warmup=0.5)(step) for step in range(4)]
+    assert log["learning_rate"].tolist() == pytest.approx(4 * part)
+    assert log["foreground"][:4].eq(0).all()  # found in the fifth step for the first time
+    assert log["empty"].tolist()[3] == 1 > log["empty"].tolist()[4]
 
 
 def train_again(job: Job, root: Path) -> dict[str, torch.Tensor]:

@@ -22,8 +22,9 @@ from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, save_weights
 from glocalseg.stages.opening import Inputs, finish, open_inputs
 from glocalseg.stages.specs import FinetuneSpec, Place
-from glocalseg.training.loop import Schedule, train
+from glocalseg.training.loop import train
 from glocalseg.training.meter import write_rows
+from glocalseg.training.parts import InParts
 from glocalseg.training.task import Task
 
 MEAN = "mean"
@@ -79,13 +80,19 @@ def finetune(spec: FinetuneSpec, place: Place) -> None:
 def tune(spec: FinetuneSpec, inputs: Inputs, make: Callable[[], Task]) -> None:
     """What ``finetune`` does of its inputs, with the task that ``make`` makes."""
     config, place = spec.config, inputs.place
-    lead, steps = regime_of(spec).lead(config), steps_of(spec)
+    regime, steps = regime_of(spec), steps_of(spec)
+    lead = regime.lead(config)
     selecting = selecting_volumes(config.selection, inputs.split)
     _require_validation(inputs, selecting)
     task = make()
     selection = Selection(task.result, lambda: _validate(task.result, inputs, selecting), lead=lead) if selecting else None
-    schedule = Schedule(
-        config.learning_rate, config.steps, cosine=config.schedule == "cosine", warmup=config.warmup, lead=lead
+    schedule = InParts(
+        config.learning_rate,
+        config.steps,
+        cosine=config.schedule == "cosine",
+        warmup=config.warmup,
+        lead=lead,
+        begins=regime.begins(config),
     )
     seconds, rate = train(
         place,

@@ -45,6 +45,10 @@ class Regime(Model):
         """How many steps come before the ``config.steps`` that train its result, at the peak of the learning rate."""
         return 0
 
+    def begins(self, config: FinetuneConfig) -> tuple[int, ...]:
+        """The steps after ``lead``, ascending, at which a new part of the training begins, with a schedule of its own."""
+        return ()
+
     def task(self, net: SegmentationNet, slices: Slices, device: Device, seed: int, config: FinetuneConfig) -> Task:
         """What is to be trained; its ``result`` is validated and tested.
 

@@ -9,8 +9,9 @@ Departures:
 - The steps are those of the other regimes, split evenly: one part without pseudo-labels, then one for each round. The released
   code has 5,001 steps of a supervised training and then 301 a round, of which its comments say 5,000.
 - The contrast begins with the first step, among labelled slices; there the first training has none.
-- Weights and the optimiser's averages go on from round to round; there the first round begins with a new segmentation head, and
-  every other one at the weights that were best on validation.
+- Weights and the optimiser's averages go on from round to round, and each part has the schedule of a whole training; there the
+  first round begins with a new segmentation head, every other one at the weights that were best on validation, and the learning
+  rate is constant.
 - One batch, of labelled slices and as many unlabelled ones, augmented as everywhere here, is segmented and contrasted; there ten
   slices, changed in intensity alone, are contrasted beside the twenty that are segmented.
 - A slice meets the next and the previous one of the batch, in which labelled and unlabelled ones alternate; there a fixed list of
@@ -81,9 +82,13 @@ class PseudoContrast(Regime):
     refine: Literal["none", "crf"] = "crf"
     reach: float = Field(default=0.01, gt=0, le=2)
 
+    def begins(self, config: FinetuneConfig) -> tuple[int, ...]:
+        """The first step of every round."""
+        return round_starts(config.steps, self.rounds)
+
     def task(self, net: SegmentationNet, slices: Slices, device: Device, seed: int, config: FinetuneConfig) -> Task:
         """The network with a head for embeddings, its pseudo-labels, and the segmentation loss with the contrast."""
-        starts = round_starts(config.steps, self.rounds)
+        starts = self.begins(config)
         count, _, height, width = slices.unlabelled.shape
         found = PseudoLabels(count, (height, width)).to(device.device)
         crf = Crf(reach=self.reach) if self.refine == "crf" else None

@@ -8,8 +8,8 @@ Departures:
   rounds are not released; in the authors' later code a round has as many steps as the first training by a comment, and 301.
 - Weights and the optimiser's averages go on from round to round; with restart: true a round begins at the weights that the run
   began with, but with the optimiser's averages as they are.
-- A round begins at the last weights, at a learning rate that has not come down yet; in the authors' later code at those that were
-  best on validation, whose labels may be far better.
+- Each part has the schedule of a whole training, so labels come from weights whose learning rate has come down. A round begins at
+  the last weights of the part before; in the authors' later code, whose rate is constant, at those that were best on validation.
 - Pseudo-labels are the likeliest classes, and their slices count as much as labelled ones; the paper's weight is not known.
 - Slices in which no structure was found are not drawn (empty: true draws them). If there are no others, none are learnt from.
 - The authors' later code refines the labels by a conditional random field, the paper does not say so: refine: crf has it, with
@@ -66,9 +66,13 @@ class SelfTraining(Regime):
     refine: Literal["none", "crf"] = "none"
     reach: float = Field(default=0.01, gt=0, le=2)
 
+    def begins(self, config: FinetuneConfig) -> tuple[int, ...]:
+        """The first step of every round."""
+        return round_starts(config.steps, self.rounds)
+
     def task(self, net: SegmentationNet, slices: Slices, device: Device, seed: int, config: FinetuneConfig) -> Task:
         """The network and its pseudo-labels, and the segmentation losses of both kinds of slices."""
-        starts = round_starts(config.steps, self.rounds)
+        starts = self.begins(config)
         count, _, height, width = slices.unlabelled.shape
         found = PseudoLabels(count, (height, width)).to(device.device)
         crf = Crf(reach=self.reach) if self.refine == "crf" else None
