@@ -18,13 +18,13 @@ from glocalseg.evaluation.predict import predict
 from glocalseg.evaluation.predictions import LAST, PREDICTIONS, write_predictions
 from glocalseg.methods.catalogue import regimes
 from glocalseg.methods.finetuning.base import Regime, Slices
+from glocalseg.methods.finetuning.parts import InParts
 from glocalseg.networks.unet import SegmentationNet
 from glocalseg.networks.weights import FILE, save_weights
 from glocalseg.stages.opening import Inputs, finish, open_inputs
 from glocalseg.stages.specs import FinetuneSpec, Place
 from glocalseg.training.loop import train
 from glocalseg.training.meter import write_rows
-from glocalseg.training.parts import InParts
 from glocalseg.training.task import Task
 
 MEAN = "mean"

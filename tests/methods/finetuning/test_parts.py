@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glocalseg.methods.finetuning.parts import InParts
 from glocalseg.training.loop import Schedule
-from glocalseg.training.parts import InParts
 
 
 @given(
