@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 import yaml
 
+from glocalrun.plans import plan_of
 from glocalseg.config.benchmark import load_benchmark, parse_benchmark
 from glocalseg.config.settings import Settings
 from glocalseg.data.cards.card import load_cards
@@ -259,6 +260,17 @@ def test_the_papers_page_has_every_row_and_counts_the_jobs() -> None:
     cluster = texts()["docs/cluster.md"]
     assert f"{counts['finetune']} fine-tunings of" in cluster
     assert f"{jobs:,} jobs' start-ups" in cluster
+
+
+def test_the_table_of_benchmarks_says_how_many_runs_each_has() -> None:
+    page = (HERE / "config" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)\.yaml` \|.*\| (\d+) \| (none|\d+, \d+) \|$", page, re.MULTILINE)
+    assert {name for name, *_ in rows} == {path.stem for path in (HERE / "config").glob("*.yaml")}
+    for name, finetunings, pretrainings in rows:
+        plan = plan_of(HERE / "config" / f"{name}.yaml")
+        counts = [len(plan.of(phase)) for phase in ("finetune", "pretrain_global", "pretrain_local")]
+        found = [int(finetunings), *([0, 0] if pretrainings == "none" else map(int, pretrainings.split(", ")))]
+        assert found == counts, name
 
 
 @pytest.mark.parametrize("page", ["config/README.md", "docs/reproducing-the-paper.md"])
