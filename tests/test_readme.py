@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from glocalrun.plans import plan_of
+from glocalseg.methods.catalogue import regimes
 
 HERE = Path(__file__).resolve().parents[1]
 README = (HERE / "README.md").read_text(encoding="utf-8")
@@ -21,8 +22,8 @@ PAGES = sorted(
 )
 
 
-def table(name: str) -> pd.DataFrame:
-    return pd.read_csv(HERE / f"results/published/few_labels/tables/{name}.csv", dtype={"budget": str})
+def table(name: str, published: str = "few_labels") -> pd.DataFrame:
+    return pd.read_csv(HERE / f"results/published/{published}/tables/{name}.csv", dtype={"budget": str})
 
 
 def signed(value: float) -> str:
@@ -60,15 +61,14 @@ def test_it_opens_with_what_the_pages_say_first(published: str) -> None:
 
 
 def test_what_it_says_is_not_computed_yet_is_what_the_tables_lack() -> None:
-    planned, there = len(plan_of(HERE / "config/few_labels.yaml").of("finetune")), len(table("repeats"))
-    found = table("comparisons")
-    lacking = found[found["verdict"] == "runs missing"]
-    rows = lacking.groupby("budget")["method"].agg(list)
-    named = ["random+uamt", "random+unimatch", "random+pseudo_contrast"]
-    assert rows.to_dict() == {"1": named, "8": named}
-    assert f"share, {planned} fine-tunings:" in SPACED
-    said = "UA-MT, UniMatch and pseudo-contrast at one and eight volumes."
-    assert f"Of these {planned - there} are not computed yet: {said}" in SPACED
+    lacking = {}
+    for name in ("few_labels", "quirks", "ablations"):
+        planned = len(plan_of(HERE / f"config/{name}.yaml").of("finetune"))
+        lacking[name] = planned - len(table("repeats", name))
+        assert ("runs missing" in set(table("comparisons", name)["verdict"])) == (lacking[name] > 0)
+        assert name != "few_labels" or f"share, {planned} fine-tunings:" in SPACED
+    assert [name for name, runs in lacking.items() if runs] == ["ablations"]
+    assert f"{lacking['ablations']} of its {planned} fine-tunings are not computed yet" in SPACED
 
 
 def test_what_it_says_of_pretrainings_stands_in_the_tables() -> None:
@@ -107,10 +107,36 @@ def test_what_it_says_of_matched_regions_and_dice_stands_in_the_tables(local: st
     assert f"L<sup>{local[1].upper()}</sup> {'is ' if local == 'lr' else ''}{one}, {two} and {eight}" in SPACED
 
 
-def test_what_it_says_of_self_training_stands_in_the_tables() -> None:
-    gains = table("comparisons").set_index(["method", "budget"])["gain"].loc["random+self_training"]
-    one, two, eight = (signed(gains[budget]) for budget in ("1", "2", "8"))
-    assert f"Self-training lies far below random weights: {one} at one volume, {two} at two, {eight} at eight." in SPACED
+def test_what_it_says_of_regimes_stands_in_the_tables() -> None:
+    found = table("comparisons")
+    rows = found[found["method"].isin([f"random+{name}" for name, entry in regimes().items() if entry.unlabelled])]
+    assert rows["method"].nunique() == 10
+    assert "better" not in set(rows["verdict"])
+    assert "No regime with unlabelled slices is found better than random weights at any number" in SPACED
+    own = rows[rows["method"] == "random+self_training"].set_index("budget")
+    one, two, eight = (
+        f"{signed(own.loc[budget, 'gain'])} at {said} ({own.loc[budget, 'verdict']})"
+        for budget, said in (("1", "one volume"), ("2", "two"), ("8", "eight"))
+    )
+    assert f"self-training lies below them at each: {one}, {two}, {eight}." in SPACED
+
+
+@pytest.mark.parametrize(("published", "what"), [("quirks", "switches"), ("ablations", "choices")])
+def test_what_it_says_of_quirks_and_ablations_stands_in_the_tables(published: str, what: str) -> None:
+    claims = table("claims", published)
+    there = claims[claims["verdict"] != "runs missing"].sort_values("gain")
+    counts, least, most = there["verdict"].value_counts(), there.iloc[0], there.iloc[-1]
+    assert set(counts.index) == {"equivalent", "undecided"}
+    assert f"Of the {len(claims)} {what} " in SPACED
+    said = f"{counts['equivalent']} are equivalent and {counts['undecided']} undecided"
+    assert f"{said}, from {signed(least['gain'])} ({least['method']}) to {signed(most['gain'])} ({most['method']})" in SPACED
+
+
+def test_what_it_says_of_fewer_unlabelled_volumes_stands_in_the_tables() -> None:
+    gains = table("comparisons", "ablations").set_index("method")["gain"]
+    for name, rows in (("G<sup>D</sup>", "gd_pool10 gd_pool30 gd"), ("L<sup>R</sup>", "lr_pool10 lr_pool30 gd+lr")):
+        ten, thirty, whole = (signed(gains[row]) for row in rows.split())
+        assert f"{name} {ten}, {thirty} and {whole}" in SPACED
 
 
 @pytest.mark.parametrize("page", PAGES)
