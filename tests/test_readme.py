@@ -126,9 +126,9 @@ def test_what_it_says_of_quirks_and_ablations_stands_in_the_tables(published: st
     claims = table("claims", published)
     there = claims[claims["verdict"] != "runs missing"].sort_values("gain")
     counts, least, most = there["verdict"].value_counts(), there.iloc[0], there.iloc[-1]
-    assert set(counts.index) == {"equivalent", "undecided"}
+    assert set(counts.index) <= {"equivalent", "undecided"}
     assert f"Of the {len(claims)} {what} " in SPACED
-    said = f"{counts['equivalent']} are equivalent and {counts['undecided']} undecided"
+    said = f"{counts.get('equivalent', 0)} are equivalent and {counts.get('undecided', 0)} undecided"
     assert f"{said}, from {signed(least['gain'])} ({least['method']}) to {signed(most['gain'])} ({most['method']})" in SPACED
 
 
