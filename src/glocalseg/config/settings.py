@@ -108,7 +108,7 @@ class FinetuneConfig(Model):
     batch: int = Field(default=20, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps, for cosine")
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps, or of each part with rounds, for cosine")
     loss: Literal["dice", "dice_ce"] = "dice"
     validate_every: int = Field(default=50, ge=1)
     selection: Literal["validation", "labelled", "none"] = Field(
